@@ -1,0 +1,39 @@
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Live figures of a run, for whoever draws progress. The books of a run are kept by the report's tally, not here.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Bytes of input read so far, as they lie in the files.
+    pub bytes_read: AtomicU64,
+    /// Records read so far.
+    pub rows_read: AtomicU64,
+    /// Requests started.
+    pub attempts: AtomicU64,
+    /// Requests under way.
+    pub in_flight: AtomicU64,
+    /// Rows synced, in the report.
+    pub synced: AtomicU64,
+    /// Rows that equal what the API holds.
+    pub unchanged: AtomicU64,
+    /// Rows rejected, in the report.
+    pub rejected: AtomicU64,
+    /// Rows failed, in the report.
+    pub failed: AtomicU64,
+}
+
+impl Counters {
+    /// Adds to one of the figures.
+    pub fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Relaxed);
+    }
+
+    /// Takes from one of the figures.
+    pub fn sub(counter: &AtomicU64, n: u64) {
+        counter.fetch_sub(n, Relaxed);
+    }
+
+    /// Reads one of the figures.
+    pub fn get(counter: &AtomicU64) -> u64 {
+        counter.load(Relaxed)
+    }
+}

@@ -1,0 +1,29 @@
+//! The nouns of contactsync: what every other crate speaks and none of them owns.
+//!
+//! A row enters as bytes, becomes a [`Record`], then a [`Contact`] or a [`Rejection`], then an answer of the API, then
+//! a [`Decision`] in the report. Those types, the reasons a row can end for ([`Reason`]), the API's codes
+//! ([`ApiCode`]), its wire format ([`wire`]) and the limits ([`limits`]) live here. No I/O, no async.
+
+mod code;
+mod contact;
+mod counters;
+mod decision;
+mod escape;
+mod euid;
+pub mod limits;
+mod origin;
+mod reason;
+mod record;
+mod rejection;
+pub mod wire;
+
+pub use code::{ApiCode, CodeClass};
+pub use contact::{Contact, Contacts};
+pub use counters::Counters;
+pub use decision::{Answered, Decision, Outcome};
+pub use escape::{escape_controls, excerpt};
+pub use euid::{Euid, EuidFault};
+pub use origin::Origin;
+pub use reason::{Reason, ReasonClass};
+pub use record::{Column, Field, Name, Record, RecordBatch, RecordHead, Span, Value, ValueRef};
+pub use rejection::Rejection;

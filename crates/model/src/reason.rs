@@ -1,0 +1,286 @@
+/// Where a reason comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReasonClass {
+    /// The validator, before anything is sent.
+    Validation,
+    /// The API's code.
+    Api,
+    /// What lies between here and the API.
+    Transport,
+}
+
+/// Why a row ended as it did: the words of the report's `reason`. Five of them have two sources, the validator and the
+/// API; the outcome (`rejected` or `failed`) tells which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each variant is described by its facts below")]
+pub enum Reason {
+    MalformedRow,
+    EncodingInvalid,
+    KeyUnknown,
+    EuidEmpty,
+    EuidInvalid,
+    NameInvalid,
+    ValueEmpty,
+    ValueTooLong,
+    ValueInvalid,
+    NoContacts,
+    Partial,
+    ParametersInvalid,
+    ContactExists,
+    ServerError,
+    Credentials,
+    ApiOther,
+    Network,
+    Timeout,
+    RateLimited,
+    Http5xx,
+    HttpStatus,
+    BadResponse,
+}
+
+/// What is known about a reason.
+struct Facts {
+    name: &'static str,
+    class: ReasonClass,
+    /// Whether time alone can cure it, so that `replay` sends the row again.
+    curable: bool,
+    meaning: &'static str,
+    advice: &'static str,
+}
+
+impl Reason {
+    /// All of them: the validator's in the order in which it checks, then the API's, then the transport's.
+    pub const ALL: [Self; 22] = [
+        Self::MalformedRow,
+        Self::EncodingInvalid,
+        Self::KeyUnknown,
+        Self::EuidEmpty,
+        Self::EuidInvalid,
+        Self::NameInvalid,
+        Self::ValueEmpty,
+        Self::ValueTooLong,
+        Self::ValueInvalid,
+        Self::NoContacts,
+        Self::Partial,
+        Self::ParametersInvalid,
+        Self::ContactExists,
+        Self::ServerError,
+        Self::Credentials,
+        Self::ApiOther,
+        Self::Network,
+        Self::Timeout,
+        Self::RateLimited,
+        Self::Http5xx,
+        Self::HttpStatus,
+        Self::BadResponse,
+    ];
+
+    /// The word used in reports.
+    pub fn as_str(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// The reason a word stands for.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+
+    /// Where it comes from in the first place.
+    pub fn class(self) -> ReasonClass {
+        self.facts().class
+    }
+
+    /// Whether time can cure it: `replay` sends such rows again.
+    pub fn curable(self) -> bool {
+        self.facts().curable
+    }
+
+    /// What it means.
+    pub fn meaning(self) -> &'static str {
+        self.facts().meaning
+    }
+
+    /// What to do about it.
+    pub fn advice(self) -> &'static str {
+        self.facts().advice
+    }
+
+    fn facts(self) -> Facts {
+        use ReasonClass::{Api, Transport, Validation};
+        let fact = |name, class, curable, meaning, advice| Facts { name, class, curable, meaning, advice };
+        match self {
+            Self::MalformedRow => fact(
+                "malformed_row",
+                Validation,
+                false,
+                "The text is not a record: more or fewer fields than the header, an unclosed quote, invalid JSON, duplicate keys, or more than 1 MiB.",
+                "Look at `raw` and the line named in the message, mend the export. Rows that merely lack trailing fields: `--flexible`.",
+            ),
+            Self::EncodingInvalid => fact(
+                "encoding_invalid",
+                Validation,
+                false,
+                "The row has bytes that are not valid in the input's encoding.",
+                "Name the file's encoding, for example `--encoding windows-1252`.",
+            ),
+            Self::KeyUnknown => fact(
+                "key_unknown",
+                Validation,
+                false,
+                "An NDJSON row has a key that was neither known nor seen when the inputs were looked at.",
+                "Choose what is sent: `--contacts NAME,…` for exactly these, or `--all-columns`.",
+            ),
+            Self::EuidEmpty => fact(
+                "euid_empty",
+                Validation,
+                false,
+                "The EUID is missing, null or blank (API code 40007 says the same).",
+                "Fill in the EUID, or check `--euid-column`.",
+            ),
+            Self::EuidInvalid => fact(
+                "euid_invalid",
+                Validation,
+                false,
+                "The EUID is not a whole number from 1 to 9223372036854775807; or, where the row failed, the API knows no such user (code 55108).",
+                "Export ids as text, not as numbers: spreadsheets and dataframes turn them into 1.03625E+07 or 10362473.0.",
+            ),
+            Self::NameInvalid => fact(
+                "name_invalid",
+                Validation,
+                false,
+                "A contact name is empty, has a control character or is too long (API code 55102 says the same).",
+                "Rename the column or key: `--map 'Column=name'`.",
+            ),
+            Self::ValueEmpty => fact(
+                "value_empty",
+                Validation,
+                false,
+                "A value is empty or blank (API code 55103 says the same).",
+                "Fill it in, or use `--empty skip` (the default), which leaves empty values out of the request.",
+            ),
+            Self::ValueTooLong => fact(
+                "value_too_long",
+                Validation,
+                false,
+                "A value has more than 256 characters (API code 55105 says the same).",
+                "Shorten the value; `--max-value-chars N` changes the limit checked here.",
+            ),
+            Self::ValueInvalid => fact(
+                "value_invalid",
+                Validation,
+                false,
+                "A value is not text, has a NUL, or is a phone number that a spreadsheet or dataframe turned into a decimal number.",
+                "Export phone numbers as text.",
+            ),
+            Self::NoContacts => fact(
+                "no_contacts",
+                Validation,
+                false,
+                "Nothing is left to send: every contact of the row is empty.",
+                "Nothing, where the user has no contact; else check `--contacts` and `--null`.",
+            ),
+            Self::Partial => fact(
+                "partial",
+                Api,
+                false,
+                "The API answered code 0 with a message other than \"success\": it may have stored only a part.",
+                "Read the message and compare the user's contacts in the console.",
+            ),
+            Self::ParametersInvalid => fact(
+                "parameters_invalid",
+                Api,
+                false,
+                "The API calls the parameters invalid (code 55004).",
+                "Read the message, mend the row and send it again.",
+            ),
+            Self::ContactExists => fact(
+                "contact_exists",
+                Api,
+                false,
+                "The API says that the contact exists (code 55014, in the Chinese documentation only).",
+                "Look at the user in the console. To count it as accepted: `--ok-code 55014`. After an attempt without an answer it may mean that the first attempt landed.",
+            ),
+            Self::ServerError => fact(
+                "server_error",
+                Api,
+                true,
+                "The API reported an internal error (code -1) on every attempt.",
+                "Send it again later: `contactsync replay REPORT`.",
+            ),
+            Self::Credentials => fact(
+                "credentials",
+                Api,
+                true,
+                "The API refuses the credentials or the project (codes 40050, 50031, 50034, 50074, HTTP 401 or 403). The run stops.",
+                "Check the API key, the secret and `--region`, then run the same command with `--resume`.",
+            ),
+            Self::ApiOther => fact(
+                "api_other",
+                Api,
+                false,
+                "The API answered a code that its documentation doesn't list.",
+                "Read the message. Where the code passes with time: `--retry-code CODE`; where it means success: `--ok-code CODE`.",
+            ),
+            Self::Network => fact(
+                "network",
+                Transport,
+                true,
+                "No answer: the connection could not be made, or broke.",
+                "Check network, proxy and firewall, then `contactsync replay REPORT`.",
+            ),
+            Self::Timeout => fact(
+                "timeout",
+                Transport,
+                true,
+                "No answer in time (`--timeout`). The request may have been carried out all the same.",
+                "Send it again later: `contactsync replay REPORT`.",
+            ),
+            Self::RateLimited => fact(
+                "rate_limited",
+                Transport,
+                true,
+                "The API asked for fewer requests (HTTP 429, or a `--retry-code`) on every attempt.",
+                "Lower `--rate`, then `contactsync replay REPORT`.",
+            ),
+            Self::Http5xx => fact(
+                "http_5xx",
+                Transport,
+                true,
+                "A gateway or the server failed (HTTP 408 or 5xx) on every attempt.",
+                "Send it again later: `contactsync replay REPORT`.",
+            ),
+            Self::HttpStatus => fact(
+                "http_status",
+                Transport,
+                false,
+                "An HTTP status without a code of the API: a wrong path, a portal, or a gateway that refuses the request.",
+                "Check `--base-url` and proxies. `--resume` sends such rows again; so does `contactsync replay --reason http_status`.",
+            ),
+            Self::BadResponse => fact(
+                "bad_response",
+                Transport,
+                true,
+                "A successful HTTP status with something else than the API's JSON in it, on every attempt.",
+                "Check that nothing answers in the API's place, then `contactsync replay REPORT`.",
+            ),
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_distinct_and_read_back() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::parse(reason.as_str()), Some(reason));
+        }
+    }
+}

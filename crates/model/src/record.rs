@@ -1,0 +1,219 @@
+use std::{ops::Range, sync::Arc};
+
+use crate::{Origin, Rejection};
+
+/// A range of bytes in a batch's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+/// A value as the reader found it. Text and integers are ranges of the batch's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// The row has no such field.
+    Missing,
+    /// JSON `null`.
+    Null,
+    /// Text.
+    Text(Span),
+    /// A JSON integer: its digits, exactly as written.
+    Integer(Span),
+    /// JSON that is neither text nor an integer: what it is ("an array", "a boolean", "a fraction", "an object") and
+    /// how it was written.
+    Other(&'static str, Span),
+}
+
+/// A value, looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueRef<'a> {
+    /// The row has no such field.
+    Missing,
+    /// JSON `null`.
+    Null,
+    /// Text.
+    Text(&'a str),
+    /// A JSON integer: its digits, exactly as written.
+    Integer(&'a str),
+    /// JSON that is neither: what it is, and how it was written.
+    Other(&'static str, &'a str),
+}
+
+/// A contact's name: a column of the source, or a key that stands in this row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// Index into the batch's columns.
+    Column(u32),
+    /// A key of its own, in the batch's text.
+    Own(Span),
+}
+
+/// A contact field of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// Under which name it is sent.
+    pub name: Name,
+    /// What stands there.
+    pub value: Value,
+}
+
+/// A column that is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// The name in the request.
+    pub name: Arc<str>,
+    /// The header or key as it stands in the input.
+    pub header: Arc<str>,
+    /// Position in the header, from 1; none for NDJSON keys.
+    pub number: Option<u32>,
+}
+
+/// One record of a batch, without its text.
+#[derive(Debug, Clone)]
+pub struct RecordHead {
+    /// 1 for the first data record of the source.
+    pub row: u64,
+    /// Physical line on which it starts.
+    pub line: u64,
+    /// What the reader found wrong with it: `malformed_row`, `encoding_invalid` or `key_unknown`.
+    pub fault: Option<Box<Rejection>>,
+    /// The EUID's field.
+    pub euid: Value,
+    /// The contact fields, as a range of the batch's fields.
+    pub fields: Range<u32>,
+    /// The text of a record that could not be read; missing where it could.
+    pub raw: Option<Box<str>>,
+}
+
+/// Records of one source, in order, with all their text in one buffer. Reused, so that a row costs no allocation.
+#[derive(Debug, Default)]
+pub struct RecordBatch {
+    /// The source's name.
+    pub source: Arc<str>,
+    /// The columns that [`Name::Column`] counts in.
+    pub columns: Arc<[Column]>,
+    /// All text.
+    pub text: String,
+    /// All fields.
+    pub fields: Vec<Field>,
+    /// The records.
+    pub records: Vec<RecordHead>,
+}
+
+impl RecordBatch {
+    /// The records, each with its text at hand.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
+        self.records.iter().map(|head| Record { batch: self, head })
+    }
+
+    /// Empties the batch and keeps its memory.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.fields.clear();
+        self.records.clear();
+    }
+
+    fn text(&self, span: Span) -> &str {
+        &self.text[span.start as usize..span.end as usize]
+    }
+
+    fn value(&self, value: Value) -> ValueRef<'_> {
+        match value {
+            Value::Missing => ValueRef::Missing,
+            Value::Null => ValueRef::Null,
+            Value::Text(span) => ValueRef::Text(self.text(span)),
+            Value::Integer(span) => ValueRef::Integer(self.text(span)),
+            Value::Other(kind, span) => ValueRef::Other(kind, self.text(span)),
+        }
+    }
+}
+
+/// One record, as validators see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    batch: &'a RecordBatch,
+    head: &'a RecordHead,
+}
+
+impl<'a> Record<'a> {
+    /// Where it came from.
+    pub fn origin(&self) -> Origin {
+        Origin { source: Arc::clone(&self.batch.source), row: self.head.row, line: self.head.line }
+    }
+
+    /// 1 for the first data record of the source.
+    pub fn row(&self) -> u64 {
+        self.head.row
+    }
+
+    /// What the reader found wrong with it.
+    pub fn fault(&self) -> Option<&'a Rejection> {
+        self.head.fault.as_deref()
+    }
+
+    /// The EUID's field.
+    pub fn euid(&self) -> ValueRef<'a> {
+        self.batch.value(self.head.euid)
+    }
+
+    /// The EUID as it stood in the input, empty where it is missing or null.
+    pub fn euid_text(&self) -> &'a str {
+        match self.euid() {
+            ValueRef::Text(text) | ValueRef::Integer(text) | ValueRef::Other(_, text) => text,
+            ValueRef::Missing | ValueRef::Null => "",
+        }
+    }
+
+    /// The text of a record that could not be read.
+    pub fn raw(&self) -> Option<&'a str> {
+        self.head.raw.as_deref()
+    }
+
+    /// How many contact fields it has.
+    pub fn len(&self) -> usize {
+        self.head.fields.len()
+    }
+
+    /// Whether it has no contact field.
+    pub fn is_empty(&self) -> bool {
+        self.head.fields.is_empty()
+    }
+
+    /// The contact fields in order: name as sent, value.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = (&'a str, ValueRef<'a>)> + use<'a> {
+        let batch = self.batch;
+        self.raw_fields().iter().map(move |field| (batch.name(field.name), batch.value(field.value)))
+    }
+
+    /// The name of the `index`th field as a shared text, for keeping.
+    pub fn shared_name(&self, index: usize) -> Arc<str> {
+        match self.raw_fields()[index].name {
+            Name::Column(column) => Arc::clone(&self.batch.columns[column as usize].name),
+            Name::Own(span) => self.batch.text(span).into(),
+        }
+    }
+
+    /// The column of the `index`th field, for messages; none for a key of its own.
+    pub fn column(&self, index: usize) -> Option<&'a Column> {
+        match self.raw_fields()[index].name {
+            Name::Column(column) => self.batch.columns.get(column as usize),
+            Name::Own(_) => None,
+        }
+    }
+
+    fn raw_fields(&self) -> &'a [Field] {
+        &self.batch.fields[self.head.fields.start as usize..self.head.fields.end as usize]
+    }
+}
+
+impl RecordBatch {
+    fn name(&self, name: Name) -> &str {
+        match name {
+            Name::Column(column) => &self.columns[column as usize].name,
+            Name::Own(span) => self.text(span),
+        }
+    }
+}
