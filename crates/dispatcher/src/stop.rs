@@ -1,0 +1,65 @@
+use std::sync::{Arc, OnceLock};
+
+use tokio_util::sync::CancellationToken;
+
+/// Why a run stops before its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopCause {
+    /// A signal, by number.
+    Signal(i32),
+    /// The API refuses the credentials or the project; what it said.
+    Credentials(String),
+    /// Too many rows failed; how many.
+    MaxFailures(String),
+    /// The service stayed out of reach, or isn't the service; what was seen.
+    Outage(String),
+    /// An input could not be read to its end; what happened.
+    Input(String),
+    /// The report could not be written; what happened.
+    Report(String),
+}
+
+/// The one stopping path of a run, shared by all its steps. The first cause wins and stays.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    cause: OnceLock<StopCause>,
+    stopping: CancellationToken,
+    grace_over: CancellationToken,
+}
+
+impl Stop {
+    /// Asks the run to stop. Only the first cause is kept.
+    pub fn because(&self, cause: StopCause) {
+        if self.0.cause.set(cause).is_ok() {
+            self.0.stopping.cancel();
+        }
+    }
+
+    /// Why the run stops, where it does.
+    pub fn cause(&self) -> Option<&StopCause> {
+        self.0.cause.get()
+    }
+
+    /// Whether nothing new may start.
+    pub fn is_stopping(&self) -> bool {
+        self.0.stopping.is_cancelled()
+    }
+
+    /// Waits until the run is asked to stop.
+    pub async fn stopping(&self) {
+        self.0.stopping.cancelled().await;
+    }
+
+    /// Cuts off what is still under way.
+    pub fn end_grace(&self) {
+        self.0.grace_over.cancel();
+    }
+
+    /// Waits until attempts under way are cut off.
+    pub async fn grace_over(&self) {
+        self.0.grace_over.cancelled().await;
+    }
+}
