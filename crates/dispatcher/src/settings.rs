@@ -49,7 +49,7 @@ impl Default for Settings {
 }
 
 /// The outage wait where none is set, and the longest `Retry-After` that is waited out where the rule is off.
-pub const DEFAULT_OUTAGE_WAIT: Duration = Duration::from_secs(15 * 60);
+pub const DEFAULT_OUTAGE_WAIT: Duration = Duration::from_mins(15);
 
 /// Attempts per unit of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,30 @@
+use std::time::Duration;
+
+/// The wait before the next attempt: exponential with full jitter, so that rows that failed together don't come back
+/// together. `failures` is how many attempts of the row failed so far, at least 1.
+pub(crate) fn backoff(base: Duration, cap: Duration, failures: u32) -> Duration {
+    ceiling(base, cap, failures).mul_f64(fastrand::f64())
+}
+
+/// The longest that wait may be.
+pub(crate) fn ceiling(base: Duration, cap: Duration, failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(31);
+    base.saturating_mul(1 << doublings).min(cap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_up_to_the_cap() {
+        let wait = |failures| ceiling(Duration::from_millis(500), Duration::from_secs(30), failures).as_millis();
+        assert_eq!(
+            [wait(1), wait(2), wait(3), wait(6), wait(7), wait(1000)],
+            [500, 1000, 2000, 16_000, 30_000, 30_000]
+        );
+        for failures in 1..40 {
+            assert!(backoff(Duration::from_secs(1), Duration::from_secs(9), failures) <= Duration::from_secs(9));
+        }
+    }
+}

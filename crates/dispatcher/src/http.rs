@@ -1,0 +1,227 @@
+use std::{error::Error, io, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use model::limits::MAX_ANSWER_BYTES;
+use reqwest::{
+    Certificate, Client, ClientBuilder, Proxy, Response, StatusCode, Url,
+    header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+};
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+use crate::{
+    reuse::{NewConnections, with_connection_watch},
+    settings::HttpSettings,
+    transport::{Broken, Reply, Request, Transport},
+};
+
+/// Connections idle for longer are closed: common load balancers close theirs after 60 to 75 seconds, and a request on
+/// a connection that is being closed is lost.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The real transport: HTTP/1.1 over reqwest and rustls.
+#[derive(Debug)]
+pub struct HttpTransport {
+    base_url: String,
+    authorization: HeaderValue,
+    secrets: Vec<SecretString>,
+    kept: Client,
+    fresh: Client,
+    timeout: Duration,
+}
+
+/// Why the transport could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The file given as certificate authority holds none.
+    #[error("the certificate authorities could not be read: {0}")]
+    CaCert(String),
+    /// The proxy's URL.
+    #[error("the proxy can't be used: its URL is not one of http://, https:// with a host")]
+    Proxy,
+    /// The API key or secret.
+    #[error("the API key or secret holds characters that can't be sent")]
+    Credentials,
+    /// Anything else.
+    #[error("the HTTP client could not be set up: {0}")]
+    Client(String),
+}
+
+impl HttpTransport {
+    /// Sets up the client; connects nowhere yet.
+    pub fn new(settings: &HttpSettings) -> Result<Self, TransportError> {
+        let pair =
+            Zeroizing::new(format!("{}:{}", settings.api_key.expose_secret(), settings.api_secret.expose_secret()));
+        let encoded = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
+        let mut authorization =
+            HeaderValue::try_from(format!("Basic {}", encoded.as_str())).map_err(|_| TransportError::Credentials)?;
+        authorization.set_sensitive(true);
+        let build = |max_idle| {
+            client(settings, max_idle)?.build().map_err(|error| TransportError::Client(causes(&error.without_url())))
+        };
+        Ok(Self {
+            base_url: settings.base_url.as_str().trim_end_matches('/').to_owned(),
+            authorization,
+            secrets: secrets(settings, &encoded),
+            kept: build(settings.max_idle)?,
+            fresh: build(0)?,
+            timeout: settings.timeout,
+        })
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Reply, reqwest::Error> {
+        let client = if request.fresh_connection { &self.fresh } else { &self.kept };
+        let mut response = client
+            .post(format!("{}/{}", self.base_url, request.path))
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(request.body)
+            .send()
+            .await?;
+        let mut reply = head(&response);
+        while reply.body.len() < MAX_ANSWER_BYTES {
+            let Some(chunk) = response.chunk().await? else { break };
+            let room = MAX_ANSWER_BYTES - reply.body.len();
+            reply.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        }
+        Ok(reply)
+    }
+}
+
+impl Transport for HttpTransport {
+    async fn send(&self, request: Request) -> Result<Reply, Broken> {
+        let connections = NewConnections::default();
+        let result = with_connection_watch(&connections, self.exchange(request)).await;
+        result.map_err(|error| self.broken(error, connections.any()))
+    }
+
+    fn scrub(&self, mut text: String) -> String {
+        for secret in &self.secrets {
+            let secret = secret.expose_secret();
+            if !secret.is_empty() && text.contains(secret) {
+                text = text.replace(secret, "[credentials]");
+            }
+        }
+        text
+    }
+}
+
+impl HttpTransport {
+    fn broken(&self, error: reqwest::Error, connected_anew: bool) -> Broken {
+        if error.is_timeout() && !error.is_connect() {
+            return Broken::Timeout(self.timeout);
+        }
+        let error = error.without_url();
+        if let Some(fault) = certificate_fault(&error) {
+            return Broken::Certificate(fault);
+        }
+        let answer_begun = !error.is_request() || hyper_error(&error).is_some_and(hyper::Error::is_parse);
+        let stale_connection = !connected_anew && !error.is_connect() && !answer_begun;
+        Broken::Network { cause: self.scrub(causes(&error)), stale_connection }
+    }
+}
+
+fn client(settings: &HttpSettings, max_idle: usize) -> Result<ClientBuilder, TransportError> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("contactsync/", env!("CARGO_PKG_VERSION")))
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        // Every attempt is counted here, so none may be made behind our back.
+        .retry(reqwest::retry::never())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(max_idle)
+        .timeout(settings.timeout)
+        .connect_timeout(settings.connect_timeout)
+        .connector_layer(NewConnections::layer());
+    if let Some(pem) = &settings.ca_cert_pem {
+        let authorities = Certificate::from_pem_bundle(pem).map_err(|error| TransportError::CaCert(causes(&error)))?;
+        if authorities.is_empty() {
+            return Err(TransportError::CaCert("the file holds no certificate".to_owned()));
+        }
+        builder = builder.tls_certs_merge(authorities);
+    }
+    if is_loopback(&settings.base_url) {
+        builder = builder.no_proxy();
+    } else if let Some(proxy) = &settings.proxy {
+        // The error would show the URL, and with it a password.
+        builder = builder.proxy(Proxy::all(proxy.expose_secret()).map_err(|_| TransportError::Proxy)?);
+    }
+    Ok(builder)
+}
+
+/// Whether a URL's host is this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
+}
+
+fn secrets(settings: &HttpSettings, authorization: &str) -> Vec<SecretString> {
+    let proxy_password = settings
+        .proxy
+        .as_ref()
+        .and_then(|proxy| Url::parse(proxy.expose_secret()).ok())
+        .and_then(|proxy| proxy.password().map(SecretString::from));
+    let mut secrets = vec![SecretString::from(authorization), settings.api_secret.clone(), settings.api_key.clone()];
+    secrets.extend(proxy_password);
+    // The longest first: one may be a part of another.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
+    secrets
+}
+
+fn head(response: &Response) -> Reply {
+    let text = |headers: &HeaderMap, name: HeaderName| Some(headers.get(name)?.to_str().ok()?.to_owned());
+    let status: StatusCode = response.status();
+    Reply {
+        status: status.as_u16(),
+        retry_after: text(response.headers(), RETRY_AFTER),
+        date: text(response.headers(), DATE),
+        body: Vec::new(),
+    }
+}
+
+/// The chain of causes in one line. The outermost says only that a request failed, so it is left out where there is more.
+fn causes(error: &reqwest::Error) -> String {
+    let mut messages: Vec<String> = Vec::new();
+    let mut next: Option<&dyn Error> = error.source();
+    while let Some(cause) = next {
+        let message = cause.to_string();
+        if !messages.iter().any(|earlier| earlier.ends_with(&message)) {
+            messages.push(message);
+        }
+        next = cause.source();
+    }
+    if messages.is_empty() { error.to_string() } else { messages.join(": ") }
+}
+
+fn hyper_error(error: &reqwest::Error) -> Option<&hyper::Error> {
+    let mut next: Option<&dyn Error> = error.source();
+    while let Some(cause) = next {
+        if let Some(found) = cause.downcast_ref() {
+            return Some(found);
+        }
+        next = cause.source();
+    }
+    None
+}
+
+/// The certificate's fault, where that is what broke the connection. TLS errors travel inside `io::Error`, whose
+/// `source` skips them.
+fn certificate_fault(error: &reqwest::Error) -> Option<String> {
+    let mut next: Option<&dyn Error> = Some(error);
+    while let Some(cause) = next {
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let tls = cause.downcast_ref::<rustls::Error>().or_else(|| inner?.downcast_ref());
+        if let Some(rustls::Error::InvalidCertificate(fault)) = tls {
+            return Some(fault.to_string());
+        }
+        next = match inner {
+            Some(inner) => Some(inner as &dyn Error),
+            None => cause.source(),
+        };
+    }
+    None
+}

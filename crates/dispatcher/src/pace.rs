@@ -1,0 +1,335 @@
+//! The only place where time is waited for before an attempt: outage gate, in-flight limit, rate.
+//!
+//! Who wants to start an attempt queues; [`State::start_waiting`] lets the next ones go as far as gate, limit and rate
+//! allow. The rate token is the last thing taken, and only for somebody who starts at that moment: tokens never pile up
+//! behind a stalled server. Retries go before fresh rows. One task ([`Pace::run`]) sleeps until the next moment at which
+//! somebody could start, so a limit that binds wakes one timer and not every waiter.
+
+use std::{
+    collections::VecDeque,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::Clock,
+    middleware::NoOpMiddleware,
+    nanos::Nanos,
+    state::{InMemoryState, NotKeyed},
+};
+use model::Counters;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
+
+use crate::{
+    outage::{Breaker, Leave},
+    settings::{DEFAULT_OUTAGE_WAIT, Rate, Settings},
+    stop::{Stop, StopCause},
+};
+
+/// A hundredth less than the rate asked for: the network delays one request more than the next, so what leaves here at
+/// the very rate could arrive above it.
+const MARGIN: (u32, u32) = (100, 101);
+
+/// Who waits for a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Queue {
+    /// A row's first attempt.
+    Fresh,
+    /// A further attempt; goes first.
+    Retry,
+}
+
+/// How an attempt ended, as far as pacing is concerned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    /// It ended in a way that an outage would explain.
+    pub(crate) bad: bool,
+    /// It was its row's first.
+    pub(crate) first_attempt: bool,
+    /// Nobody is to start before this time is over.
+    pub(crate) hold: Option<Duration>,
+}
+
+/// Paces all attempts of a run.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    state: Mutex<State>,
+    timer: Notify,
+    counters: Arc<Counters>,
+}
+
+/// Leave to make one attempt; given back by [`Pace::settle`], or by dropping it where the attempt was abandoned.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pace: Arc<Pace>,
+    probe: bool,
+    settled: bool,
+}
+
+impl Slot {
+    /// Whether this attempt probes a held service, on a fresh connection.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.probe
+    }
+}
+
+impl Pace {
+    pub(crate) fn new(settings: &Settings, counters: Arc<Counters>, stop: Stop) -> Arc<Self> {
+        let enabled = !settings.outage_wait.is_zero();
+        let state = State {
+            retries: VecDeque::new(),
+            fresh: VecDeque::new(),
+            in_flight: 0,
+            limit: settings.in_flight.max(1),
+            limiter: limiter(settings),
+            breaker: Breaker::new(enabled, settings.retry_base, settings.retry_cap),
+            outage_wait: if enabled { settings.outage_wait } else { DEFAULT_OUTAGE_WAIT },
+            hold_until: None,
+            wake_at: None,
+            last_probe: Queue::Fresh,
+            stop,
+            closed: false,
+        };
+        Arc::new(Self { state: Mutex::new(state), timer: Notify::new(), counters })
+    }
+
+    /// Waits for leave to make an attempt; none once the run stops.
+    pub(crate) async fn acquire(self: &Arc<Self>, queue: Queue) -> Option<Slot> {
+        let granted = {
+            let (grant, granted) = oneshot::channel();
+            let mut state = self.lock();
+            if state.closed {
+                return None;
+            }
+            state.queue(queue).push_back(grant);
+            self.advance(state);
+            granted
+        };
+        let probe = granted.await.ok()?;
+        Counters::add(&self.counters.in_flight, 1);
+        Some(Slot { pace: Arc::clone(self), probe, settled: false })
+    }
+
+    /// Gives a slot back with how its attempt ended. Returns whether sending is held now.
+    pub(crate) fn settle(&self, mut slot: Slot, end: End) -> bool {
+        slot.settled = true;
+        Counters::sub(&self.counters.in_flight, 1);
+        let now = Instant::now();
+        let mut state = self.lock();
+        state.in_flight -= 1;
+        let recoveries = state.breaker.recoveries();
+        if state.breaker.ended(end.bad, end.first_attempt, slot.probe, now) {
+            tracing::warn!("the last 50 attempts all failed: sending is held, probing until the service answers");
+        }
+        if state.breaker.recoveries() > recoveries {
+            tracing::warn!("the service answers again: sending goes on");
+        }
+        if let Some(wait) = end.hold {
+            state.hold(wait, now);
+        }
+        let held = state.breaker.held_since().is_some();
+        self.advance(state);
+        held
+    }
+
+    /// How often a hold ended because an attempt was answered.
+    pub(crate) fn recoveries(&self) -> u64 {
+        self.lock().breaker.recoveries()
+    }
+
+    /// Sends everybody away who waits, and lets nobody in any more.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.retries.clear();
+        state.fresh.clear();
+        drop(state);
+        self.timer.notify_one();
+    }
+
+    /// Starts those whose time has come, until the pace is closed.
+    pub(crate) async fn run(self: Arc<Self>) {
+        loop {
+            let wake_at = {
+                let mut state = self.lock();
+                if state.closed {
+                    return;
+                }
+                state.start_waiting(Instant::now());
+                state.wake_at
+            };
+            match wake_at {
+                Some(at) => tokio::select! {
+                    () = tokio::time::sleep_until(at) => {}
+                    () = self.timer.notified() => {}
+                },
+                None => self.timer.notified().await,
+            }
+        }
+    }
+
+    fn advance(&self, mut state: MutexGuard<'_, State>) {
+        let planned = state.wake_at;
+        state.start_waiting(Instant::now());
+        let earlier = match (planned, state.wake_at) {
+            (None, Some(_)) => true,
+            (Some(planned), Some(at)) => at < planned,
+            (_, None) => false,
+        };
+        drop(state);
+        if earlier {
+            self.timer.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics under this lock; were it so, the figures in it would still be whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        Counters::sub(&self.pace.counters.in_flight, 1);
+        let mut state = self.pace.lock();
+        state.in_flight -= 1;
+        if self.probe {
+            state.breaker.probe_abandoned();
+        }
+        self.pace.advance(state);
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    retries: VecDeque<oneshot::Sender<bool>>,
+    fresh: VecDeque<oneshot::Sender<bool>>,
+    in_flight: usize,
+    limit: usize,
+    limiter: Option<Limiter>,
+    breaker: Breaker,
+    outage_wait: Duration,
+    hold_until: Option<Instant>,
+    /// When [`Pace::run`] has to look again.
+    wake_at: Option<Instant>,
+    last_probe: Queue,
+    stop: Stop,
+    closed: bool,
+}
+
+impl State {
+    /// Lets go whoever may start at `now`, and notes when to look again.
+    fn start_waiting(&mut self, now: Instant) {
+        self.wake_at = None;
+        if let Some(deadline) = self.breaker.held_since().map(|since| since + self.outage_wait) {
+            if now >= deadline {
+                let waited = self.outage_wait.as_secs();
+                self.stop.because(StopCause::Outage(format!("the service stayed out of reach for {waited} s")));
+                return;
+            }
+            self.wake_at = Some(deadline);
+        }
+        while self.in_flight < self.limit && !(self.retries.is_empty() && self.fresh.is_empty()) {
+            if let Some(until) = self.hold_until.filter(|until| *until > now) {
+                return self.wake_by(until);
+            }
+            let probe = match self.breaker.leave(now) {
+                Leave::Any => false,
+                Leave::Probe => true,
+                Leave::At(at) => return self.wake_by(at),
+                Leave::AfterProbe => return,
+            };
+            if let Some(wait) = self.limiter.as_ref().and_then(Limiter::take) {
+                return self.wake_by(now + wait);
+            }
+            let queue = self.next_queue(probe);
+            let Some(waiting) = self.queue(queue).pop_front() else { return };
+            // Who no longer waits costs its token and nothing else.
+            if waiting.send(probe).is_ok() {
+                self.in_flight += 1;
+                if probe {
+                    self.last_probe = queue;
+                    self.breaker.probing();
+                }
+            }
+        }
+    }
+
+    /// Retries first; but probes take held rows of both kinds in turn, or a few sick rows would speak for the service.
+    fn next_queue(&self, probe: bool) -> Queue {
+        let fresh_turn = probe && self.last_probe == Queue::Retry && !self.fresh.is_empty();
+        if self.retries.is_empty() || fresh_turn { Queue::Fresh } else { Queue::Retry }
+    }
+
+    fn queue(&mut self, queue: Queue) -> &mut VecDeque<oneshot::Sender<bool>> {
+        match queue {
+            Queue::Fresh => &mut self.fresh,
+            Queue::Retry => &mut self.retries,
+        }
+    }
+
+    fn hold(&mut self, wait: Duration, now: Instant) {
+        let spent = self.breaker.held_since().map_or(Duration::ZERO, |since| now - since);
+        if wait > self.outage_wait.saturating_sub(spent) {
+            let asked = wait.as_secs();
+            self.stop.because(StopCause::Outage(format!(
+                "the server asked to wait {asked} s, which is longer than --outage-wait leaves"
+            )));
+            return;
+        }
+        self.hold_until = self.hold_until.max(Some(now + wait));
+    }
+
+    fn wake_by(&mut self, at: Instant) {
+        self.wake_at = Some(self.wake_at.map_or(at, |planned| planned.min(at)));
+    }
+}
+
+/// The rate: a token bucket (GCRA) on the runtime's clock, which stands still where tests pause it.
+#[derive(Debug)]
+struct Limiter {
+    bucket: RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Nanos>>,
+    clock: RuntimeClock,
+}
+
+impl Limiter {
+    /// Takes a token; else says after which time there is one.
+    fn take(&self) -> Option<Duration> {
+        match self.bucket.check() {
+            Ok(()) => None,
+            // At least a nanosecond, so that nobody looks again without time having passed.
+            Err(not_until) => Some(not_until.wait_time_from(self.clock.now()).max(Duration::from_nanos(1))),
+        }
+    }
+}
+
+fn limiter(settings: &Settings) -> Option<Limiter> {
+    let Rate::Limited { count, per } = settings.rate else { return None };
+    let nanos = per.as_nanos() * u128::from(MARGIN.1) / u128::from(MARGIN.0) / u128::from(count.get());
+    // None where the rate is above one in a nanosecond: no limit that could bind.
+    let quota = Quota::with_period(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))?;
+    let burst = NonZeroU32::new(settings.burst).unwrap_or(NonZeroU32::MIN);
+    let clock = RuntimeClock { start: Instant::now() };
+    Some(Limiter { bucket: RateLimiter::direct_with_clock(quota.allow_burst(burst), clock), clock })
+}
+
+#[derive(Debug, Clone, Copy)]
+struct RuntimeClock {
+    start: Instant,
+}
+
+impl Clock for RuntimeClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::from(self.start.elapsed())
+    }
+}

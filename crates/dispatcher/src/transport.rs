@@ -1,0 +1,60 @@
+use std::{future::Future, time::Duration};
+
+/// One attempt: bytes out, an answer or a broken exchange back. Knows bytes, headers and time, and no policy; so a
+/// second kind of request is another path and another body.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends one request. Dropping the future abandons the attempt.
+    fn send(&self, request: Request) -> impl Future<Output = Result<Reply, Broken>> + Send;
+
+    /// Takes the credentials out of a text that the other side wrote.
+    fn scrub(&self, text: String) -> String {
+        text
+    }
+}
+
+/// A `POST` of a JSON body.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Path below the base URL.
+    pub path: &'static str,
+    /// JSON.
+    pub body: Vec<u8>,
+    /// Use no kept connection: what is asked is whether the service can be reached.
+    pub fresh_connection: bool,
+}
+
+/// What came back: any HTTP answer.
+#[derive(Debug, Clone, Default)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Header `Retry-After`, as it stands.
+    pub retry_after: Option<String>,
+    /// Header `Date`, as it stands.
+    pub date: Option<String>,
+    /// The body's first [`model::limits::MAX_ANSWER_BYTES`].
+    pub body: Vec<u8>,
+}
+
+/// No answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Broken {
+    /// Nothing came in time.
+    #[error("no answer within {}", seconds(.0))]
+    Timeout(Duration),
+    /// The server's certificate doesn't verify.
+    #[error("the server's certificate doesn't verify: {0}")]
+    Certificate(String),
+    /// The connection could not be made, or broke.
+    #[error("{cause}")]
+    Network {
+        /// What the system said.
+        cause: String,
+        /// A kept connection died before any byte of an answer: most likely the server had closed it when idle.
+        stale_connection: bool,
+    },
+}
+
+fn seconds(time: &Duration) -> String {
+    format!("{} s", time.as_secs_f64())
+}
