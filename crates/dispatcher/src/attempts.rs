@@ -75,6 +75,7 @@ impl<T: Transport> Attempts<T> {
             let slot = self.pace.acquire(queue).await?;
             queue = Queue::Retry;
             if self.probed_enough(&course) {
+                self.failures.failed();
                 break (Outcome::Failed, last_reason);
             }
             // Boxed: thousands of rows may wait here, and only those under way need room for a request.
@@ -92,10 +93,6 @@ impl<T: Transport> Attempts<T> {
                 }
             }
         };
-        match outcome {
-            Outcome::Failed => self.failures.failed(),
-            _ => self.failures.accepted(),
-        }
         Some(decision(contact, outcome, reason, course))
     }
 
@@ -140,21 +137,26 @@ impl<T: Transport> Attempts<T> {
         let first_attempt = course.attempts == 1;
         let good = End { bad: false, first_attempt, hold: None };
         match verdict {
+            // What may stop the run is said before the slot is given back, or somebody would still start in it.
             Verdict::Accepted(reason) => {
+                self.failures.accepted();
                 self.pace.settle(slot, good);
                 Next::Decided(Outcome::Synced, reason)
             }
             Verdict::Refused(reason) => {
+                self.failures.failed();
                 self.pace.settle(slot, good);
                 Next::Decided(Outcome::Failed, Some(reason))
             }
             Verdict::Denied { certain } => {
-                self.pace.settle(slot, good);
                 course.denials += 1;
                 if certain || course.denials > 1 {
                     self.stop.because(StopCause::Credentials(said(&course.answered)));
+                    self.failures.failed();
+                    self.pace.settle(slot, good);
                     return Next::Decided(Outcome::Failed, Some(Reason::Credentials));
                 }
+                self.pace.settle(slot, good);
                 Next::Again { after: self.backoff(course.denials), reason: Reason::Credentials }
             }
             Verdict::NotTheService(what) => {
@@ -179,6 +181,7 @@ impl<T: Transport> Attempts<T> {
                 }
                 course.spent += 1;
                 if course.spent > self.retries {
+                    self.failures.failed();
                     return Next::Decided(Outcome::Failed, Some(reason));
                 }
                 if stale_connection && !course.tried_at_once {

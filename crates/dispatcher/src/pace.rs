@@ -229,6 +229,9 @@ impl State {
     /// Lets go whoever may start at `now`, and notes when to look again.
     fn start_waiting(&mut self, now: Instant) {
         self.wake_at = None;
+        if self.stop.is_stopping() {
+            return;
+        }
         if let Some(deadline) = self.breaker.held_since().map(|since| since + self.outage_wait) {
             if now >= deadline {
                 let waited = self.outage_wait.as_secs();

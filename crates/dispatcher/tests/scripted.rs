@@ -1,0 +1,435 @@
+//! The dispatcher against a scripted transport, on paused time.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU64,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use dispatcher::{Broken, Intake, MaxFailures, Rate, Reply, Request, Settings, Stop, StopCause, Transport};
+use model::{Contact, Contacts, Counters, Decision, Euid, Origin, Outcome, Reason};
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+/// What one attempt gets.
+type Answer = Result<Reply, Broken>;
+type Script = dyn Fn(u64, u32) -> (Duration, Answer) + Send + Sync;
+
+/// One attempt, as the other side saw it.
+#[derive(Debug, Clone)]
+struct Seen {
+    euid: u64,
+    value: String,
+    start: Duration,
+    end: Duration,
+    fresh: bool,
+}
+
+#[derive(Clone)]
+struct Scripted {
+    script: Arc<Script>,
+    began: Instant,
+    tries: Arc<Mutex<HashMap<u64, u32>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Transport for Scripted {
+    async fn send(&self, request: Request) -> Answer {
+        let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        let euid = body["euid"].as_u64().unwrap();
+        let attempt = {
+            let mut tries = self.tries.lock().unwrap();
+            let tries = tries.entry(euid).or_default();
+            *tries += 1;
+            *tries
+        };
+        let (takes, answer) = (self.script)(euid, attempt);
+        let start = self.began.elapsed();
+        let value = body["contacts"]["email"].as_str().unwrap().to_owned();
+        let seen = Seen { euid, value, start, end: start + takes, fresh: request.fresh_connection };
+        self.seen.lock().unwrap().push(seen);
+        tokio::time::sleep(takes).await;
+        answer
+    }
+}
+
+fn reply(status: u16, body: &str) -> Answer {
+    Ok(Reply { status, body: body.as_bytes().to_vec(), ..Reply::default() })
+}
+
+fn ok() -> Answer {
+    reply(200, r#"{"code":0,"message":"success"}"#)
+}
+
+fn server_error() -> Answer {
+    reply(200, r#"{"code":-1,"message":"internal"}"#)
+}
+
+fn network(stale_connection: bool) -> Answer {
+    Err(Broken::Network { cause: "connection reset".to_owned(), stale_connection })
+}
+
+fn contact(euid: u64, row: u64) -> Contact {
+    let mut contacts = Contacts::default();
+    contacts.push("email".into(), &format!("{row}@example.com"));
+    Contact {
+        origin: Origin { source: "rows.csv".into(), row, line: row + 1 },
+        euid_text: euid.to_string().into(),
+        euid: Euid::new(euid).unwrap(),
+        contacts,
+    }
+}
+
+struct Ran {
+    decisions: Vec<Decision>,
+    not_sent: u64,
+    cause: Option<StopCause>,
+    seen: Vec<Seen>,
+    took: Duration,
+}
+
+impl Ran {
+    fn decision(&self, row: u64) -> &Decision {
+        self.decisions.iter().find(|decision| decision.origin.row == row).expect("the row is decided")
+    }
+
+    fn reasons(&self) -> Vec<Option<Reason>> {
+        self.decisions.iter().map(|decision| decision.reason).collect()
+    }
+}
+
+fn unlimited() -> Settings {
+    Settings { rate: Rate::Unlimited, ..Settings::default() }
+}
+
+/// Runs the rows of these EUIDs; `signal_after` asks the run to stop.
+async fn run(
+    settings: Settings,
+    euids: impl IntoIterator<Item = u64>,
+    signal_after: Option<Duration>,
+    script: impl Fn(u64, u32) -> (Duration, Answer) + Send + Sync + 'static,
+) -> Ran {
+    let began = Instant::now();
+    let transport = Scripted { script: Arc::new(script), began, tries: Arc::default(), seen: Arc::default() };
+    let (intake, rows) = async_channel::bounded(4);
+    let (decided, mut decisions) = tokio::sync::mpsc::channel(16);
+    let stop = Stop::default();
+    let euids: Vec<u64> = euids.into_iter().collect();
+    let reader = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            let mut sent = 0;
+            for (index, euid) in euids.into_iter().enumerate() {
+                if stop.is_stopping() || intake.send(vec![Intake::Send(contact(euid, index as u64 + 1))]).await.is_err()
+                {
+                    break;
+                }
+                sent += 1;
+            }
+            sent
+        }
+    });
+    let collector = tokio::spawn(async move {
+        let mut all = Vec::new();
+        while let Some(decision) = decisions.recv().await {
+            all.push(decision);
+        }
+        all
+    });
+    if let Some(after) = signal_after {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            stop.because(StopCause::Signal(15));
+        });
+    }
+    let dispatched =
+        dispatcher::run(transport.clone(), &settings, rows, decided, Arc::new(Counters::default()), stop.clone()).await;
+    let took = began.elapsed();
+    let read: u64 = reader.await.unwrap();
+    let decisions = collector.await.unwrap();
+    assert_eq!(read, decisions.len() as u64 + dispatched.not_sent, "every row read is decided or not sent");
+    let seen = transport.seen.lock().unwrap().clone();
+    Ran { decisions, not_sent: dispatched.not_sent, cause: stop.cause().cloned(), seen, took }
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+#[tokio::test(start_paused = true)]
+async fn a_server_error_is_tried_again_until_it_passes() {
+    let ran = run(unlimited(), 1..=10, None, |_, attempt| (MS, if attempt < 4 { server_error() } else { ok() })).await;
+    assert!(ran.decisions.iter().all(|decision| decision.outcome == Outcome::Synced && decision.attempts == 4));
+    assert_eq!(ran.decision(1).answered.code, Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_end_in_a_failure_with_the_last_answer() {
+    let settings = Settings { retries: 2, max_failures: MaxFailures::None, ..unlimited() };
+    let ran = run(settings, [1], None, |_, _| (MS, server_error())).await;
+    let decision = ran.decision(1);
+    assert_eq!((decision.outcome, decision.reason), (Outcome::Failed, Some(Reason::ServerError)));
+    assert_eq!((decision.attempts, decision.answered.code, decision.latency_ms), (3, Some(-1), Some(1)));
+    assert_eq!(decision.answered.message.as_deref(), Some("internal"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_row_is_never_tried_again() {
+    let ran = run(unlimited(), [1, 2], None, |euid, _| {
+        (MS, if euid == 1 { reply(200, r#"{"code":55108,"message":"no"}"#) } else { ok() })
+    })
+    .await;
+    assert_eq!((ran.decision(1).attempts, ran.decision(1).reason), (1, Some(Reason::EuidInvalid)));
+    assert_eq!(ran.decision(2).outcome, Outcome::Synced);
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_more_in_flight_than_allowed() {
+    let settings = Settings { in_flight: 7, ..unlimited() };
+    let ran = run(settings, 1..=200, None, |euid, _| (MS * (1 + euid as u32 % 5), ok())).await;
+    let most = ran
+        .seen
+        .iter()
+        .map(|one| ran.seen.iter().filter(|other| other.start <= one.start && one.start < other.end).count())
+        .max();
+    assert_eq!(most, Some(7));
+}
+
+/// Most starts in any window of one second.
+fn peak(seen: &[Seen]) -> usize {
+    let starts: Vec<Duration> = seen.iter().map(|seen| seen.start).collect();
+    starts
+        .iter()
+        .map(|from| starts.iter().filter(|at| *at >= from && **at <= *from + Duration::from_secs(1)).count())
+        .max()
+        .unwrap_or(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rate_binds_also_after_a_stall() {
+    let rate = Rate::Limited { count: NonZeroU64::new(50).unwrap(), per: Duration::from_secs(1) };
+    let settings = Settings { rate, burst: 5, in_flight: 8, ..Settings::default() };
+    // All requests under way hang for ten seconds: what was saved up meanwhile must not start at once.
+    let ran = run(settings, 1..=300, None, |euid, _| {
+        (if (40..48).contains(&euid) { Duration::from_secs(10) } else { MS * 3 }, ok())
+    })
+    .await;
+    assert_eq!(ran.decisions.len(), 300);
+    assert!(peak(&ran.seen) <= 55, "{}", peak(&ran.seen));
+    assert!(ran.took < Duration::from_secs(18), "the rate is made use of: {:?}", ran.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_of_one_euid_go_one_after_the_other_and_others_overtake() {
+    let euids = [1, 1, 1, 2, 3, 1];
+    let ran = run(unlimited(), euids, None, |euid, attempt| {
+        (MS * 10, if euid == 1 && attempt == 1 { server_error() } else { ok() })
+    })
+    .await;
+    let ones: Vec<&Seen> = ran.seen.iter().filter(|seen| seen.euid == 1).collect();
+    let values: Vec<&str> = ones.iter().map(|seen| seen.value.split('@').next().unwrap()).collect();
+    assert_eq!(values, ["1", "1", "2", "3", "6"]);
+    assert!(ones.windows(2).all(|pair| pair[0].end <= pair[1].start));
+    assert_eq!(ran.decisions[0].origin.row, 4, "others don't wait for a row that backs off");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_euid_that_is_the_whole_input_does_not_grow_and_ends() {
+    let ran = run(unlimited(), std::iter::repeat_n(9, 6_000), None, |_, _| (MS, ok())).await;
+    let rows: Vec<u64> = ran.decisions.iter().map(|decision| decision.origin.row).collect();
+    assert_eq!(rows, (1..=6_000).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_holds_everybody_for_as_long_as_it_says() {
+    let ran = run(Settings { in_flight: 1, ..unlimited() }, 1..=5, None, |euid, attempt| {
+        let limited = Reply { status: 429, retry_after: Some("7".to_owned()), ..Reply::default() };
+        (MS, if euid == 2 && attempt == 1 { Ok(limited) } else { ok() })
+    })
+    .await;
+    let limited = ran.seen.iter().find(|seen| seen.euid == 2).unwrap().end;
+    for seen in ran.seen.iter().filter(|seen| seen.start >= limited) {
+        assert!(seen.start >= limited + Duration::from_secs(7), "{seen:?}");
+    }
+    assert_eq!(ran.decision(2).outcome, Outcome::Synced);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_beyond_the_outage_wait_stops_the_run() {
+    let ran = run(unlimited(), 1..=50, None, |_, _| {
+        (MS, Ok(Reply { status: 429, retry_after: Some("86400".to_owned()), ..Reply::default() }))
+    })
+    .await;
+    assert!(matches!(ran.cause, Some(StopCause::Outage(_))));
+    assert_eq!(ran.not_sent, 50);
+    assert!(ran.took < Duration::from_mins(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_credentials_stop_the_run_at_the_first_row() {
+    let settings = Settings { in_flight: 2, ..unlimited() };
+    let ran = run(settings, 1..=1000, None, |_, _| (MS, reply(401, r#"{"code":40050,"message":"auth"}"#))).await;
+    assert!(matches!(ran.cause, Some(StopCause::Credentials(_))));
+    assert!(ran.seen.len() <= 2, "{}", ran.seen.len());
+    assert!(ran.reasons().iter().all(|reason| *reason == Some(Reason::Credentials)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_denial_after_accepted_rows_is_doubted_and_two_of_one_row_stop() {
+    let settings = Settings { in_flight: 1, ..unlimited() };
+    let slip = run(settings.clone(), 1..=20, None, |euid, attempt| {
+        (MS, if euid == 10 && attempt == 1 { reply(401, "") } else { ok() })
+    })
+    .await;
+    assert_eq!((slip.cause, slip.decisions.len()), (None, 20));
+    let revoked = run(settings, 1..=20, None, |euid, _| (MS, if euid >= 10 { reply(401, "") } else { ok() })).await;
+    assert!(matches!(revoked.cause, Some(StopCause::Credentials(_))));
+    let failed: Vec<u32> = revoked
+        .decisions
+        .iter()
+        .filter(|decision| decision.outcome == Outcome::Failed)
+        .map(|decision| decision.attempts)
+        .collect();
+    assert_eq!(failed, [2], "one row was refused twice, the others are not sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_bare_statuses_in_a_row_are_not_a_hundred_bad_rows() {
+    let ran = run(unlimited(), 1..=5000, None, |_, _| (MS, reply(404, "<html>"))).await;
+    assert!(matches!(ran.cause, Some(StopCause::Outage(_))), "{:?}", ran.cause);
+    assert!(ran.decisions.len() < 100 + 64);
+    let settings = Settings { max_failures: MaxFailures::None, ..unlimited() };
+    let ran = run(settings, 1..=500, None, |euid, _| (MS, if euid % 50 == 0 { ok() } else { reply(404, "") })).await;
+    assert_eq!((ran.cause, ran.decisions.len()), (None, 500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_failures_stops_by_rows_and_by_share() {
+    let bad = |every: u64| {
+        move |euid: u64, _| (MS, if euid.is_multiple_of(every) { reply(200, r#"{"code":55004}"#) } else { ok() })
+    };
+    let settings = Settings { max_failures: MaxFailures::Rows(3), in_flight: 1, ..unlimited() };
+    let ran = run(settings, 1..=1000, None, bad(10)).await;
+    assert!(matches!(ran.cause, Some(StopCause::MaxFailures(_))));
+    assert_eq!(ran.decisions.len(), 30);
+    let settings = Settings { max_failures: MaxFailures::Percent(5.0), in_flight: 1, ..unlimited() };
+    let ran = run(settings.clone(), 1..=1000, None, bad(10)).await;
+    assert_eq!(ran.decisions.len(), 100, "a share is looked at after the first 100 rows");
+    assert_eq!(run(settings, 1..=1000, None, bad(50)).await.cause, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_connection_is_tried_again_at_once_and_only_once() {
+    let slow_backoff = Settings { retry_base: Duration::from_secs(20), ..unlimited() };
+    let ran = run(slow_backoff, [1], None, |_, attempt| (MS, if attempt == 1 { network(true) } else { ok() })).await;
+    assert_eq!((ran.decision(1).attempts, ran.took < MS * 10), (2, true));
+    let ran = run(Settings { retries: 0, ..unlimited() }, [1], None, |_, _| (MS, network(true))).await;
+    assert_eq!((ran.decision(1).attempts, ran.decision(1).reason), (1, Some(Reason::Network)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_holds_sending_and_fails_no_row() {
+    let down = Duration::from_mins(5);
+    let began = Instant::now();
+    let ran =
+        run(unlimited(), 1..=2000, None, move |_, _| (MS, if began.elapsed() < down { network(false) } else { ok() }))
+            .await;
+    assert_eq!((ran.cause, ran.not_sent), (None, 0));
+    assert!(ran.decisions.iter().all(|decision| decision.outcome == Outcome::Synced));
+    let held: Vec<&Seen> =
+        ran.seen.iter().filter(|seen| seen.start > Duration::from_secs(5) && seen.start < down).collect();
+    assert!(held.iter().all(|seen| seen.fresh), "probes use fresh connections");
+    assert!(
+        held.windows(2).all(|pair| pair[0].end <= pair[1].start && pair[0].euid != pair[1].euid),
+        "one at a time, in turn"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_lasts_stops_the_run() {
+    let ran = run(unlimited(), 1..=500, None, |_, _| (MS, server_error())).await;
+    assert!(matches!(ran.cause, Some(StopCause::Outage(_))));
+    assert_eq!((ran.not_sent, ran.decisions.len()), (500, 0));
+    assert!(ran.took >= Duration::from_mins(15) && ran.took < Duration::from_mins(17), "{:?}", ran.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dozen_sick_rows_are_not_an_outage() {
+    let ran = run(unlimited(), 1..=12, None, |euid, _| (MS, if euid <= 4 { server_error() } else { ok() })).await;
+    assert_eq!(ran.cause, None);
+    assert_eq!(ran.decisions.iter().filter(|decision| decision.outcome == Outcome::Failed).count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sixty_sick_rows_among_healthy_ones_fail_in_the_end() {
+    let settings = Settings { max_failures: MaxFailures::None, ..unlimited() };
+    let ran = run(settings, 1..=1000, None, |euid, _| (MS, if euid <= 60 { server_error() } else { ok() })).await;
+    assert_eq!(ran.cause, None);
+    let failed = ran.decisions.iter().filter(|decision| decision.outcome == Outcome::Failed).count();
+    assert_eq!(failed, 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_does_not_verify_stops_at_once() {
+    let ran = run(unlimited(), 1..=100, None, |_, _| (MS, Err(Broken::Certificate("expired".to_owned())))).await;
+    assert!(matches!(ran.cause, Some(StopCause::Outage(_))));
+    assert_eq!((ran.decisions.len(), ran.not_sent > 0), (0, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_finishes_what_is_under_way_and_starts_nothing_new() {
+    let settings = Settings { in_flight: 4, ..unlimited() };
+    let ran = run(settings, 1..=100, Some(MS * 15), |_, _| (MS * 10, ok())).await;
+    assert_eq!(ran.decisions.len(), 8);
+    assert_eq!(ran.took, MS * 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_grace_cuts_off_what_hangs() {
+    let settings = Settings { grace: Duration::from_secs(3), ..unlimited() };
+    let ran = run(settings, 1..=3, Some(MS * 5), |_, _| (Duration::from_hours(1), ok())).await;
+    assert_eq!((ran.decisions.len(), ran.not_sent), (0, 3));
+    assert_eq!(ran.took, MS * 5 + Duration::from_secs(3));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever the faults and their order: each row ends in exactly one outcome, rows of one EUID start in input order
+    /// and never overlap, and the rate holds.
+    #[test]
+    fn any_order_of_faults_keeps_order_rate_and_books(
+        euids in prop::collection::vec(1_u64..30, 1..200),
+        faults in prop::collection::vec(0_u8..7, 1..97),
+        in_flight in 1_usize..20,
+        per_second in 5_u64..500,
+        stop_after in prop::option::of(0_u64..20_000),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let rate = Rate::Limited { count: NonZeroU64::new(per_second).unwrap(), per: Duration::from_secs(1) };
+        let settings = Settings { rate, burst: 3, in_flight, max_failures: MaxFailures::None, ..Settings::default() };
+        let ran = runtime.block_on(run(settings, euids, stop_after.map(Duration::from_millis), move |euid, attempt| {
+            let at = (euid as usize * 31 + attempt as usize * 7) % faults.len();
+            let answer = match faults[at] {
+                0 => server_error(),
+                1 => network(attempt.is_multiple_of(2)),
+                2 => Err(Broken::Timeout(Duration::from_secs(30))),
+                3 => reply(502, "<html>"),
+                4 => reply(429, ""),
+                _ => ok(),
+            };
+            (MS * (attempt % 9), answer)
+        }));
+        let mut decided: Vec<u64> = ran.decisions.iter().map(|decision| decision.origin.row).collect();
+        decided.sort_unstable();
+        prop_assert!(decided.windows(2).all(|pair| pair[0] < pair[1]), "a row was decided twice");
+        prop_assert!(peak(&ran.seen) as u64 <= per_second + 3);
+        let mut last: HashMap<u64, (u64, Duration)> = HashMap::new();
+        for seen in &ran.seen {
+            let row: u64 = seen.value.split('@').next().unwrap().parse().unwrap();
+            if let Some((before, ended)) = last.insert(seen.euid, (row, seen.end)) {
+                prop_assert!(before <= row && ended <= seen.start);
+            }
+        }
+    }
+}
