@@ -1,0 +1,69 @@
+use std::ffi::OsString;
+
+use crate::{
+    args::{Cli, Command, ConfigCommand},
+    commands,
+    exit::Exit,
+    failure::Failure,
+    layers::{Environment, Resolved, Unresolved, resolve, user_file},
+    settings::{PushSettings, served_sandbox},
+    signals::Signals,
+    terminal::{Printer, Style, start_log},
+};
+
+/// Obeys a command line and returns the status to end with. `end` ends the process at once: after a second signal.
+pub(crate) fn run(arguments: Vec<OsString>, environment: Environment, end: fn(Exit)) -> Exit {
+    let early = Printer::new(Style::of(&crate::args::TerminalArgs::default(), &environment));
+    let resolved = match resolve(arguments, environment) {
+        Ok(resolved) => resolved,
+        Err(unresolved) => return refuse(unresolved, &early),
+    };
+    let Cli { terminal, .. } = &resolved.cli;
+    let printer = Printer::new(Style::of(terminal, resolved.layers.environment()));
+    start_log(&printer, terminal.verbose);
+    for warning in &resolved.layers.warnings {
+        printer.warning(warning, None);
+    }
+    obey(resolved, &printer, end).unwrap_or_else(|failure| {
+        printer.failure(&failure);
+        failure.exit
+    })
+}
+
+fn obey(resolved: Resolved, printer: &Printer, end: fn(Exit)) -> Result<Exit, Failure> {
+    let Resolved { cli, settings, layers } = resolved;
+    let listen = || {
+        Signals::listen(end).map_err(|error| Failure::new(Exit::Bug, format!("signals can't be listened to: {error}")))
+    };
+    match cli.command {
+        Command::Push(args) => {
+            let _settings = PushSettings::of(&args, &settings, &layers)?;
+            Err(Failure::new(Exit::Bug, "push is not wired yet"))
+        }
+        Command::Check(args) => commands::check(&args, printer, &listen()?),
+        Command::Sandbox(args) => commands::serve_sandbox(served_sandbox(&args), printer, &listen()?),
+        Command::Explain(args) => commands::explain(args.subject.as_deref()).map(|()| Exit::Success),
+        Command::Config(args) => match args.command {
+            ConfigCommand::Show(_) => commands::config_show(&settings, &layers).map(|()| Exit::Success),
+            ConfigCommand::Init(args) => {
+                commands::config_init(args.file, user_file(layers.environment()), printer).map(|()| Exit::Success)
+            }
+        },
+        Command::Completions(args) => commands::completions(args.shell).map(|()| Exit::Success),
+        Command::Man => commands::manual().map(|()| Exit::Success),
+    }
+}
+
+fn refuse(unresolved: Unresolved, printer: &Printer) -> Exit {
+    match unresolved {
+        Unresolved::Failure(failure) => {
+            printer.failure(&failure);
+            failure.exit
+        }
+        Unresolved::Clap(error) => {
+            // A closed stream is quiet.
+            let _ = error.print();
+            if error.use_stderr() { Exit::Usage } else { Exit::Success }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use secrecy::SecretString;
+
+use super::{
+    config::LayerArgs, inputs::InputArgs, inputs::RuleArgs, report::ReportArgs, sandbox::SandboxFaultArgs,
+    sending::SendingArgs, terminal::ProgressChoice, terminal::TerminalArgs, values,
+};
+
+const ABOUT: &str = "Bulk synchronisation of contact files with EngageLab Marketing Automation";
+const LONG_ABOUT: &str = "Reads contacts from CSV, TSV and NDJSON files, checks them, and sets them in EngageLab \
+Marketing Automation, one request a user: in order for each user, within a rate, with retries, and with a record in \
+the report for every row.";
+const ENVIRONMENT: &str = "\
+Environment:
+  ENGAGELAB_MA_API_KEY, ENGAGELAB_MA_API_SECRET   credentials of the API data source
+  ENGAGELAB_MA_API_KEY_FILE, ENGAGELAB_MA_API_SECRET_FILE
+                                                  files that hold them instead
+  ENGAGELAB_MA_BASE_URL                           where requests go, as --base-url
+  CONTACTSYNC_<OPTION>                            any other option, as CONTACTSYNC_RATE=50/s
+  NO_COLOR                                        no colour";
+const START: &str = "\
+A first run, which sends nothing to anybody:
+  contactsync check contacts.csv
+  contactsync push --sandbox contacts.csv";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "contactsync",
+    version,
+    about = ABOUT,
+    long_about = LONG_ABOUT,
+    after_help = START,
+    after_long_help = ENVIRONMENT,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) terminal: TerminalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read, validate, send and report: the main job
+    #[command(after_long_help = ENVIRONMENT)]
+    Push(Box<PushArgs>),
+    /// Validate and report without the network
+    Check(Box<CheckArgs>),
+    /// Serve an imitation of the API on this machine
+    Sandbox(Box<SandboxArgs>),
+    /// Say what an API code or a reason means and what to do
+    Explain(ExplainArgs),
+    /// Show the settings that hold, or write a configuration file
+    Config(ConfigArgs),
+    /// Write a shell's completions to standard output
+    Completions(CompletionsArgs),
+    /// Write the manual page to standard output
+    Man,
+}
+
+/// `push`.
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+    #[command(flatten)]
+    pub(crate) sending: SendingArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    /// Go on with the run of `--report`: rows that it decided are not sent again [default: off]
+    #[arg(long, conflicts_with = "force", help_heading = "Report")]
+    pub(crate) resume: bool,
+    /// Resume although the API key is another one than at first [default: off]
+    #[arg(long, help_heading = "Report", hide_short_help = true)]
+    pub(crate) accept_new_key: bool,
+    #[command(flatten)]
+    pub(crate) faults: SandboxFaultArgs,
+    /// How progress is shown [default: auto: a bar on a terminal, else a line every 10 seconds]
+    #[arg(long, value_name = "HOW", help_heading = "Terminal", hide_short_help = true)]
+    pub(crate) progress: Option<ProgressChoice>,
+    #[command(flatten)]
+    pub(crate) layers: LayerArgs,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    /// Report the valid rows too, not only the rejected ones [default: off]
+    #[arg(long, requires = "report", help_heading = "Report", hide_short_help = true)]
+    pub(crate) report_all: bool,
+    /// How progress is shown [default: auto: a bar on a terminal, else a line every 10 seconds]
+    #[arg(long, value_name = "HOW", help_heading = "Terminal", hide_short_help = true)]
+    pub(crate) progress: Option<ProgressChoice>,
+    #[command(flatten)]
+    pub(crate) layers: LayerArgs,
+}
+
+/// `sandbox`.
+#[derive(Debug, Args)]
+pub(crate) struct SandboxArgs {
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// How long each answer takes [default: 20ms]
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    pub(crate) latency: Option<std::time::Duration>,
+    /// Requests let through, as 200/s; what is over gets a 429 (configuration key: sandbox_limit) [default: unlimited]
+    #[arg(id = "sandbox_limit", long = "limit", value_name = "RATE", value_parser = values::rate)]
+    pub(crate) limit: Option<dispatcher::Rate>,
+    /// A fault with its probability: code=-1:0.05, status=502:0.01, drop:0.01, hang:0.001, garbage:0.01; repeatable
+    /// [default: none]
+    #[arg(long, value_name = "SPEC", value_parser = values::fault)]
+    pub(crate) fault: Vec<sandbox::Fault>,
+    /// Which requests the faults hit [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
+    /// The key that is accepted (configuration key: sandbox_api_key) [default: sandbox-key]
+    #[arg(id = "sandbox_api_key", long = "api-key", value_name = "KEY", value_parser = values::secret)]
+    pub(crate) api_key: Option<SecretString>,
+    /// The secret that is accepted (configuration key: sandbox_api_secret) [default: sandbox-secret]
+    #[arg(id = "sandbox_api_secret", long = "api-secret", value_name = "SECRET", value_parser = values::secret)]
+    pub(crate) api_secret: Option<SecretString>,
+    #[command(flatten)]
+    pub(crate) layers: LayerArgs,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// An API code as 55108, or a reason as euid_invalid; without it all are listed
+    #[arg(value_name = "CODE|REASON", allow_negative_numbers = true)]
+    pub(crate) subject: Option<String>,
+}
+
+/// `config`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print each setting with its value and where it comes from
+    Show(ConfigShowArgs),
+    /// Write a configuration file in which every setting is explained and commented out
+    Init(ConfigInitArgs),
+}
+
+/// `config show`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigShowArgs {
+    #[command(flatten)]
+    pub(crate) layers: LayerArgs,
+}
+
+/// `config init`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigInitArgs {
+    /// The file to write; never one that exists [default: contactsync.toml]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}

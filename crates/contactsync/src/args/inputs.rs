@@ -1,0 +1,89 @@
+use clap::{Args, ValueEnum};
+
+use super::values;
+
+/// What is read, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct InputArgs {
+    /// Files or pipes to read, in this order; - is standard input
+    #[arg(value_name = "INPUT", required = true)]
+    pub(crate) inputs: Vec<String>,
+    /// Format [default: auto: by extension, else by the first byte]
+    #[arg(long, value_name = "FORMAT", hide_short_help = true)]
+    pub(crate) format: Option<FormatChoice>,
+    /// What separates the fields of a CSV: , ; | or tab [default: found in the header line]
+    #[arg(long, value_name = "CHARACTER", value_parser = values::delimiter, hide_short_help = true)]
+    pub(crate) delimiter: Option<u8>,
+    /// The first record of a CSV is data; name the columns with --columns [default: off]
+    #[arg(long, requires = "columns", hide_short_help = true)]
+    pub(crate) no_header: bool,
+    /// Columns of a CSV without a header, as euid,mobile_phone,email [default: the header]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "no_header", hide_short_help = true)]
+    pub(crate) columns: Vec<String>,
+    /// Encoding of the inputs, as windows-1252; a byte order mark beats it [default: utf-8]
+    #[arg(long, value_name = "LABEL", value_parser = values::encoding, hide_short_help = true)]
+    pub(crate) encoding: Option<values::Encoding>,
+    /// Column or key that holds the EUID [default: euid]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) euid_column: Option<String>,
+    /// Rename a column before anything else looks at it, as 'E-mail Address=email'; repeatable [default: none]
+    #[arg(long, value_name = "COLUMN=NAME", value_parser = values::mapping)]
+    pub(crate) map: Vec<values::Mapping>,
+    /// Send exactly these columns as contacts, as mobile_phone,email,my_name [default: the known contacts, and no other
+    /// columns may be there]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "all_columns")]
+    pub(crate) contacts: Vec<String>,
+    /// Send every column but the EUID as a contact [default: off]
+    #[arg(long, hide_short_help = true)]
+    pub(crate) all_columns: bool,
+    /// Trim blanks around values [default: off]
+    #[arg(long, hide_short_help = true)]
+    pub(crate) trim: bool,
+    /// A text that counts as empty, as NULL; repeatable [default: none]
+    #[arg(long, value_name = "TEXT", hide_short_help = true)]
+    pub(crate) null: Vec<String>,
+    /// Leave out the first rows of all the input [default: 0]
+    #[arg(long, value_name = "ROWS", hide_short_help = true)]
+    pub(crate) skip: Option<u64>,
+    /// Take at most so many rows of all the input [default: all]
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) limit: Option<u64>,
+}
+
+/// What is let through.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Validation")]
+pub(crate) struct RuleArgs {
+    /// Take missing trailing fields as empty and drop empty extra ones [default: off]
+    #[arg(long, hide_short_help = true)]
+    pub(crate) flexible: bool,
+    /// What becomes of empty values [default: skip: they are left out of the request]
+    #[arg(long, value_name = "WHAT", hide_short_help = true)]
+    pub(crate) empty: Option<EmptyChoice>,
+    /// Longest value, in characters [default: 256]
+    #[arg(long, value_name = "NUMBER", value_parser = values::positive, hide_short_help = true)]
+    pub(crate) max_value_chars: Option<usize>,
+}
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatChoice {
+    /// By extension, else by the first byte
+    Auto,
+    /// Fields between commas, or what --delimiter says
+    Csv,
+    /// Fields between tabs
+    Tsv,
+    /// A JSON object a line
+    Ndjson,
+}
+
+/// `--empty`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EmptyChoice {
+    /// Leave them out of the request
+    Skip,
+    /// Reject the row
+    Reject,
+}

@@ -1,0 +1,20 @@
+//! What can be typed: the commands and their options, a file for each group of options.
+//!
+//! No option has a default here, so that it can be told which ones were given; the help says `[default: …]`, and that
+//! text is what `config show` prints. Parsing has no side effects.
+
+mod commands;
+mod config;
+mod inputs;
+mod report;
+mod sandbox;
+mod sending;
+mod terminal;
+mod values;
+
+pub(crate) use commands::{CheckArgs, Cli, Command, ConfigCommand, PushArgs, SandboxArgs};
+pub(crate) use inputs::{EmptyChoice, FormatChoice, InputArgs, RuleArgs};
+pub(crate) use report::{ContactsChoice, FailOn, ReportArgs};
+pub(crate) use sandbox::SandboxFaultArgs;
+pub(crate) use sending::{Region, SendingArgs};
+pub(crate) use terminal::{ColorChoice, LogFormat, ProgressChoice, TerminalArgs};

@@ -1,0 +1,47 @@
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// What is written down, and what counts as a failed run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Report")]
+pub(crate) struct ReportArgs {
+    /// Report with a record for each row decided: NDJSON, or CSV where it ends in .csv; .gz or .zst behind it compresses
+    /// [default: push: contactsync-report-<time>.ndjson in the current folder; check: none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Replace a report that exists by a new file [default: off]
+    #[arg(long, hide_short_help = true)]
+    pub(crate) force: bool,
+    /// Which records hold the contacts [default: failed: those of failed and rejected rows]
+    #[arg(long, value_name = "WHICH", hide_short_help = true)]
+    pub(crate) report_contacts: Option<ContactsChoice>,
+    /// Write the summary as JSON to this file; - is standard output [default: none]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) summary: Option<PathBuf>,
+    /// Which rows make a finished run end with status 1 [default: any]
+    #[arg(long, value_name = "WHICH", hide_short_help = true)]
+    pub(crate) fail_on: Option<FailOn>,
+}
+
+/// `--report-contacts`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ContactsChoice {
+    /// Those of failed and rejected rows
+    Failed,
+    /// All
+    Always,
+    /// None; messages quote no value either
+    Never,
+}
+
+/// `--fail-on`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Rejected and failed rows
+    Any,
+    /// Failed rows only
+    Failed,
+    /// No rows
+    None,
+}

@@ -1,0 +1,30 @@
+use std::time::Duration;
+
+use clap::Args;
+
+use super::values;
+
+/// How the sandbox of `push --sandbox` behaves.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sandbox")]
+pub(crate) struct SandboxFaultArgs {
+    /// A fault with its probability: code=-1:0.05, status=502:0.01, drop:0.01, hang:0.001, garbage:0.01; repeatable
+    /// [default: none]
+    #[arg(long, value_name = "SPEC", value_parser = values::fault, requires = "sandbox", hide_short_help = true)]
+    pub(crate) sandbox_fault: Vec<sandbox::Fault>,
+    /// How long each answer takes [default: 20ms]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = values::duration,
+        requires = "sandbox",
+        hide_short_help = true
+    )]
+    pub(crate) sandbox_latency: Option<Duration>,
+    /// Requests let through, as 200/s; what is over gets a 429 [default: unlimited]
+    #[arg(long, value_name = "RATE", value_parser = values::rate, requires = "sandbox", hide_short_help = true)]
+    pub(crate) sandbox_limit: Option<dispatcher::Rate>,
+    /// Which requests the faults hit [default: 0]
+    #[arg(long, value_name = "NUMBER", requires = "sandbox", hide_short_help = true)]
+    pub(crate) sandbox_seed: Option<u64>,
+}

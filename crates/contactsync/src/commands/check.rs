@@ -1,0 +1,255 @@
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use model::{Answered, Counters, Decision, Outcome, Reason, Record, RecordBatch, Rejection};
+use reader::Input;
+use report::{CheckSummary, ContactsPolicy, Journal, JournalOptions};
+use tokio::time::MissedTickBehavior;
+use validator::{Rules, Validator};
+
+use crate::{
+    args::{CheckArgs, FailOn},
+    exit::Exit,
+    failure::{Failure, report_unusable, report_unwritable},
+    reading::{Read, Reading},
+    rejected::rejected,
+    settings::{InputSettings, ReportSettings, RowRange, RowTaken, refuse_shared_outputs},
+    signals::Signals,
+    terminal::{Printer, Progress, ProgressStyle},
+};
+
+/// Rejected rows that are shown as they come; the report holds them all.
+const SHOWN: u64 = 10;
+/// How often what was reported is written and synced.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// `check`: reads and validates all rows, without the network.
+pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
+    let settings = InputSettings::of(&args.inputs, &args.rules, false);
+    let report = ReportSettings::of_check(&args.report)?;
+    let inputs = reader::open_all(&settings.names, &settings.reader)?;
+    for notice in inputs.iter().flat_map(Input::notices) {
+        printer.warning(notice, None);
+    }
+    refuse_shared_outputs(&inputs, &report.outputs())?;
+    let journal = match &report.path {
+        Some(path) => Some(
+            Journal::create(path, JournalOptions { force: report.force, contacts: report.contacts })
+                .map_err(report_unusable)?,
+        ),
+        None => None,
+    };
+    let counters = Arc::new(Counters::default());
+    let total_bytes = inputs.iter().map(Input::size).sum();
+    let style = ProgressStyle::of(args.progress, printer);
+    let progress = Progress::start(style, printer, Arc::clone(&counters), total_bytes, false);
+    let mut checker = Checker {
+        validator: Validator::new(settings.rules.clone()),
+        books: Books::default(),
+        rules: settings.rules,
+        contacts: report.contacts,
+        report_all: args.report_all,
+        rows: settings.rows,
+        journal,
+        printer: printer.clone(),
+        counters: Arc::clone(&counters),
+    };
+    let started = Instant::now();
+    let end = checker.run(inputs, signals);
+    let end = end.and_then(|exit| checker.finish_report().map(|()| exit));
+    drop(progress);
+    let exit = match end {
+        Ok(Exit::Success) => checker.books.exit(args.report.fail_on.unwrap_or(FailOn::Any)),
+        Ok(exit) => exit,
+        Err(failure) => {
+            printer.failure(&failure);
+            failure.exit
+        }
+    };
+    let summary = checker.books.summary(started.elapsed(), exit);
+    printer.note(&for_people(&summary, report.path.as_deref()));
+    if let Some(target) = &report.summary {
+        let text = serde_json::to_string(&summary).map_err(|error| Failure::new(Exit::Bug, error))?;
+        target.write(&format!("{text}\n"))?;
+    }
+    Ok(exit)
+}
+
+struct Checker {
+    validator: Validator,
+    books: Books,
+    rules: Rules,
+    contacts: ContactsPolicy,
+    report_all: bool,
+    rows: RowRange,
+    journal: Option<Journal>,
+    printer: Printer,
+    counters: Arc<Counters>,
+}
+
+impl Checker {
+    /// Takes rows until they end or a signal comes.
+    fn run(&mut self, inputs: Vec<Input>, signals: &Signals) -> Result<Exit, Failure> {
+        let unable = |error| Failure::new(Exit::ReadOrWrite, format!("reading can't be started: {error}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(unable)?;
+        let reading = Reading::start(inputs, Arc::clone(&self.counters)).map_err(unable)?;
+        runtime.block_on(async {
+            let mut sync = tokio::time::interval(SYNC_EVERY);
+            sync.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while !self.rows.is_over() {
+                tokio::select! {
+                    biased;
+                    () = signals.wait() => break,
+                    _ = sync.tick(), if self.journal.is_some() => self.sync()?,
+                    read = reading.next() => match read {
+                        Some(Read::Batch(batch)) => {
+                            self.take(&batch)?;
+                            reading.give_back(batch);
+                        }
+                        Some(Read::Notice(notice)) => self.printer.warning(&notice, None),
+                        Some(Read::Failed(error)) => return Err(Failure::from(error)),
+                        None => break,
+                    },
+                }
+            }
+            Ok(signals.received().map_or(Exit::Success, |signal| signal.exit()))
+        })
+    }
+
+    fn take(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
+        let before = self.books;
+        for record in batch.iter() {
+            match self.rows.next_row() {
+                RowTaken::Skipped => continue,
+                RowTaken::Over => break,
+                RowTaken::Taken => {}
+            }
+            let verdict = self.validator.validate(&record).map(|_| ());
+            match verdict {
+                Ok(()) => self.valid(&record)?,
+                Err(rejection) => self.rejected(&record, &rejection)?,
+            }
+        }
+        Counters::add(&self.counters.rows_read, self.books.rows_read() - before.rows_read());
+        Counters::add(&self.counters.rejected, self.books.rejected() - before.rejected());
+        for notice in self.validator.notices() {
+            self.printer.warning(&notice, None);
+        }
+        Ok(())
+    }
+
+    fn valid(&mut self, record: &Record<'_>) -> Result<(), Failure> {
+        self.books.valid += 1;
+        let Some(journal) = self.journal.as_mut().filter(|_| self.report_all) else { return Ok(()) };
+        let contacts =
+            if self.contacts == ContactsPolicy::Always { validator::would_send(record, &self.rules) } else { None };
+        let decision = Decision {
+            origin: record.origin(),
+            euid: record.euid_text().into(),
+            outcome: Outcome::Valid,
+            reason: None,
+            answered: Answered::default(),
+            attempts: 0,
+            latency_ms: None,
+            at_ms: Timestamp::now().as_millisecond(),
+            contacts,
+            raw: None,
+        };
+        journal.append(&decision).map_err(report_unwritable)
+    }
+
+    fn rejected(&mut self, record: &Record<'_>, rejection: &Rejection) -> Result<(), Failure> {
+        self.books.reject(rejection.reason);
+        if self.books.rejected() <= SHOWN {
+            // What stands in the row is left out: standard error often ends up in a log.
+            let message = format!("{}: {}: {}", record.origin(), rejection.reason, rejection.text(false));
+            self.printer.note(&message);
+        }
+        if let Some(journal) = &mut self.journal {
+            let at_ms = Timestamp::now().as_millisecond();
+            journal
+                .append(&rejected(record, rejection, &self.rules, self.contacts, at_ms))
+                .map_err(report_unwritable)?;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), Failure> {
+        match &mut self.journal {
+            Some(journal) => journal.sync().map_err(report_unwritable),
+            None => Ok(()),
+        }
+    }
+
+    fn finish_report(&mut self) -> Result<(), Failure> {
+        match self.journal.take() {
+            Some(journal) => journal.finish().map(|_| ()).map_err(report_unwritable),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Rows by how they ended.
+#[derive(Debug, Clone, Copy, Default)]
+struct Books {
+    valid: u64,
+    reasons: [u64; Reason::ALL.len()],
+}
+
+impl Books {
+    fn reject(&mut self, reason: Reason) {
+        self.reasons[reason as usize] += 1;
+    }
+
+    fn rejected(&self) -> u64 {
+        self.reasons.iter().sum()
+    }
+
+    fn rows_read(&self) -> u64 {
+        self.valid + self.rejected()
+    }
+
+    fn exit(&self, fail_on: FailOn) -> Exit {
+        if fail_on == FailOn::Any && self.rejected() > 0 { Exit::RowsFailed } else { Exit::Success }
+    }
+
+    fn summary(&self, elapsed: Duration, exit: Exit) -> CheckSummary {
+        let counted = Reason::ALL.into_iter().map(|reason| (reason.as_str(), self.reasons[reason as usize]));
+        let reasons: BTreeMap<String, u64> =
+            counted.filter(|(_, rows)| *rows > 0).map(|(reason, rows)| (reason.to_owned(), rows)).collect();
+        let seconds = elapsed.as_secs_f64();
+        CheckSummary {
+            rows_read: self.rows_read(),
+            valid: self.valid,
+            rejected: self.rejected(),
+            elapsed_seconds: seconds,
+            rows_per_second: if seconds > 0.0 { self.rows_read() as f64 / seconds } else { 0.0 },
+            reasons,
+            exit_code: exit.code(),
+        }
+    }
+}
+
+fn for_people(summary: &CheckSummary, report: Option<&Path>) -> String {
+    let mut lines =
+        vec![format!("{} rows read, {} valid, {} rejected", summary.rows_read, summary.valid, summary.rejected)];
+    for (name, rows) in &summary.reasons {
+        let advice = Reason::parse(name).map_or("", Reason::advice);
+        lines.push(format!("  {name:<18} {rows:>10}  {advice}"));
+    }
+    lines.push(format!("{:.1} s, {:.0} rows/s", summary.elapsed_seconds, summary.rows_per_second));
+    match report {
+        Some(path) => lines.push(format!("report: {}", path.display())),
+        None if summary.rejected > SHOWN => {
+            lines.push(format!("only the first {SHOWN} rejected rows are shown; `--report FILE` keeps them all"));
+        }
+        None => {}
+    }
+    lines.push("target: none, nothing was sent".to_owned());
+    lines.join("\n")
+}

@@ -1,0 +1,134 @@
+use std::{
+    fmt::Write as _,
+    fs::OpenOptions,
+    io::{ErrorKind, Write as _},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use clap::{Arg, ArgAction, CommandFactory};
+
+use crate::{
+    args::Cli,
+    exit::Exit,
+    failure::Failure,
+    layers::{Keys, Layers, Setting, default_of, long_help},
+    settings::Credentials,
+    terminal::{Printer, write_stdout},
+};
+
+const MASK: &str = "********";
+const HEAD: &str = "\
+# Configuration of contactsync. Flags beat the environment, which beats a file named by --config or contactsync.toml in
+# the current folder, which beats ~/.config/contactsync/config.toml, which beats the defaults.
+#
+# contactsync.toml in the current folder may not set credentials, base_url, region, proxy, ca_cert, allow_insecure_http,
+# profile, report or summary; a file named by --config may.
+
+# Credentials of the API data source. A file that holds them must be readable by you alone. Better: let a program tell
+# them, which is run without a shell and writes the secret to its standard output.
+# api_key = \"\"
+# api_secret = \"\"
+# api_key_command = [\"pass\", \"show\", \"engagelab/key\"]
+# api_secret_command = [\"pass\", \"show\", \"engagelab/secret\"]
+";
+const TAIL: &str = "
+# Settings that hold with --profile NAME only, and then beat those above.
+# [profile.NAME]
+# rate = \"20/s\"
+";
+
+/// `config show`: each setting with its value and where it comes from.
+pub(crate) fn config_show(settings: &[Setting], layers: &Layers) -> Result<(), Failure> {
+    let mut command = Cli::command();
+    command.build();
+    let mut text = String::new();
+    let mut line = |key: &str, value: &str, source: &str| {
+        // Writing to a text can't fail.
+        let _ = writeln!(text, "{key:<20} {:<24} {source}", model::escape_controls(value));
+    };
+    for (key, source) in Credentials::sources(layers)? {
+        match source {
+            Some(source) => line(key, MASK, &source.to_string()),
+            None => line(key, "", "not set"),
+        }
+    }
+    for (key, arg) in Keys::of(&command).iter() {
+        match settings.iter().find(|setting| setting.key == key) {
+            Some(Setting { value, source, .. }) => line(key, value.as_deref().unwrap_or(MASK), &source.to_string()),
+            None => line(key, &default_of(arg), "default"),
+        }
+    }
+    write_stdout(text.as_bytes())
+}
+
+/// `config init`: writes a file in which every setting is explained and commented out; never over one that exists.
+pub(crate) fn config_init(file: Option<PathBuf>, own: Option<PathBuf>, printer: &Printer) -> Result<(), Failure> {
+    let Some(path) = file.or_else(|| own.clone()) else {
+        return Err(Failure::usage("neither HOME nor XDG_CONFIG_HOME is set").with_hint("name a file".to_owned()));
+    };
+    if own.as_ref() == Some(&path)
+        && let Some(folder) = path.parent()
+    {
+        std::fs::create_dir_all(folder).map_err(|error| unwritable(&path, &error))?;
+    }
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let mut file = created.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            let hint = "it stays as it is; name another one: `contactsync config init FILE`".to_owned();
+            Failure::usage(format!("{} exists", path.display())).with_hint(hint)
+        }
+        _ => unwritable(&path, &error),
+    })?;
+    file.write_all(template().as_bytes()).map_err(|error| unwritable(&path, &error))?;
+    printer.note(&format!("wrote {}", path.display()));
+    Ok(())
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::ReadOrWrite, format!("{} can't be written: {error}", path.display()))
+}
+
+fn template() -> String {
+    let mut command = Cli::command();
+    command.build();
+    let keys = Keys::of(&command);
+    let mut text = HEAD.to_owned();
+    for (key, arg) in keys.iter() {
+        let _ = write!(text, "\n# {}\n# {key} = {}\n", long_help(arg), sample(arg));
+    }
+    text + TAIL
+}
+
+/// The default as TOML, or an empty value where it can't be written as one.
+fn sample(arg: &Arg) -> String {
+    let default = default_of(arg);
+    let word = default.split(": ").next().unwrap_or_default();
+    match arg.get_action() {
+        ArgAction::SetTrue => "false".to_owned(),
+        ArgAction::Count => "0".to_owned(),
+        ArgAction::Append => "[]".to_owned(),
+        _ if word.parse::<u64>().is_ok() => word.to_owned(),
+        _ if word.contains(' ') || word == "none" => "\"\"".to_owned(),
+        _ => format!("\"{word}\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_is_valid_once_uncommented() {
+        let mut command = Cli::command();
+        command.build();
+        let keys = Keys::of(&command);
+        let assignment = |line: &&str| line.starts_with(|c: char| c.is_ascii_lowercase()) && line.contains(" = ");
+        let text = template();
+        let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# ")).filter(assignment).collect();
+        let last = lines.len() - 1;
+        let table: toml::Table = toml::from_str(&lines[..last].join("\n")).unwrap();
+        assert!(keys.iter().all(|(key, _)| table.contains_key(key)));
+        assert!(table.keys().all(|key| keys.knows(key)));
+    }
+}

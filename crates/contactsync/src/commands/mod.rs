@@ -1,0 +1,16 @@
+//! The commands, a file each. A command takes its checked arguments, says what it does through the printer, and
+//! returns the status to end with.
+
+mod check;
+mod completions;
+mod config;
+mod explain;
+mod manual;
+mod sandbox;
+
+pub(crate) use check::check;
+pub(crate) use completions::completions;
+pub(crate) use config::{config_init, config_show};
+pub(crate) use explain::explain;
+pub(crate) use manual::manual;
+pub(crate) use sandbox::serve_sandbox;

@@ -1,0 +1,58 @@
+use std::fmt::Display;
+
+use crate::exit::Exit;
+
+/// Why the program ends early: what to tell and with which status to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// The status.
+    pub(crate) exit: Exit,
+    /// What went wrong; may have several lines.
+    pub(crate) message: String,
+    /// The next step, where there is one.
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure with this status.
+    pub(crate) fn new(exit: Exit, message: impl Display) -> Self {
+        Self { exit, message: message.to_string(), hint: None }
+    }
+
+    /// The user asked for something that can't be done.
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// The same with a next step.
+    pub(crate) fn with_hint(mut self, hint: impl Into<Option<String>>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+}
+
+/// The report can't be started; nothing was sent yet.
+pub(crate) fn report_unusable(error: report::ReportError) -> Failure {
+    let hint = error.hint();
+    Failure::usage(error).with_hint(hint)
+}
+
+/// The report can't be written any further.
+pub(crate) fn report_unwritable(error: report::ReportError) -> Failure {
+    let hint = error.hint();
+    Failure::new(Exit::ReadOrWrite, error).with_hint(hint)
+}
+
+impl From<reader::OpenError> for Failure {
+    fn from(error: reader::OpenError) -> Self {
+        let hint = error.hint();
+        Self::usage(error).with_hint(hint)
+    }
+}
+
+impl From<reader::ReadError> for Failure {
+    fn from(error: reader::ReadError) -> Self {
+        let hint = error.hint();
+        Self::new(Exit::ReadOrWrite, error).with_hint(hint)
+    }
+}

@@ -1,0 +1,234 @@
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches, error::ContextKind, error::ContextValue};
+use toml::Table;
+
+use super::{
+    environment::Environment,
+    file::{ConfigFile, FileRole},
+    keys::{CREDENTIAL_KEYS, Keys, closest, is_flag_only},
+    merge::{Layer, Merged, merge, variables},
+    source::{Setting, Source},
+};
+use crate::{args::Cli, failure::Failure};
+
+/// Commands that take settings from the environment and from files.
+const LAYERED: [&str; 3] = ["push", "check", "sandbox"];
+/// Variables that begin as ours do and are read elsewhere.
+const READ_ELSEWHERE: [&str; 2] = ["CONTACTSYNC_CONFIG", "CONTACTSYNC_PROFILE"];
+
+/// The layers below the command line.
+pub(crate) struct Layers {
+    environment: Environment,
+    files: Vec<ConfigFile>,
+    profile: Option<String>,
+    /// Things to warn of.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What holds, and where it comes from.
+pub(crate) struct Resolved {
+    /// The command line, completed.
+    pub(crate) cli: Cli,
+    /// What was set, and where.
+    pub(crate) settings: Vec<Setting>,
+    /// The layers it was completed from; credentials are looked up there.
+    pub(crate) layers: Layers,
+}
+
+/// Why there is no command line to obey.
+pub(crate) enum Unresolved {
+    /// clap's word: an error of usage, or the text of `--help` or `--version`.
+    Clap(Box<clap::Error>),
+    /// A layer's fault.
+    Failure(Failure),
+}
+
+impl From<clap::Error> for Unresolved {
+    fn from(error: clap::Error) -> Self {
+        Self::Clap(Box::new(error))
+    }
+}
+
+impl From<Failure> for Unresolved {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// Reads the command line and completes it from the layers.
+pub(crate) fn resolve(arguments: Vec<OsString>, environment: Environment) -> Result<Resolved, Unresolved> {
+    let mut command = Cli::command();
+    command.build();
+    let matches = command.clone().try_get_matches_from(arguments.clone())?;
+    match matches.subcommand() {
+        Some((name, typed)) if LAYERED.contains(&name) => {
+            let layers = Layers::read(typed, environment, &Keys::of(&command))?;
+            let (cli, settings) = complete(&command, arguments, &layers)?;
+            Ok(Resolved { cli, settings, layers })
+        }
+        Some(("config", typed)) if let Some(("show", typed)) = typed.subcommand() => {
+            let layers = Layers::read(typed, environment, &Keys::of(&command))?;
+            let settings = settings_of_all(&command, &layers)?;
+            Ok(Resolved { cli: Cli::from_arg_matches(&matches)?, settings, layers })
+        }
+        _ => {
+            let layers = Layers { environment, files: Vec::new(), profile: None, warnings: Vec::new() };
+            Ok(Resolved { cli: Cli::from_arg_matches(&matches)?, settings: Vec::new(), layers })
+        }
+    }
+}
+
+/// Completes what was typed for one of the layered commands, and checks the whole.
+fn complete(
+    command: &clap::Command,
+    arguments: Vec<OsString>,
+    layers: &Layers,
+) -> Result<(Cli, Vec<Setting>), Unresolved> {
+    let matches = command.clone().try_get_matches_from(arguments.clone())?;
+    let Some((name, typed)) = matches.subcommand() else { return Ok((Cli::from_arg_matches(&matches)?, Vec::new())) };
+    let Some(subcommand) = command.find_subcommand(name) else {
+        return Ok((Cli::from_arg_matches(&matches)?, Vec::new()));
+    };
+    let Merged { arguments: further, settings } = merge(subcommand, typed, &layers.in_order())?;
+    let parsed = command
+        .clone()
+        .try_get_matches_from(insert(arguments, further))
+        .and_then(|matches: ArgMatches| Cli::from_arg_matches(&matches));
+    match parsed {
+        Ok(cli) => Ok((cli, settings)),
+        Err(error) => Err(blame(error, subcommand, &settings)),
+    }
+}
+
+/// What the layers set for any command. `push` comes twice: some options hold without `--sandbox` only, others with it.
+fn settings_of_all(command: &clap::Command, layers: &Layers) -> Result<Vec<Setting>, Unresolved> {
+    let mut settings: Vec<Setting> = Vec::new();
+    for typed in [&["push", "-"][..], &["check", "-"], &["sandbox"], &["push", "--sandbox", "-"]] {
+        let arguments = std::iter::once("contactsync").chain(typed.iter().copied()).map(OsString::from).collect();
+        let (_, further) = complete(command, arguments, layers)?;
+        for setting in further.into_iter().filter(|setting| setting.source != Source::Flag) {
+            if !settings.iter().any(|known| known.key == setting.key) {
+                settings.push(setting);
+            }
+        }
+    }
+    Ok(settings)
+}
+
+impl Layers {
+    /// Reads the files there are.
+    fn read(typed: &ArgMatches, environment: Environment, keys: &Keys) -> Result<Self, Failure> {
+        let (config, profile) = (typed.get_one::<PathBuf>("config"), typed.get_one::<String>("profile"));
+        let named = config.cloned().or_else(|| environment.path("CONTACTSYNC_CONFIG"));
+        let first = match named {
+            Some(path) => ConfigFile::read(&path, FileRole::Named, keys)?,
+            None => ConfigFile::read(Path::new("contactsync.toml"), FileRole::CurrentFolder, keys)?,
+        };
+        let own = match user_file(&environment) {
+            Some(path) => ConfigFile::read(&path, FileRole::User, keys)?,
+            None => None,
+        };
+        let files: Vec<ConfigFile> = first.into_iter().chain(own).collect();
+        let profile = match profile {
+            Some(name) => Some(name.clone()),
+            None => environment.text("CONTACTSYNC_PROFILE")?,
+        };
+        let profile = match profile {
+            Some(name) => Some(name),
+            None => files.iter().find_map(|file| file.profile().transpose()).transpose()?.map(str::to_owned),
+        };
+        check_profile(profile.as_deref(), &files)?;
+        let warnings = check_variables(&environment, keys)?;
+        Ok(Self { environment, files, profile, warnings })
+    }
+
+    /// The environment.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The sections of the files, the one that beats the others first.
+    pub(crate) fn sections(&self) -> impl Iterator<Item = (Source, &Table)> {
+        self.files.iter().flat_map(|file| file.sections(self.profile.as_deref()))
+    }
+
+    /// All layers, the one that beats the others first.
+    pub(crate) fn in_order(&self) -> Vec<Layer<'_>> {
+        let sections = self.sections().map(|(source, table)| Layer::Section(source, table));
+        std::iter::once(Layer::Environment(&self.environment)).chain(sections).collect()
+    }
+}
+
+/// Further options go before `--`, behind which everything is an input.
+fn insert(mut arguments: Vec<OsString>, further: Vec<OsString>) -> Vec<OsString> {
+    let end_of_options = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    arguments.splice(end_of_options..end_of_options, further);
+    arguments
+}
+
+/// Says where a bad value comes from, where it was not typed.
+fn blame(error: clap::Error, subcommand: &clap::Command, settings: &[Setting]) -> Unresolved {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return error.into() };
+    let long = option.trim_start_matches('-').split([' ', '=']).next().unwrap_or_default();
+    let arg = subcommand.get_arguments().find(|arg| arg.get_long() == Some(long));
+    let setting = arg.and_then(|arg| settings.iter().find(|setting| setting.key == arg.get_id().as_str()));
+    match setting {
+        Some(Setting { source: Source::Flag, .. }) | None => error.into(),
+        Some(Setting { key, source, .. }) => {
+            let text = error.render().to_string();
+            let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let hint = format!("`{key}` is set in {source}");
+            Failure::usage(message).with_hint(hint).into()
+        }
+    }
+}
+
+/// `$XDG_CONFIG_HOME/contactsync/config.toml`; a relative folder counts as unset, as the XDG specification has it.
+pub(crate) fn user_file(environment: &Environment) -> Option<PathBuf> {
+    let folder = environment.path("XDG_CONFIG_HOME").filter(|folder| folder.is_absolute());
+    let folder = folder.or_else(|| Some(environment.path("HOME")?.join(".config")))?;
+    Some(folder.join("contactsync").join("config.toml"))
+}
+
+fn check_profile(profile: Option<&str>, files: &[ConfigFile]) -> Result<(), Failure> {
+    let Some(name) = profile else { return Ok(()) };
+    let known: Vec<&str> = files.iter().flat_map(ConfigFile::profiles).collect();
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let hint = match known.is_empty() {
+        true => "a profile is a part [profile.NAME] of a configuration file".to_owned(),
+        false => format!("there are: {}", known.join(", ")),
+    };
+    Err(Failure::usage(format!("no configuration file has the profile `{name}`")).with_hint(hint))
+}
+
+/// A misspelt variable would be ignored in silence, and `CONTACTSYNC_SANDBOX` obeyed by nobody.
+fn check_variables(environment: &Environment, keys: &Keys) -> Result<Vec<String>, Failure> {
+    if environment.is_set("CONTACTSYNC_SANDBOX") {
+        let message = "CONTACTSYNC_SANDBOX is set, but the sandbox can't be chosen by the environment";
+        let hint = "type `--sandbox` where you want it, and unset the variable: left in a crontab it would send nothing, \
+                    every night";
+        return Err(Failure::usage(message).with_hint(hint.to_owned()));
+    }
+    let known: Vec<String> =
+        keys.iter().filter(|(_, arg)| !is_flag_only(arg)).flat_map(|(_, arg)| variables(arg)).collect();
+    let ours = environment.names_with_prefix("CONTACTSYNC_");
+    let unknown = ours.filter(|name| !known.iter().any(|known| known == name) && !READ_ELSEWHERE.contains(name));
+    Ok(unknown
+        .map(|name| {
+            let key = name.trim_start_matches("CONTACTSYNC_").to_ascii_lowercase();
+            let meant = match CREDENTIAL_KEYS.contains(&key.as_str()) {
+                true => format!("; did you mean ENGAGELAB_MA_{}?", key.to_ascii_uppercase()),
+                false => closest(name, known.iter().map(String::as_str))
+                    .map(|known| format!("; did you mean {known}?"))
+                    .unwrap_or_default(),
+            };
+            format!("the environment variable {name} is not known and not obeyed{meant}")
+        })
+        .collect())
+}

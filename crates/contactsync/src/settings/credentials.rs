@@ -1,0 +1,175 @@
+use std::{
+    fs::{self, File},
+    io::Read,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use secrecy::SecretString;
+use toml::{Table, Value};
+use zeroize::Zeroizing;
+
+use crate::{
+    failure::Failure,
+    layers::{Environment, Layers, Source},
+};
+
+/// A key or secret is never longer.
+const MOST_BYTES: u64 = 64 << 10;
+
+/// The pair that belongs to an API data source.
+#[derive(Debug, Clone)]
+pub(crate) struct Credentials {
+    /// API key.
+    pub(crate) key: SecretString,
+    /// API secret.
+    pub(crate) secret: SecretString,
+    /// Things to warn of.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Credentials {
+    /// Looks them up in the environment, then in the files.
+    pub(crate) fn look_up(layers: &Layers) -> Result<Self, Failure> {
+        let mut warnings = Vec::new();
+        let key = Credential::KEY.look_up(layers, &mut warnings)?;
+        let secret = Credential::SECRET.look_up(layers, &mut warnings)?;
+        match (key, secret) {
+            (Some((key, _)), Some((secret, _))) => Ok(Self { key, secret, warnings }),
+            (key, secret) => {
+                let missing = [(key.is_none(), &Credential::KEY), (secret.is_none(), &Credential::SECRET)];
+                let missing: Vec<&str> = missing.iter().filter(|(is, _)| *is).map(|(_, it)| it.variable).collect();
+                let verb = if missing.len() == 1 { "is" } else { "are" };
+                let message = format!("no credentials: {} {verb} not set", missing.join(" and "));
+                let hint = "set them to the key and the secret of the API data source, or name files that hold them in \
+                            ENGAGELAB_MA_API_KEY_FILE and ENGAGELAB_MA_API_SECRET_FILE\n\
+                            to try without credentials: `--sandbox`";
+                Err(Failure::usage(message).with_hint(hint.to_owned()))
+            }
+        }
+    }
+
+    /// Where they are set, without looking at them: for showing.
+    pub(crate) fn sources(layers: &Layers) -> Result<[(&'static str, Option<Source>); 2], Failure> {
+        let [key, secret] = [Credential::KEY, Credential::SECRET];
+        Ok([(key.config_key, key.source(layers)?), (secret.config_key, secret.source(layers)?)])
+    }
+}
+
+/// One of the two, by its names.
+struct Credential {
+    variable: &'static str,
+    file_variable: &'static str,
+    config_key: &'static str,
+    command_key: &'static str,
+}
+
+impl Credential {
+    const KEY: Self = Self {
+        variable: "ENGAGELAB_MA_API_KEY",
+        file_variable: "ENGAGELAB_MA_API_KEY_FILE",
+        config_key: "api_key",
+        command_key: "api_key_command",
+    };
+    const SECRET: Self = Self {
+        variable: "ENGAGELAB_MA_API_SECRET",
+        file_variable: "ENGAGELAB_MA_API_SECRET_FILE",
+        config_key: "api_secret",
+        command_key: "api_secret_command",
+    };
+
+    fn look_up(&self, layers: &Layers, warnings: &mut Vec<String>) -> Result<Option<(SecretString, Source)>, Failure> {
+        let Some(source) = self.source(layers)? else { return Ok(None) };
+        let environment = layers.environment();
+        let secret = match &source {
+            Source::Environment(name) if name == self.variable => self.from_variable(environment)?,
+            Source::Environment(_) => self.from_file(environment, warnings)?,
+            _ => match self.section(layers) {
+                Some((_, table)) => self.from_section(table, &source)?,
+                None => return Ok(None),
+            },
+        };
+        if secret.is_empty() {
+            return Err(Failure::usage(format!("`{}` is empty, as {source} has it", self.config_key)));
+        }
+        Ok(Some((SecretString::from(secret.as_str()), source)))
+    }
+
+    fn source(&self, layers: &Layers) -> Result<Option<Source>, Failure> {
+        let environment = layers.environment();
+        match (environment.is_set(self.variable), environment.is_set(self.file_variable)) {
+            (true, true) => {
+                let message = format!("{} and {} are both set", self.variable, self.file_variable);
+                Err(Failure::usage(message).with_hint("unset the one that doesn't hold".to_owned()))
+            }
+            (true, false) => Ok(Some(Source::Environment(self.variable.to_owned()))),
+            (false, true) => Ok(Some(Source::Environment(self.file_variable.to_owned()))),
+            (false, false) => Ok(self.section(layers).map(|(source, _)| source)),
+        }
+    }
+
+    fn section<'a>(&self, layers: &'a Layers) -> Option<(Source, &'a Table)> {
+        layers.sections().find(|(_, table)| table.contains_key(self.config_key) || table.contains_key(self.command_key))
+    }
+
+    fn from_variable(&self, environment: &Environment) -> Result<Zeroizing<String>, Failure> {
+        Ok(Zeroizing::new(environment.text(self.variable)?.unwrap_or_default()))
+    }
+
+    fn from_file(&self, environment: &Environment, warnings: &mut Vec<String>) -> Result<Zeroizing<String>, Failure> {
+        let path = environment.path(self.file_variable).unwrap_or_default();
+        let (text, mode) = read_secret(&path).map_err(|error| {
+            Failure::usage(format!("{} names {}, which can't be read: {error}", self.file_variable, path.display()))
+        })?;
+        // Secrets that a container's runtime mounts are often readable by all who are in there, so this is no error.
+        if mode & 0o077 != 0 && !path.starts_with("/run/secrets") {
+            warnings.push(format!("{} holds a secret and can be read by others: `chmod 600` it", path.display()));
+        }
+        Ok(without_line_end(&text))
+    }
+
+    fn from_section(&self, table: &Table, source: &Source) -> Result<Zeroizing<String>, Failure> {
+        let (text, command) = (table.get(self.config_key), table.get(self.command_key));
+        match (text, command) {
+            (Some(_), Some(_)) => {
+                Err(Failure::usage(format!("{source} has both `{}` and `{}`", self.config_key, self.command_key)))
+            }
+            (Some(Value::String(text)), None) => Ok(Zeroizing::new(text.clone())),
+            (Some(_), None) => Err(Failure::usage(format!("`{}` in {source} is not a text", self.config_key))),
+            (None, command) => self.from_command(command, source),
+        }
+    }
+
+    fn from_command(&self, command: Option<&Value>, source: &Source) -> Result<Zeroizing<String>, Failure> {
+        let key = self.command_key;
+        let words: Option<Vec<&str>> =
+            command.and_then(Value::as_array).and_then(|words| words.iter().map(Value::as_str).collect());
+        let Some([program, arguments @ ..]) = words.as_deref() else {
+            let hint = format!("write it as {key} = [\"pass\", \"show\", \"engagelab\"]");
+            return Err(Failure::usage(format!("`{key}` in {source} is not a list of words")).with_hint(hint));
+        };
+        // Standard input may be the data.
+        let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+        let output = output.map_err(|error| Failure::usage(format!("`{key}`: {program} can't be run: {error}")))?;
+        let told = Zeroizing::new(output.stdout);
+        if !output.status.success() {
+            return Err(Failure::usage(format!("`{key}`: {program} ended with {}", output.status)));
+        }
+        let text = std::str::from_utf8(&told)
+            .map_err(|_| Failure::usage(format!("`{key}`: {program} wrote something that is not UTF-8")))?;
+        Ok(without_line_end(text))
+    }
+}
+
+fn read_secret(path: &Path) -> std::io::Result<(Zeroizing<String>, u32)> {
+    let file = File::open(path)?;
+    let metadata: fs::Metadata = file.metadata()?;
+    let mut text = Zeroizing::new(String::new());
+    file.take(MOST_BYTES).read_to_string(&mut text)?;
+    Ok((text, metadata.permissions().mode()))
+}
+
+fn without_line_end(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,113 @@
+use reader::{Format, Header, ReaderOptions, Selection};
+use validator::{EmptyValues, Rules};
+
+use crate::args::{EmptyChoice, FormatChoice, InputArgs, RuleArgs};
+
+/// What is read, how, and what is let through.
+#[derive(Debug, Clone)]
+pub(crate) struct InputSettings {
+    /// The inputs as given.
+    pub(crate) names: Vec<String>,
+    /// For the reader.
+    pub(crate) reader: ReaderOptions,
+    /// For the validator.
+    pub(crate) rules: Rules,
+    /// Which rows of all the input are taken.
+    pub(crate) rows: RowRange,
+}
+
+impl InputSettings {
+    /// What the arguments say; `digest`: a checksum of what was read is wanted.
+    pub(crate) fn of(inputs: &InputArgs, rules: &RuleArgs, digest: bool) -> Self {
+        let reader = ReaderOptions {
+            format: match inputs.format {
+                None | Some(FormatChoice::Auto) => None,
+                Some(FormatChoice::Csv) => Some(Format::Csv),
+                Some(FormatChoice::Tsv) => Some(Format::Tsv),
+                Some(FormatChoice::Ndjson) => Some(Format::Ndjson),
+            },
+            delimiter: inputs.delimiter,
+            header: match inputs.no_header {
+                true => Header::Absent { columns: inputs.columns.clone() },
+                false => Header::Present,
+            },
+            encoding: inputs.encoding.map(|encoding| encoding.0),
+            euid_column: inputs.euid_column.clone().unwrap_or_else(|| "euid".to_owned()),
+            map: inputs.map.iter().map(|mapping| (mapping.column.clone(), mapping.name.clone())).collect(),
+            selection: match (inputs.all_columns, inputs.contacts.as_slice()) {
+                (true, _) => Selection::All,
+                (false, []) => Selection::Known,
+                (false, names) => Selection::Exactly(names.to_vec()),
+            },
+            flexible: rules.flexible,
+            digest,
+        };
+        let rules = Rules {
+            max_value_chars: rules.max_value_chars.unwrap_or(model::limits::MAX_VALUE_CHARS),
+            empty: match rules.empty.unwrap_or(EmptyChoice::Skip) {
+                EmptyChoice::Skip => EmptyValues::Skip,
+                EmptyChoice::Reject => EmptyValues::Reject,
+            },
+            trim: inputs.trim,
+            nulls: inputs.null.clone(),
+        };
+        let rows = RowRange { skip: inputs.skip.unwrap_or(0), left: inputs.limit };
+        Self { names: inputs.inputs.clone(), reader, rules, rows }
+    }
+}
+
+/// Which rows of all the input are taken: `--skip` and `--limit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowRange {
+    skip: u64,
+    left: Option<u64>,
+}
+
+/// What becomes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowTaken {
+    /// It lies before the range.
+    Skipped,
+    /// It is taken.
+    Taken,
+    /// It lies behind the range, as all that follow do.
+    Over,
+}
+
+impl RowRange {
+    /// Counts the next row.
+    pub(crate) fn next_row(&mut self) -> RowTaken {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return RowTaken::Skipped;
+        }
+        match &mut self.left {
+            None => RowTaken::Taken,
+            Some(0) => RowTaken::Over,
+            Some(left) => {
+                *left -= 1;
+                RowTaken::Taken
+            }
+        }
+    }
+
+    /// Whether no further row can be taken.
+    pub(crate) fn is_over(&self) -> bool {
+        self.left == Some(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_skipped_then_taken_then_over() {
+        let mut rows = RowRange { skip: 2, left: Some(1) };
+        let taken: Vec<RowTaken> = (0..5).map(|_| rows.next_row()).collect();
+        use RowTaken::{Over, Skipped, Taken};
+        assert_eq!(taken, [Skipped, Skipped, Taken, Over, Over]);
+        assert!(rows.is_over());
+        assert!(!RowRange { skip: 0, left: None }.is_over());
+    }
+}

@@ -1,0 +1,16 @@
+//! What the crates are handed: arguments, checked and turned into their settings. Whatever can be found wrong without
+//! looking at an input is found here, before anything is read or sent.
+
+mod base_url;
+mod credentials;
+mod inputs;
+mod outputs;
+mod push;
+mod sandbox;
+mod target;
+
+pub(crate) use credentials::Credentials;
+pub(crate) use inputs::{InputSettings, RowRange, RowTaken};
+pub(crate) use outputs::{ReportSettings, refuse_shared_outputs};
+pub(crate) use push::PushSettings;
+pub(crate) use sandbox::served_sandbox;

@@ -1,0 +1,177 @@
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use reader::Input;
+use report::ContactsPolicy;
+
+use crate::{
+    args::{ContactsChoice, ReportArgs},
+    exit::Exit,
+    failure::Failure,
+    terminal::write_stdout,
+};
+
+/// What is written down, and where.
+#[derive(Debug, Clone)]
+pub(crate) struct ReportSettings {
+    /// The report; none: no report is written.
+    pub(crate) path: Option<PathBuf>,
+    /// A file with the facts of the run lies beside it.
+    pub(crate) has_run_file: bool,
+    /// Replace one that exists.
+    pub(crate) force: bool,
+    /// Which records hold the contacts.
+    pub(crate) contacts: ContactsPolicy,
+    /// Where the summary goes as JSON, if anywhere.
+    pub(crate) summary: Option<SummaryTarget>,
+}
+
+impl ReportSettings {
+    /// Those of a push, which always writes a report.
+    pub(crate) fn of_push(args: &ReportArgs) -> Result<Self, Failure> {
+        let mut settings = Self { has_run_file: true, ..Self::of_check(args)? };
+        settings.path.get_or_insert_with(|| {
+            let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+            PathBuf::from(format!("contactsync-report-{stamp}.ndjson"))
+        });
+        Ok(settings)
+    }
+
+    /// Those of a check, which writes one where it is named.
+    pub(crate) fn of_check(args: &ReportArgs) -> Result<Self, Failure> {
+        Ok(Self {
+            path: args.report.clone(),
+            has_run_file: false,
+            force: args.force,
+            contacts: match args.report_contacts.unwrap_or(ContactsChoice::Failed) {
+                ContactsChoice::Failed => ContactsPolicy::Failed,
+                ContactsChoice::Always => ContactsPolicy::Always,
+                ContactsChoice::Never => ContactsPolicy::Never,
+            },
+            summary: args.summary.as_deref().map(SummaryTarget::of).transpose()?,
+        })
+    }
+}
+
+impl ReportSettings {
+    /// The files that are written, each with the option that asks for it.
+    pub(crate) fn outputs(&self) -> Vec<(&'static str, PathBuf)> {
+        let report = self.path.iter().map(|path| ("--report", path.clone()));
+        let run_file = self.path.iter().filter(|_| self.has_run_file).map(|path| {
+            let mut name = path.clone().into_os_string();
+            name.push(".run");
+            ("the file beside the report,", PathBuf::from(name))
+        });
+        let summary = match &self.summary {
+            Some(SummaryTarget::File(path)) => Some(("--summary", path.clone())),
+            Some(SummaryTarget::Stdout) | None => None,
+        };
+        report.chain(run_file).chain(summary).collect()
+    }
+}
+
+/// Where the summary goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SummaryTarget {
+    /// To standard output.
+    Stdout,
+    /// Into this file, which it replaces.
+    File(PathBuf),
+}
+
+impl SummaryTarget {
+    fn of(path: &Path) -> Result<Self, Failure> {
+        if path == Path::new("-") {
+            return Ok(Self::Stdout);
+        }
+        let folder_is_there = folder_of(path).is_dir();
+        if path.is_dir() || path.file_name().is_none() || !folder_is_there {
+            let fault = if folder_is_there { "is a folder" } else { "lies in a folder that isn't there" };
+            return Err(Failure::usage(format!("the summary can't be written: {} {fault}", path.display())));
+        }
+        Ok(Self::File(path.to_owned()))
+    }
+
+    /// Writes it. A file is replaced whole: a reader never sees a half.
+    pub(crate) fn write(&self, summary: &str) -> Result<(), Failure> {
+        match self {
+            Self::Stdout => write_stdout(summary.as_bytes()),
+            Self::File(path) => replace(path, summary.as_bytes()).map_err(|error| {
+                let message = format!("the summary {} can't be written: {error}", path.display());
+                Failure::new(Exit::ReadOrWrite, message)
+            }),
+        }
+    }
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    if special {
+        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
+    // A link stays a link.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    let written = OpenOptions::new().write(true).create_new(true).open(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_data()
+    });
+    let replaced = written.and_then(|()| fs::rename(&temporary, &path));
+    if replaced.is_err() {
+        // What is left of a failed attempt may not be there at all.
+        let _ = fs::remove_file(&temporary);
+    }
+    replaced
+}
+
+/// Exit 2 where an output is also an input, or two outputs are one file: writing would destroy what is still needed.
+/// Each output is named by the option that asked for it.
+pub(crate) fn refuse_shared_outputs(inputs: &[Input], outputs: &[(&str, PathBuf)]) -> Result<(), Failure> {
+    let mut earlier: Vec<(&str, Identity)> = Vec::new();
+    for (option, path) in outputs {
+        let Some(identity) = Identity::of(path) else { continue };
+        let same = |input: &&Input| {
+            input.is_regular_file() && input.file_id().is_some_and(|(dev, ino)| identity == Identity::File(dev, ino))
+        };
+        if let Some(input) = inputs.iter().find(same) {
+            let message = format!("{option} {} would overwrite the input {}", path.display(), input.name());
+            return Err(Failure::usage(message));
+        }
+        if let Some((other, _)) = earlier.iter().find(|(_, other)| *other == identity) {
+            return Err(Failure::usage(format!("{other} and {option} name the same file, {}", path.display())));
+        }
+        earlier.push((option, identity));
+    }
+    Ok(())
+}
+
+/// What a path stands for: a file that is there, or a name in a folder.
+#[derive(Debug, PartialEq, Eq)]
+enum Identity {
+    File(u64, u64),
+    Name(PathBuf),
+}
+
+impl Identity {
+    /// None for pipes and devices, which can be shared, and where nothing can be told.
+    fn of(path: &Path) -> Option<Self> {
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => Some(Self::File(metadata.dev(), metadata.ino())),
+            Ok(_) => None,
+            Err(_) => Some(Self::Name(fs::canonicalize(folder_of(path)).ok()?.join(path.file_name()?))),
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}

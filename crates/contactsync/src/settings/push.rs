@@ -1,0 +1,70 @@
+use super::{inputs::InputSettings, outputs::ReportSettings, sandbox::pushed_sandbox, target::Target};
+use crate::{
+    args::{FailOn, PushArgs, SendingArgs},
+    failure::Failure,
+    layers::{Layers, Setting},
+};
+
+/// Everything that a push needs to know, checked.
+#[derive(Debug)]
+pub(crate) struct PushSettings {
+    /// What is read and let through.
+    pub(crate) input: InputSettings,
+    /// Pace, retries and stopping.
+    pub(crate) dispatcher: dispatcher::Settings,
+    /// Where the contacts go.
+    pub(crate) target: Target,
+    /// What is written down.
+    pub(crate) report: ReportSettings,
+    /// Go on with the run of the report.
+    pub(crate) resume: bool,
+    /// Resume under another API key.
+    pub(crate) accept_new_key: bool,
+    /// Which rows make the run end with status 1.
+    pub(crate) fail_on: FailOn,
+    /// Things to warn of.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl PushSettings {
+    /// What the arguments and the layers say.
+    pub(crate) fn of(args: &PushArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
+        let mut warnings = Vec::new();
+        let target = Target::of(&args.sending, pushed_sandbox(&args.faults), settings, layers, &mut warnings)?;
+        if args.resume && args.report.report.is_none() {
+            let hint = "name the report of the run to go on with: `--resume --report FILE`".to_owned();
+            return Err(Failure::usage("`--resume` needs `--report`").with_hint(hint));
+        }
+        Ok(Self {
+            input: InputSettings::of(&args.inputs, &args.rules, true),
+            dispatcher: dispatcher_settings(&args.sending)?,
+            target,
+            report: ReportSettings::of_push(&args.report)?,
+            resume: args.resume,
+            accept_new_key: args.accept_new_key,
+            fail_on: args.report.fail_on.unwrap_or(FailOn::Any),
+            warnings,
+        })
+    }
+}
+
+fn dispatcher_settings(args: &SendingArgs) -> Result<dispatcher::Settings, Failure> {
+    let defaults = dispatcher::Settings::default();
+    let rate = args.rate.unwrap_or(defaults.rate);
+    if let Some(code) = args.retry_code.iter().find(|code| args.ok_code.contains(code)) {
+        return Err(Failure::usage(format!("the code {code} can't be both `--ok-code` and `--retry-code`")));
+    }
+    Ok(dispatcher::Settings {
+        rate,
+        burst: args.burst.unwrap_or_else(|| rate.default_burst()),
+        in_flight: args.in_flight.unwrap_or(defaults.in_flight),
+        retries: args.retries.unwrap_or(defaults.retries),
+        retry_base: args.retry_base.unwrap_or(defaults.retry_base),
+        retry_cap: args.retry_cap.unwrap_or(defaults.retry_cap),
+        retry_codes: args.retry_code.clone(),
+        ok_codes: args.ok_code.clone(),
+        max_failures: args.max_failures.unwrap_or(defaults.max_failures),
+        grace: args.grace.unwrap_or(defaults.grace),
+        outage_wait: args.outage_wait.unwrap_or(defaults.outage_wait),
+    })
+}

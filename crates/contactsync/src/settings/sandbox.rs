@@ -1,0 +1,51 @@
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use dispatcher::Rate;
+use sandbox::{Limit, SandboxOptions};
+use secrecy::ExposeSecret;
+
+use crate::args::{SandboxArgs, SandboxFaultArgs};
+
+/// How long the sandbox takes for an answer where nothing is said: about what a service nearby takes.
+const LATENCY: Duration = Duration::from_millis(20);
+
+/// The sandbox of `push --sandbox`, on a free port.
+pub(crate) fn pushed_sandbox(args: &SandboxFaultArgs) -> SandboxOptions {
+    SandboxOptions {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        latency: args.sandbox_latency.unwrap_or(LATENCY),
+        limit: args.sandbox_limit.and_then(limit),
+        faults: args.sandbox_fault.clone(),
+        seed: args.sandbox_seed.unwrap_or(0),
+        ..SandboxOptions::default()
+    }
+}
+
+/// The sandbox of the `sandbox` command.
+pub(crate) fn served_sandbox(args: &SandboxArgs) -> SandboxOptions {
+    let mut options = SandboxOptions {
+        listen: args.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+        latency: args.latency.unwrap_or(LATENCY),
+        limit: args.limit.and_then(limit),
+        faults: args.fault.clone(),
+        seed: args.seed.unwrap_or(0),
+        ..SandboxOptions::default()
+    };
+    if let Some(key) = &args.api_key {
+        options.api_key = key.expose_secret().to_owned();
+    }
+    if let Some(secret) = &args.api_secret {
+        options.api_secret = secret.expose_secret().to_owned();
+    }
+    options
+}
+
+fn limit(rate: Rate) -> Option<Limit> {
+    match rate {
+        Rate::Limited { count, per } => Some(Limit { count: count.get(), per }),
+        Rate::Unlimited => None,
+    }
+}

@@ -1,0 +1,119 @@
+use std::{path::Path, time::Duration};
+
+use dispatcher::HttpSettings;
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::{base_url::base_url, credentials::Credentials};
+use crate::{
+    args::SendingArgs,
+    failure::Failure,
+    layers::{Layers, Setting, Source},
+};
+
+/// Where the contacts of a push go.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// To a service, under these settings.
+    Service(HttpSettings),
+    /// To a sandbox that this process starts.
+    Sandbox(SandboxTarget),
+}
+
+/// A sandbox to start, and how to talk to it.
+#[derive(Debug)]
+pub(crate) struct SandboxTarget {
+    /// The sandbox.
+    pub(crate) options: sandbox::SandboxOptions,
+    connection: Connection,
+}
+
+impl SandboxTarget {
+    /// How to talk to the sandbox once it listens at `base_url`.
+    pub(crate) fn http_settings(&self, base_url: Url) -> HttpSettings {
+        let key = SecretString::from(self.options.api_key.as_str());
+        let secret = SecretString::from(self.options.api_secret.as_str());
+        self.connection.clone().settings(base_url, key, secret)
+    }
+}
+
+impl Target {
+    /// What the arguments and the layers say. Warnings are added to `warnings`.
+    pub(crate) fn of(
+        args: &SendingArgs,
+        sandbox: sandbox::SandboxOptions,
+        settings: &[Setting],
+        layers: &Layers,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, Failure> {
+        if args.sandbox {
+            let connection = Connection { ca_cert_pem: None, proxy: None, ..Connection::of(args)? };
+            return Ok(Self::Sandbox(SandboxTarget { options: sandbox, connection }));
+        }
+        let given = args.base_url.as_ref().map(ExposeSecret::expose_secret);
+        let source = |key: &str| settings.iter().find(|setting| setting.key == key).map(|setting| &setting.source);
+        let base_url =
+            base_url(given, args.region, args.allow_insecure_http).map_err(|failure| match source("base_url") {
+                Some(source @ (Source::Environment(_) | Source::File(_) | Source::Profile(..))) => {
+                    let hint = [failure.hint.clone(), Some(format!("the base URL is set in {source}"))];
+                    failure.with_hint(hint.into_iter().flatten().collect::<Vec<_>>().join("\n"))
+                }
+                _ => failure,
+            })?;
+        if source("proxy") == Some(&Source::Flag) {
+            refuse_password(args.proxy.as_ref())?;
+        }
+        let connection = Connection::of(args)?;
+        let credentials = Credentials::look_up(layers)?;
+        warnings.extend(credentials.warnings);
+        Ok(Self::Service(connection.settings(base_url, credentials.key, credentials.secret)))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Connection {
+    timeout: Duration,
+    connect_timeout: Duration,
+    ca_cert_pem: Option<Vec<u8>>,
+    proxy: Option<SecretString>,
+    max_idle: usize,
+}
+
+impl Connection {
+    fn of(args: &SendingArgs) -> Result<Self, Failure> {
+        Ok(Self {
+            timeout: args.timeout.unwrap_or(Duration::from_secs(30)),
+            connect_timeout: args.connect_timeout.unwrap_or(Duration::from_secs(10)),
+            ca_cert_pem: args.ca_cert.as_deref().map(read_ca_cert).transpose()?,
+            proxy: args.proxy.clone(),
+            max_idle: args.in_flight.unwrap_or(dispatcher::Settings::default().in_flight),
+        })
+    }
+
+    fn settings(self, base_url: Url, api_key: SecretString, api_secret: SecretString) -> HttpSettings {
+        let Self { timeout, connect_timeout, ca_cert_pem, proxy, max_idle } = self;
+        HttpSettings { base_url, api_key, api_secret, timeout, connect_timeout, ca_cert_pem, proxy, max_idle }
+    }
+}
+
+fn read_ca_cert(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path)
+        .map_err(|error| Failure::usage(format!("the file of `--ca-cert`, {}, can't be read: {error}", path.display())))
+}
+
+/// A command line can be read by everybody on the machine.
+fn refuse_password(proxy: Option<&SecretString>) -> Result<(), Failure> {
+    let Some(text) = proxy.map(ExposeSecret::expose_secret) else { return Ok(()) };
+    // `user:password@host` without a scheme is a URL of its own kind, so what stands before `@` decides.
+    let holds_password = match Url::parse(text) {
+        Ok(url) if url.has_host() => url.password().is_some(),
+        _ => text.rsplit_once('@').is_some_and(|(user_info, _)| user_info.contains(':')),
+    };
+    if holds_password {
+        let hint = "set it in the environment instead: CONTACTSYNC_PROXY".to_owned();
+        let message =
+            "the URL of `--proxy` holds a password, and a command line can be read by everybody on the machine";
+        return Err(Failure::usage(message).with_hint(hint));
+    }
+    Ok(())
+}
