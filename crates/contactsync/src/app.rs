@@ -46,7 +46,8 @@ fn obey(resolved: Resolved, printer: &Printer, end: fn(Exit)) -> Result<Exit, Fa
         Command::Config(args) => match args.command {
             ConfigCommand::Show(_) => commands::config_show(&settings, &layers).map(|()| Exit::Success),
             ConfigCommand::Init(args) => {
-                commands::config_init(args.file, user_file(layers.environment()), printer).map(|()| Exit::Success)
+                commands::config_init(args.file, user_file(layers.environment()).as_deref(), printer)
+                    .map(|()| Exit::Success)
             }
         },
         Command::Completions(args) => commands::completions(args.shell).map(|()| Exit::Success),

@@ -12,18 +12,23 @@ const ABOUT: &str = "Bulk synchronisation of contact files with EngageLab Market
 const LONG_ABOUT: &str = "Reads contacts from CSV, TSV and NDJSON files, checks them, and sets them in EngageLab \
 Marketing Automation, one request a user: in order for each user, within a rate, with retries, and with a record in \
 the report for every row.";
-const ENVIRONMENT: &str = "\
-Environment:
-  ENGAGELAB_MA_API_KEY, ENGAGELAB_MA_API_SECRET   credentials of the API data source
-  ENGAGELAB_MA_API_KEY_FILE, ENGAGELAB_MA_API_SECRET_FILE
-                                                  files that hold them instead
-  ENGAGELAB_MA_BASE_URL                           where requests go, as --base-url
-  CONTACTSYNC_<OPTION>                            any other option, as CONTACTSYNC_RATE=50/s
-  NO_COLOR                                        no colour";
+/// The variables that are read, and what they set.
+pub(crate) const VARIABLES: [(&str, &str); 5] = [
+    ("ENGAGELAB_MA_API_KEY, ENGAGELAB_MA_API_SECRET", "credentials of the API data source"),
+    ("ENGAGELAB_MA_API_KEY_FILE, ENGAGELAB_MA_API_SECRET_FILE", "files that hold them instead"),
+    ("ENGAGELAB_MA_BASE_URL", "where requests go, as --base-url"),
+    ("CONTACTSYNC_<OPTION>", "any other option, as CONTACTSYNC_RATE=50/s; repeated ones a line each"),
+    ("NO_COLOR", "no colour"),
+];
 const START: &str = "\
 A first run, which sends nothing to anybody:
   contactsync check contacts.csv
   contactsync push --sandbox contacts.csv";
+
+fn environment() -> String {
+    let lines = VARIABLES.map(|(names, meaning)| format!("  {names}\n          {meaning}\n"));
+    format!("Environment:\n{}", lines.join("\n"))
+}
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -33,7 +38,7 @@ A first run, which sends nothing to anybody:
     about = ABOUT,
     long_about = LONG_ABOUT,
     after_help = START,
-    after_long_help = ENVIRONMENT,
+    after_long_help = environment(),
     disable_help_subcommand = true,
     max_term_width = 100
 )]
@@ -48,7 +53,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Read, validate, send and report: the main job
-    #[command(after_long_help = ENVIRONMENT)]
+    #[command(after_long_help = environment())]
     Push(Box<PushArgs>),
     /// Validate and report without the network
     Check(Box<CheckArgs>),
@@ -129,10 +134,10 @@ pub(crate) struct SandboxArgs {
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
     /// The key that is accepted (configuration key: sandbox_api_key) [default: sandbox-key]
-    #[arg(id = "sandbox_api_key", long = "api-key", value_name = "KEY", value_parser = values::secret)]
+    #[arg(id = "sandbox_api_key", long = "api-key", value_name = "KEY", value_parser = values::secret())]
     pub(crate) api_key: Option<SecretString>,
     /// The secret that is accepted (configuration key: sandbox_api_secret) [default: sandbox-secret]
-    #[arg(id = "sandbox_api_secret", long = "api-secret", value_name = "SECRET", value_parser = values::secret)]
+    #[arg(id = "sandbox_api_secret", long = "api-secret", value_name = "SECRET", value_parser = values::secret())]
     pub(crate) api_secret: Option<SecretString>,
     #[command(flatten)]
     pub(crate) layers: LayerArgs,

@@ -7,7 +7,7 @@ use super::values;
 #[command(next_help_heading = "Input")]
 pub(crate) struct InputArgs {
     /// Files or pipes to read, in this order; - is standard input
-    #[arg(value_name = "INPUT", required = true)]
+    #[arg(value_name = "INPUT", required = true, help_heading = None)]
     pub(crate) inputs: Vec<String>,
     /// Format [default: auto: by extension, else by the first byte]
     #[arg(long, value_name = "FORMAT", hide_short_help = true)]
@@ -22,7 +22,7 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "no_header", hide_short_help = true)]
     pub(crate) columns: Vec<String>,
     /// Encoding of the inputs, as windows-1252; a byte order mark beats it [default: utf-8]
-    #[arg(long, value_name = "LABEL", value_parser = values::encoding, hide_short_help = true)]
+    #[arg(long, value_name = "LABEL", value_parser = values::encoding)]
     pub(crate) encoding: Option<values::Encoding>,
     /// Column or key that holds the EUID [default: euid]
     #[arg(long, value_name = "NAME")]

@@ -3,6 +3,8 @@
 //! No option has a default here, so that it can be told which ones were given; the help says `[default: …]`, and that
 //! text is what `config show` prints. Parsing has no side effects.
 
+#![expect(clippy::doc_markdown, reason = "these comments are the text of the help")]
+
 mod commands;
 mod config;
 mod inputs;
@@ -12,7 +14,7 @@ mod sending;
 mod terminal;
 mod values;
 
-pub(crate) use commands::{CheckArgs, Cli, Command, ConfigCommand, PushArgs, SandboxArgs};
+pub(crate) use commands::{CheckArgs, Cli, Command, ConfigCommand, PushArgs, SandboxArgs, VARIABLES};
 pub(crate) use inputs::{EmptyChoice, FormatChoice, InputArgs, RuleArgs};
 pub(crate) use report::{ContactsChoice, FailOn, ReportArgs};
 pub(crate) use sandbox::SandboxFaultArgs;

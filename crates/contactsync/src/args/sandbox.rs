@@ -10,21 +10,42 @@ use super::values;
 pub(crate) struct SandboxFaultArgs {
     /// A fault with its probability: code=-1:0.05, status=502:0.01, drop:0.01, hang:0.001, garbage:0.01; repeatable
     /// [default: none]
-    #[arg(long, value_name = "SPEC", value_parser = values::fault, requires = "sandbox", hide_short_help = true)]
-    pub(crate) sandbox_fault: Vec<sandbox::Fault>,
+    #[arg(
+        id = "sandbox_fault",
+        long = "sandbox-fault",
+        value_name = "SPEC",
+        value_parser = values::fault,
+        requires = "sandbox",
+        hide_short_help = true
+    )]
+    pub(crate) fault: Vec<sandbox::Fault>,
     /// How long each answer takes [default: 20ms]
     #[arg(
-        long,
+        id = "sandbox_latency",
+        long = "sandbox-latency",
         value_name = "DURATION",
         value_parser = values::duration,
         requires = "sandbox",
         hide_short_help = true
     )]
-    pub(crate) sandbox_latency: Option<Duration>,
+    pub(crate) latency: Option<Duration>,
     /// Requests let through, as 200/s; what is over gets a 429 [default: unlimited]
-    #[arg(long, value_name = "RATE", value_parser = values::rate, requires = "sandbox", hide_short_help = true)]
-    pub(crate) sandbox_limit: Option<dispatcher::Rate>,
+    #[arg(
+        id = "sandbox_limit",
+        long = "sandbox-limit",
+        value_name = "RATE",
+        value_parser = values::rate,
+        requires = "sandbox",
+        hide_short_help = true
+    )]
+    pub(crate) limit: Option<dispatcher::Rate>,
     /// Which requests the faults hit [default: 0]
-    #[arg(long, value_name = "NUMBER", requires = "sandbox", hide_short_help = true)]
-    pub(crate) sandbox_seed: Option<u64>,
+    #[arg(
+        id = "sandbox_seed",
+        long = "sandbox-seed",
+        value_name = "NUMBER",
+        requires = "sandbox",
+        hide_short_help = true
+    )]
+    pub(crate) seed: Option<u64>,
 }

@@ -14,7 +14,7 @@ pub(crate) struct SendingArgs {
     pub(crate) region: Option<Region>,
     /// Send to this address instead of the region's (environment: ENGAGELAB_MA_BASE_URL) [default: the region's]
     // Kept as typed and as a secret: it may hold user info, which no message may show.
-    #[arg(long, value_name = "URL", value_parser = values::secret, conflicts_with = "sandbox", hide_short_help = true)]
+    #[arg(long, value_name = "URL", value_parser = values::secret(), conflicts_with = "sandbox", hide_short_help = true)]
     pub(crate) base_url: Option<SecretString>,
     /// Let credentials and contacts go over http:// to other machines [default: off]
     #[arg(long, hide_short_help = true)]
@@ -66,7 +66,7 @@ pub(crate) struct SendingArgs {
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) ca_cert: Option<PathBuf>,
     /// Proxy for all requests; one with a password goes into CONTACTSYNC_PROXY [default: the system's]
-    #[arg(long, value_name = "URL", value_parser = values::secret, hide_short_help = true)]
+    #[arg(long, value_name = "URL", value_parser = values::secret(), hide_short_help = true)]
     pub(crate) proxy: Option<SecretString>,
 }
 

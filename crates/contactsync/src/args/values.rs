@@ -1,5 +1,6 @@
 use std::{num::NonZeroU64, time::Duration};
 
+use clap::builder::{StringValueParser, TypedValueParser};
 use dispatcher::{MaxFailures, Rate};
 use secrecy::SecretString;
 
@@ -127,8 +128,8 @@ pub(crate) fn mapping(text: &str) -> Result<Mapping, String> {
 }
 
 /// A text that no message may show; checked later.
-pub(crate) fn secret(text: &str) -> Result<SecretString, String> {
-    Ok(SecretString::from(text))
+pub(crate) fn secret() -> impl TypedValueParser<Value = SecretString> {
+    StringValueParser::new().map(SecretString::from)
 }
 
 /// A fault of the sandbox.

@@ -19,7 +19,7 @@ use crate::{
     reading::{Read, Reading},
     rejected::rejected,
     settings::{InputSettings, ReportSettings, RowRange, RowTaken, refuse_shared_outputs},
-    signals::Signals,
+    signals::{Signal, Signals},
     terminal::{Printer, Progress, ProgressStyle},
 };
 
@@ -117,7 +117,7 @@ impl Checker {
                     },
                 }
             }
-            Ok(signals.received().map_or(Exit::Success, |signal| signal.exit()))
+            Ok(signals.received().map_or(Exit::Success, Signal::exit))
         })
     }
 
@@ -188,7 +188,7 @@ impl Checker {
 
     fn finish_report(&mut self) -> Result<(), Failure> {
         match self.journal.take() {
-            Some(journal) => journal.finish().map(|_| ()).map_err(report_unwritable),
+            Some(journal) => journal.finish().map_err(report_unwritable),
             None => Ok(()),
         }
     }

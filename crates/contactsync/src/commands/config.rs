@@ -63,11 +63,11 @@ pub(crate) fn config_show(settings: &[Setting], layers: &Layers) -> Result<(), F
 }
 
 /// `config init`: writes a file in which every setting is explained and commented out; never over one that exists.
-pub(crate) fn config_init(file: Option<PathBuf>, own: Option<PathBuf>, printer: &Printer) -> Result<(), Failure> {
-    let Some(path) = file.or_else(|| own.clone()) else {
+pub(crate) fn config_init(file: Option<PathBuf>, own: Option<&Path>, printer: &Printer) -> Result<(), Failure> {
+    let Some(path) = file.or_else(|| own.map(Path::to_owned)) else {
         return Err(Failure::usage("neither HOME nor XDG_CONFIG_HOME is set").with_hint("name a file".to_owned()));
     };
-    if own.as_ref() == Some(&path)
+    if own == Some(&path)
         && let Some(folder) = path.parent()
     {
         std::fs::create_dir_all(folder).map_err(|error| unwritable(&path, &error))?;

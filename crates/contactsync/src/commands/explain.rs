@@ -21,17 +21,14 @@ fn one(subject: &str) -> Result<String, Failure> {
         };
     }
     let word = subject.to_ascii_lowercase().replace('-', "_");
-    match Reason::parse(&word) {
-        Some(reason) => Ok(about_reason(reason)),
-        None => {
-            let known = closest(&word, Reason::ALL.into_iter().map(Reason::as_str));
-            let hint = match known {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => "`contactsync explain` lists all codes and reasons".to_owned(),
-            };
-            Err(Failure::usage(format!("`{subject}` is neither an API code nor a reason")).with_hint(hint))
-        }
+    if let Some(reason) = Reason::parse(&word) {
+        return Ok(about_reason(reason));
     }
+    let hint = match closest(&word, Reason::ALL.into_iter().map(Reason::as_str)) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => "`contactsync explain` lists all codes and reasons".to_owned(),
+    };
+    Err(Failure::usage(format!("`{subject}` is neither an API code nor a reason")).with_hint(hint))
 }
 
 fn unknown_code(number: i64) -> Failure {

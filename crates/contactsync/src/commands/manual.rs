@@ -1,9 +1,14 @@
 use std::io;
 
-use clap::{Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory};
 use clap_mangen::Man;
 
-use crate::{args::Cli, exit::Exit, failure::Failure, terminal::write_stdout};
+use crate::{
+    args::{Cli, VARIABLES},
+    exit::Exit,
+    failure::Failure,
+    terminal::write_stdout,
+};
 
 /// `man`: the whole manual as one page, a part for each command.
 pub(crate) fn manual() -> Result<(), Failure> {
@@ -12,7 +17,8 @@ pub(crate) fn manual() -> Result<(), Failure> {
 }
 
 fn page() -> io::Result<Vec<u8>> {
-    let mut command = Cli::command();
+    // The manual has the text of every option, also of those that a short help leaves out.
+    let mut command = Cli::command().mut_args(in_full).mut_subcommands(|below| below.mut_args(in_full));
     command.build();
     let mut page = Vec::new();
     let whole = Man::new(command.clone()).manual("contactsync manual");
@@ -21,7 +27,7 @@ fn page() -> io::Result<Vec<u8>> {
     whole.render_synopsis_section(&mut page)?;
     whole.render_description_section(&mut page)?;
     whole.render_options_section(&mut page)?;
-    whole.render_subcommands_section(&mut page)?;
+    commands(&mut page, &command);
     for subcommand in command.get_subcommands() {
         chapter(&mut page, subcommand)?;
         for below in subcommand.get_subcommands() {
@@ -29,9 +35,21 @@ fn page() -> io::Result<Vec<u8>> {
         }
     }
     exit_status(&mut page);
-    whole.render_extra_section(&mut page)?;
+    environment(&mut page);
     whole.render_version_section(&mut page)?;
     Ok(page)
+}
+
+fn in_full(arg: Arg) -> Arg {
+    arg.hide_short_help(false)
+}
+
+fn commands(page: &mut Vec<u8>, command: &Command) {
+    page.extend_from_slice(b".SH COMMANDS\n");
+    for subcommand in command.get_subcommands() {
+        let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
+        entry(page, subcommand.get_name(), &about);
+    }
 }
 
 /// A command's own page, its sections one level down.
@@ -56,7 +74,19 @@ fn chapter(page: &mut Vec<u8>, command: &Command) -> io::Result<()> {
 fn exit_status(page: &mut Vec<u8>) {
     page.extend_from_slice(b".SH \"EXIT STATUS\"\n");
     for exit in Exit::ALL {
-        let description = exit.description().replace('-', "\\-");
-        page.extend_from_slice(format!(".TP\n\\fB{}\\fR\n{description}\n", exit.code()).as_bytes());
+        entry(page, &exit.code().to_string(), exit.description());
     }
+}
+
+fn environment(page: &mut Vec<u8>) {
+    page.extend_from_slice(b".SH ENVIRONMENT\n");
+    for (names, meaning) in VARIABLES {
+        entry(page, names, meaning);
+    }
+}
+
+/// A name and what it means. `-` stands for itself, not for a hyphen.
+fn entry(page: &mut Vec<u8>, name: &str, meaning: &str) {
+    let text = format!(".TP\n\\fB{name}\\fR\n{meaning}\n").replace('-', "\\-");
+    page.extend_from_slice(text.as_bytes());
 }

@@ -1,6 +1,11 @@
 use sandbox::{Sandbox, SandboxOptions};
 
-use crate::{exit::Exit, failure::Failure, signals::Signals, terminal::Printer};
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    signals::{Signal, Signals},
+    terminal::Printer,
+};
 
 /// `sandbox`: serves an imitation of the API until a signal comes; the status is the signal's.
 pub(crate) fn serve_sandbox(options: SandboxOptions, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
@@ -25,7 +30,7 @@ pub(crate) fn serve_sandbox(options: SandboxOptions, printer: &Printer, signals:
         ));
         signals.wait().await;
         sandbox.stop().await;
-        Ok(signals.received().map_or(Exit::Success, |signal| signal.exit()))
+        Ok(signals.received().map_or(Exit::Success, Signal::exit))
     })
 }
 

@@ -114,7 +114,7 @@ impl ConfigFile {
 
     fn check_keys(&self, keys: &Keys) -> Result<(), Failure> {
         let path = self.path.display();
-        for key in self.settings.keys().filter(|key| !keys.knows(key)) {
+        if let Some(key) = self.settings.keys().find(|key| !keys.knows(key)) {
             return Err(keys.unknown(key, &path.to_string()));
         }
         for (name, table) in &self.profiles {

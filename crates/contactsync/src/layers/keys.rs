@@ -18,7 +18,7 @@ impl Keys {
     /// Those of a built command line.
     pub(crate) fn of(command: &Command) -> Self {
         let commands = CONFIGURABLE.iter().filter_map(|name| command.find_subcommand(name));
-        let arguments = commands.flat_map(|command| options(command)).filter(|arg| !is_flag_only(arg));
+        let arguments = commands.flat_map(options).filter(|arg| !is_flag_only(arg));
         Self(arguments.map(|arg| (arg.get_id().to_string(), arg.clone())).collect())
     }
 

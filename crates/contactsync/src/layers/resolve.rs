@@ -200,9 +200,10 @@ fn check_profile(profile: Option<&str>, files: &[ConfigFile]) -> Result<(), Fail
     if known.contains(&name) {
         return Ok(());
     }
-    let hint = match known.is_empty() {
-        true => "a profile is a part [profile.NAME] of a configuration file".to_owned(),
-        false => format!("there are: {}", known.join(", ")),
+    let hint = if known.is_empty() {
+        "a profile is a part [profile.NAME] of a configuration file".to_owned()
+    } else {
+        format!("there are: {}", known.join(", "))
     };
     Err(Failure::usage(format!("no configuration file has the profile `{name}`")).with_hint(hint))
 }
@@ -222,11 +223,12 @@ fn check_variables(environment: &Environment, keys: &Keys) -> Result<Vec<String>
     Ok(unknown
         .map(|name| {
             let key = name.trim_start_matches("CONTACTSYNC_").to_ascii_lowercase();
-            let meant = match CREDENTIAL_KEYS.contains(&key.as_str()) {
-                true => format!("; did you mean ENGAGELAB_MA_{}?", key.to_ascii_uppercase()),
-                false => closest(name, known.iter().map(String::as_str))
+            let meant = if CREDENTIAL_KEYS.contains(&key.as_str()) {
+                format!("; did you mean ENGAGELAB_MA_{}?", key.to_ascii_uppercase())
+            } else {
+                closest(name, known.iter().map(String::as_str))
                     .map(|known| format!("; did you mean {known}?"))
-                    .unwrap_or_default(),
+                    .unwrap_or_default()
             };
             format!("the environment variable {name} is not known and not obeyed{meant}")
         })

@@ -83,10 +83,10 @@ impl Credential {
         let Some(source) = self.source(layers)? else { return Ok(None) };
         let environment = layers.environment();
         let secret = match &source {
-            Source::Environment(name) if name == self.variable => self.from_variable(environment)?,
-            Source::Environment(_) => self.from_file(environment, warnings)?,
+            Source::Environment(name) if name == self.variable => self.read_variable(environment)?,
+            Source::Environment(_) => self.read_file(environment, warnings)?,
             _ => match self.section(layers) {
-                Some((_, table)) => self.from_section(table, &source)?,
+                Some((_, table)) => self.read_section(table, &source)?,
                 None => return Ok(None),
             },
         };
@@ -113,11 +113,11 @@ impl Credential {
         layers.sections().find(|(_, table)| table.contains_key(self.config_key) || table.contains_key(self.command_key))
     }
 
-    fn from_variable(&self, environment: &Environment) -> Result<Zeroizing<String>, Failure> {
+    fn read_variable(&self, environment: &Environment) -> Result<Zeroizing<String>, Failure> {
         Ok(Zeroizing::new(environment.text(self.variable)?.unwrap_or_default()))
     }
 
-    fn from_file(&self, environment: &Environment, warnings: &mut Vec<String>) -> Result<Zeroizing<String>, Failure> {
+    fn read_file(&self, environment: &Environment, warnings: &mut Vec<String>) -> Result<Zeroizing<String>, Failure> {
         let path = environment.path(self.file_variable).unwrap_or_default();
         let (text, mode) = read_secret(&path).map_err(|error| {
             Failure::usage(format!("{} names {}, which can't be read: {error}", self.file_variable, path.display()))
@@ -129,7 +129,7 @@ impl Credential {
         Ok(without_line_end(&text))
     }
 
-    fn from_section(&self, table: &Table, source: &Source) -> Result<Zeroizing<String>, Failure> {
+    fn read_section(&self, table: &Table, source: &Source) -> Result<Zeroizing<String>, Failure> {
         let (text, command) = (table.get(self.config_key), table.get(self.command_key));
         match (text, command) {
             (Some(_), Some(_)) => {
@@ -137,11 +137,11 @@ impl Credential {
             }
             (Some(Value::String(text)), None) => Ok(Zeroizing::new(text.clone())),
             (Some(_), None) => Err(Failure::usage(format!("`{}` in {source} is not a text", self.config_key))),
-            (None, command) => self.from_command(command, source),
+            (None, command) => self.read_command(command, source),
         }
     }
 
-    fn from_command(&self, command: Option<&Value>, source: &Source) -> Result<Zeroizing<String>, Failure> {
+    fn read_command(&self, command: Option<&Value>, source: &Source) -> Result<Zeroizing<String>, Failure> {
         let key = self.command_key;
         let words: Option<Vec<&str>> =
             command.and_then(Value::as_array).and_then(|words| words.iter().map(Value::as_str).collect());

@@ -27,10 +27,7 @@ impl InputSettings {
                 Some(FormatChoice::Ndjson) => Some(Format::Ndjson),
             },
             delimiter: inputs.delimiter,
-            header: match inputs.no_header {
-                true => Header::Absent { columns: inputs.columns.clone() },
-                false => Header::Present,
-            },
+            header: if inputs.no_header { Header::Absent { columns: inputs.columns.clone() } } else { Header::Present },
             encoding: inputs.encoding.map(|encoding| encoding.0),
             euid_column: inputs.euid_column.clone().unwrap_or_else(|| "euid".to_owned()),
             map: inputs.map.iter().map(|mapping| (mapping.column.clone(), mapping.name.clone())).collect(),

@@ -16,10 +16,10 @@ const LATENCY: Duration = Duration::from_millis(20);
 pub(crate) fn pushed_sandbox(args: &SandboxFaultArgs) -> SandboxOptions {
     SandboxOptions {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        latency: args.sandbox_latency.unwrap_or(LATENCY),
-        limit: args.sandbox_limit.and_then(limit),
-        faults: args.sandbox_fault.clone(),
-        seed: args.sandbox_seed.unwrap_or(0),
+        latency: args.latency.unwrap_or(LATENCY),
+        limit: args.limit.and_then(limit),
+        faults: args.fault.clone(),
+        seed: args.seed.unwrap_or(0),
         ..SandboxOptions::default()
     }
 }

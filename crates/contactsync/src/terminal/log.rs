@@ -22,10 +22,7 @@ pub(crate) fn start_log(printer: &Printer, verbose: u8) {
     let lines = tracing_subscriber::fmt::layer().with_ansi(style.color).with_writer(Lines(printer.clone()));
     let registry = tracing_subscriber::registry().with(targets);
     // It fails only where a log was started before, and then that one goes on.
-    let _ = match style.json {
-        true => registry.with(lines.json()).try_init(),
-        false => registry.with(lines).try_init(),
-    };
+    let _ = if style.json { registry.with(lines.json()).try_init() } else { registry.with(lines).try_init() };
 }
 
 struct Lines(Printer);

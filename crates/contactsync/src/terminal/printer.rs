@@ -96,10 +96,7 @@ impl Printer {
     }
 
     fn message(&self, kind: Kind, text: &str, hint: Option<&str>) {
-        let rendered = match self.style.json {
-            true => json(kind, text, hint),
-            false => self.lines(kind, text, hint),
-        };
+        let rendered = if self.style.json { json(kind, text, hint) } else { self.lines(kind, text, hint) };
         self.raw(rendered.as_bytes());
     }
 
