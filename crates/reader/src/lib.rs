@@ -1,1 +1,30 @@
-//! placeholder
+//! Streams contact records from CSV, TSV and NDJSON.
+//!
+//! In go paths (or `-`), out come [`model::RecordBatch`]es: one batch holds records of one input, in order, with all
+//! text in one buffer. Blocking, meant for a thread of its own; memory depends on the longest record and not on the
+//! input. The layers, from the file up: metered bytes, decompression, decoding, a window, a parser.
+//!
+//! What is wrong with an input as a whole is an [`OpenError`] (before any record) or a [`ReadError`] (reading broke
+//! off). What is wrong with one record stands in that record, and reading goes on.
+
+mod batch;
+mod compression;
+mod csv;
+mod encoding;
+mod error;
+mod input;
+mod json;
+mod layout;
+mod naming;
+mod ndjson;
+mod options;
+mod raw;
+mod records;
+mod text;
+mod window;
+
+pub use encoding::{Encoding, encoding_for_label};
+pub use error::{OpenError, ReadError, UnknownColumns};
+pub use input::{Input, PrefixDigest, open_all};
+pub use options::{Format, Header, ReaderOptions, Selection};
+pub use records::{Notice, Position, Records};

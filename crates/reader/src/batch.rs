@@ -1,0 +1,6 @@
+//! How large a batch becomes.
+
+/// Most records of a batch.
+pub(crate) const BATCH_RECORDS: usize = 1_024;
+/// A batch with so much text is handed on.
+pub(crate) const BATCH_BYTES: usize = 256 << 10;

@@ -1,0 +1,462 @@
+//! Records of delimited text, over `csv_core`. Lines are counted here, and a record's bytes stay at hand until it is
+//! whole: a quote that never closes must not swallow the file.
+
+use std::{mem, sync::Arc};
+
+use csv_core::ReadRecordResult;
+use model::{Field, Name, Reason, RecordBatch, RecordHead, Rejection, Span, Value, limits::MAX_RECORD_BYTES};
+
+use crate::{
+    batch::{BATCH_BYTES, BATCH_RECORDS},
+    encoding,
+    error::{OpenError, ReadError},
+    layout::Layout,
+    naming::Naming,
+    options::{Format, Header, ReaderOptions},
+    text::{Text, lines, raw_text},
+};
+
+pub(crate) struct CsvRecords {
+    text: Text,
+    core: csv_core::Reader,
+    /// A parser at the start of a record, for going on after a record that broke off.
+    at_start: csv_core::Reader,
+    layout: Layout,
+    flexible: bool,
+    utf8: bool,
+    /// Ends of the current record's fields, within its part of the arena.
+    ends: Vec<usize>,
+    row: u64,
+    /// The encoding to hint at, once a row was not valid.
+    hint: Option<&'static str>,
+}
+
+/// What stands at the front of the window.
+enum Next {
+    /// A record of so many bytes in the window.
+    Record { bytes: usize, fields: usize, written: usize },
+    /// A quoted field that never closes.
+    UnclosedQuote,
+    /// A record that is too long and has no open quote.
+    TooLong,
+    /// Nothing.
+    End,
+}
+
+impl CsvRecords {
+    /// Reads the header, or takes the user's columns for it. `utf8`: the text was not decoded from another encoding.
+    pub(crate) fn open(
+        mut text: Text,
+        input: &str,
+        format: Format,
+        options: &ReaderOptions,
+        naming: &Naming,
+        utf8: bool,
+    ) -> Result<Self, OpenError> {
+        let by_line = separator_line(&mut text)?;
+        let tab = (format == Format::Tsv).then_some(b'\t');
+        let delimiter = match options.delimiter.or(by_line).or(tab) {
+            Some(delimiter) => delimiter,
+            None => sniff(&mut text)?,
+        };
+        let at_start = parser(delimiter);
+        let mut records = Self {
+            text,
+            core: at_start.clone(),
+            at_start,
+            layout: Layout {
+                width: 0,
+                unnamed_from: 0,
+                euid: 0,
+                sent: Vec::new(),
+                columns: Arc::default(),
+                headers: Vec::new(),
+                unknown: None,
+            },
+            flexible: options.flexible,
+            utf8,
+            ends: vec![0; 64],
+            row: 0,
+            hint: None,
+        };
+        let headers = match &options.header {
+            Header::Absent { columns } => columns.iter().map(|name| name.trim().to_owned()).collect(),
+            Header::Present => records.read_header(input)?,
+        };
+        records.layout = Layout::new(input, headers, naming)?;
+        Ok(records)
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.row
+    }
+
+    /// The likely encoding, once: after the first row that was not valid.
+    pub(crate) fn take_hint(&mut self) -> Option<&'static str> {
+        self.hint.take_if(|hint| !hint.is_empty()).inspect(|_| self.hint = Some(""))
+    }
+
+    /// Fills an empty batch. False at the end of the input.
+    pub(crate) fn fill(&mut self, batch: &mut RecordBatch) -> Result<bool, ReadError> {
+        batch.columns = Arc::clone(&self.layout.columns);
+        let mut arena = mem::take(&mut batch.text).into_bytes();
+        let mut used = 0;
+        let more = loop {
+            let full = batch.records.len() >= BATCH_RECORDS || used >= BATCH_BYTES;
+            // Who reads a pipe should not wait for the next rows with those that are there.
+            if full || (!batch.records.is_empty() && self.text.window.bytes().is_empty()) {
+                break Ok(true);
+            }
+            match self.next(&mut arena, used) {
+                Ok(Next::End) => break Ok(false),
+                Ok(Next::Record { bytes, fields, written }) => {
+                    let kept = self.take_record(batch, &arena[used..used + written], used, bytes, fields);
+                    used += if kept { written } else { 0 };
+                }
+                Ok(Next::UnclosedQuote) => self.take_unclosed(batch),
+                Ok(Next::TooLong) => {
+                    if let Err(error) = self.take_too_long(batch) {
+                        break Err(error);
+                    }
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        arena.truncate(used);
+        batch.text = String::from_utf8(arena).unwrap_or_else(|error| unreachable_text(batch, error));
+        more
+    }
+
+    /// Parses the next record into the arena, from `used` on. Its bytes stay in the window.
+    fn next(&mut self, arena: &mut Vec<u8>, used: usize) -> Result<Next, ReadError> {
+        if !self.text.skip_empty_lines()? {
+            return Ok(Next::End);
+        }
+        let (mut scanned, mut written, mut fields) = (0, 0, 0);
+        loop {
+            let available = self.text.window.bytes();
+            let end = available.len().min(MAX_RECORD_BYTES + 1);
+            if scanned == end {
+                if end > MAX_RECORD_BYTES {
+                    return Ok(if self.quote_is_open() { Next::UnclosedQuote } else { Next::TooLong });
+                }
+                if self.text.fill()? {
+                    continue;
+                }
+                if self.quote_is_open() {
+                    return Ok(Next::UnclosedQuote);
+                }
+            }
+            if arena.len() < used + written + 512 {
+                arena.resize((used + written).max(BATCH_BYTES) + BATCH_BYTES / 2, 0);
+            }
+            // An empty slice tells the parser that the input is over.
+            let input = &self.text.window.bytes()[scanned..end];
+            let (result, read, wrote, ended) =
+                self.core.read_record(input, &mut arena[used + written..], &mut self.ends[fields..]);
+            scanned += read;
+            written += wrote;
+            fields += ended;
+            match result {
+                ReadRecordResult::InputEmpty | ReadRecordResult::OutputFull => {}
+                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
+                ReadRecordResult::Record => return Ok(Next::Record { bytes: scanned, fields, written }),
+                ReadRecordResult::End => return Ok(Next::End),
+            }
+        }
+    }
+
+    /// Whether the record that is being parsed stands within quotes: a line end would not end it.
+    fn quote_is_open(&self) -> bool {
+        let (result, ..) = self.core.clone().read_record(b"\n", &mut [0; 16], &mut [0; 16]);
+        !matches!(result, ReadRecordResult::Record)
+    }
+
+    /// Adds a parsed record. False where its text is not kept.
+    fn take_record(&mut self, batch: &mut RecordBatch, text: &[u8], at: usize, bytes: usize, fields: usize) -> bool {
+        let first_line = self.text.lines.line();
+        self.row += 1;
+        let valid = self.is_valid(text, fields);
+        let fault = self.fault(text, valid, bytes, fields, first_line);
+        let kept = valid;
+        let span = |index: usize| {
+            let start = if index == 0 { 0 } else { self.ends[index - 1] };
+            Value::Text(Span { start: (at + start) as u32, end: (at + self.ends[index]) as u32 })
+        };
+        let first_field = batch.fields.len() as u32;
+        let value = |index: usize| if index < fields { span(index) } else { Value::Missing };
+        if fault.is_none() {
+            batch.fields.extend(
+                self.layout
+                    .sent
+                    .iter()
+                    .map(|(index, column)| Field { name: Name::Column(*column), value: value(*index) }),
+            );
+        }
+        batch.records.push(RecordHead {
+            row: self.row,
+            line: first_line,
+            euid: if kept { value(self.layout.euid) } else { Value::Missing },
+            fields: first_field..batch.fields.len() as u32,
+            raw: fault.is_some().then(|| raw_text(&self.text.window.bytes()[..bytes])),
+            fault: fault.map(Box::new),
+        });
+        self.text.pass(bytes);
+        kept
+    }
+
+    /// Whether all text is UTF-8 and the fields that matter begin and end between characters.
+    fn is_valid(&self, text: &[u8], fields: usize) -> bool {
+        let Ok(text) = std::str::from_utf8(text) else { return false };
+        let sent = self.layout.sent.iter().map(|(index, _)| *index);
+        sent.chain([self.layout.euid]).filter(|index| *index < fields).all(|index| {
+            text.is_char_boundary(self.ends[index]) && (index == 0 || text.is_char_boundary(self.ends[index - 1]))
+        })
+    }
+
+    /// What is wrong with a parsed record, if anything.
+    fn fault(&mut self, text: &[u8], valid: bool, bytes: usize, fields: usize, first_line: u64) -> Option<Rejection> {
+        let width = self.layout.width;
+        if fields != width && !(self.flexible && self.extra_fields_are_empty(fields)) {
+            let mut end = self.text.lines.clone();
+            end.pass(text_without_end(&self.text.window.bytes()[..bytes]));
+            let place = lines(first_line, end.line());
+            let advice = if fields < width {
+                "the row may have been cut short; `--flexible` takes missing fields as empty"
+            } else {
+                "a value that holds the delimiter needs quotes"
+            };
+            let plural = if fields == 1 { "field" } else { "fields" };
+            return Some(Rejection::new(
+                Reason::MalformedRow,
+                format!("{place}: {fields} {plural} where the header has {width}: {advice}"),
+            ));
+        }
+        if let Some(index) = (self.layout.unnamed_from..fields.min(width)).find(|index| !self.is_blank(text, *index)) {
+            return Some(Rejection::new(
+                Reason::MalformedRow,
+                format!("line {first_line}: column {} has a value and no name in the header", index + 1),
+            ));
+        }
+        if valid { None } else { Some(self.invalid(text, bytes, fields)) }
+    }
+
+    fn extra_fields_are_empty(&self, fields: usize) -> bool {
+        (self.layout.width..fields).all(|index| self.ends[index] == self.ends[index.saturating_sub(1)])
+    }
+
+    fn is_blank(&self, text: &[u8], index: usize) -> bool {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        text[start..self.ends[index]].trim_ascii().is_empty()
+    }
+
+    fn invalid(&mut self, text: &[u8], bytes: usize, fields: usize) -> Rejection {
+        let mut start = 0;
+        for index in 0..fields {
+            let field = &text[start..self.ends[index]];
+            start = self.ends[index];
+            if let Err(error) = std::str::from_utf8(field) {
+                let column = self.layout.describe(index);
+                if !self.utf8 {
+                    return Rejection::new(
+                        Reason::EncodingInvalid,
+                        format!("{column} has bytes that are not valid in this encoding: check `--encoding`"),
+                    );
+                }
+                let likely = encoding::likely(&self.text.window.bytes()[..bytes]);
+                self.hint.get_or_insert(likely);
+                let byte = field[error.valid_up_to()];
+                return Rejection::new(
+                    Reason::EncodingInvalid,
+                    format!(
+                        "{column} has the byte 0x{byte:02X}, which is not valid UTF-8: name the file's encoding, most likely `--encoding {likely}`"
+                    ),
+                );
+            }
+        }
+        Rejection::new(
+            Reason::EncodingInvalid,
+            "the row is not valid UTF-8: name the file's encoding with `--encoding`",
+        )
+    }
+
+    /// Takes the first line of a record whose quote never closes, and goes on behind it.
+    fn take_unclosed(&mut self, batch: &mut RecordBatch) {
+        self.core = self.at_start.clone();
+        let bytes = self.text.window.bytes();
+        let seen = bytes.len().min(MAX_RECORD_BYTES + 1);
+        let (opened, swallowed) = where_quote_opened(&self.at_start, &bytes[..seen]);
+        let length = self.text.line_length(0).unwrap_or(bytes.len());
+        let line = self.text.lines.line();
+        let opened = line + opened;
+        let message = format!(
+            "unclosed quote, opened on line {opened}: it would have swallowed {}; this line alone is rejected and reading goes on with the next",
+            lines(line, line + swallowed)
+        );
+        self.push_unread(batch, Rejection::new(Reason::MalformedRow, message), length);
+        self.text.pass(length);
+    }
+
+    fn take_too_long(&mut self, batch: &mut RecordBatch) -> Result<(), ReadError> {
+        self.core = self.at_start.clone();
+        let line = self.text.lines.line();
+        let shown = self.text.window.bytes().len().min(MAX_RECORD_BYTES);
+        let raw = raw_text(&self.text.window.bytes()[..shown]);
+        self.text.pass(MAX_RECORD_BYTES);
+        let bytes = MAX_RECORD_BYTES as u64 + self.text.skip_line()?;
+        let place = lines(line, self.text.lines.line());
+        let message = format!("{place}: the record has {bytes} bytes, more than {MAX_RECORD_BYTES} (1 MiB)");
+        self.push_head(batch, Rejection::new(Reason::MalformedRow, message), line, raw);
+        Ok(())
+    }
+
+    fn push_unread(&mut self, batch: &mut RecordBatch, fault: Rejection, bytes: usize) {
+        let raw = raw_text(&self.text.window.bytes()[..bytes]);
+        self.push_head(batch, fault, self.text.lines.line(), raw);
+    }
+
+    fn push_head(&mut self, batch: &mut RecordBatch, fault: Rejection, line: u64, raw: Box<str>) {
+        self.row += 1;
+        let fields = batch.fields.len() as u32;
+        batch.records.push(RecordHead {
+            row: self.row,
+            line,
+            fault: Some(Box::new(fault)),
+            euid: Value::Missing,
+            fields: fields..fields,
+            raw: Some(raw),
+        });
+    }
+
+    fn read_header(&mut self, input: &str) -> Result<Vec<String>, OpenError> {
+        let header_fault = |fault: String| OpenError::Header { input: input.to_owned(), fault };
+        let mut arena = Vec::new();
+        match self.next(&mut arena, 0)? {
+            Next::End => Err(OpenError::Empty(input.to_owned())),
+            Next::UnclosedQuote => Err(header_fault("a quote in it is never closed".to_owned())),
+            Next::TooLong => Err(header_fault("it is longer than 1 MiB".to_owned())),
+            Next::Record { bytes, fields, .. } => {
+                let mut start = 0;
+                let mut headers = Vec::with_capacity(fields);
+                for end in &self.ends[..fields] {
+                    let Ok(header) = std::str::from_utf8(&arena[start..*end]) else {
+                        let likely = encoding::likely(&self.text.window.bytes()[..bytes]);
+                        let fault = format!(
+                            "column {} is not valid in this encoding, most likely `--encoding {likely}`",
+                            headers.len() + 1
+                        );
+                        return Err(header_fault(fault));
+                    };
+                    headers.push(header.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}').to_owned());
+                    start = *end;
+                }
+                self.text.pass(bytes);
+                Ok(headers)
+            }
+        }
+    }
+}
+
+/// All that goes into the arena was checked; should a check be wrong one day, nothing is sent from that batch.
+fn unreachable_text(batch: &mut RecordBatch, error: std::string::FromUtf8Error) -> String {
+    for head in &mut batch.records {
+        head.euid = Value::Missing;
+        head.fields = 0..0;
+        head.fault.get_or_insert_with(|| {
+            Box::new(Rejection::new(Reason::EncodingInvalid, "the row stands among bytes that are not valid UTF-8"))
+        });
+    }
+    drop(error);
+    String::new()
+}
+
+fn text_without_end(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
+    &bytes[..end]
+}
+
+/// A parser at the start of a record. It has read one already, since it takes a byte order mark off the very first.
+fn parser(delimiter: u8) -> csv_core::Reader {
+    let mut core = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+    let _ = core.read_record(b"x\n", &mut [0; 16], &mut [0; 16]);
+    core
+}
+
+/// On which line, counted from the first, the field was opened that stands open at the end; and how many lines follow
+/// the first.
+fn where_quote_opened(at_start: &csv_core::Reader, bytes: &[u8]) -> (u64, u64) {
+    let mut core = at_start.clone();
+    let (mut output, mut ends) = (vec![0; bytes.len() + 16], vec![0; bytes.len() + 16]);
+    let (mut opened, mut line, mut from) = (0, 0, 0);
+    while from < bytes.len() {
+        let rest = &bytes[from..];
+        let length = match memchr::memchr2(b'\n', b'\r', rest) {
+            Some(at) if rest[at..].starts_with(b"\r\n") => at + 2,
+            Some(at) => at + 1,
+            None => rest.len(),
+        };
+        let (_, _, _, fields_ended) = core.read_record(&rest[..length], &mut output, &mut ends);
+        if fields_ended > 0 {
+            opened = line;
+        }
+        line += 1;
+        from += length;
+    }
+    (opened, line.max(1) - 1)
+}
+
+/// Takes a first line `sep=X` off and returns its delimiter.
+fn separator_line(text: &mut Text) -> Result<Option<u8>, ReadError> {
+    text.skip_empty_lines()?;
+    // `"sep=X"` and a line end.
+    while text.window.bytes().len() < 9 && text.fill()? {}
+    let bytes = text.window.bytes();
+    let quoted = bytes.first() == Some(&b'"');
+    let plain = &bytes[usize::from(quoted)..];
+    let (Some(word), Some(delimiter)) = (plain.get(..4), plain.get(4).copied()) else { return Ok(None) };
+    let after = plain.get(5..).unwrap_or_default();
+    let after = if quoted { after.strip_prefix(b"\"") } else { Some(after) };
+    let line_ends = after.is_some_and(|after| matches!(after.first(), None | Some(b'\n' | b'\r')));
+    if !word.eq_ignore_ascii_case(b"sep=")
+        || !delimiter.is_ascii()
+        || matches!(delimiter, b'\n' | b'\r' | b'"')
+        || !line_ends
+    {
+        return Ok(None);
+    }
+    text.pass(5 + 2 * usize::from(quoted));
+    Ok(Some(delimiter))
+}
+
+/// Tells the delimiter from the header line: the one of `, ; tab |` that stands there most often outside quotes.
+fn sniff(text: &mut Text) -> Result<u8, ReadError> {
+    const CANDIDATES: [u8; 4] = *b",;\t|";
+    let mut counts = [0_u32; CANDIDATES.len()];
+    let mut quoted = false;
+    let mut at = 0;
+    loop {
+        while let Some(byte) = text.window.bytes().get(at).copied() {
+            if matches!(byte, b'\n' | b'\r') && !quoted && at > 0 {
+                return Ok(most(CANDIDATES, counts));
+            }
+            quoted ^= byte == b'"';
+            if let Some(index) = CANDIDATES.iter().position(|candidate| *candidate == byte && !quoted) {
+                counts[index] += 1;
+            }
+            at += 1;
+        }
+        if at > MAX_RECORD_BYTES || !text.fill()? {
+            return Ok(most(CANDIDATES, counts));
+        }
+    }
+}
+
+fn most(candidates: [u8; 4], counts: [u32; 4]) -> u8 {
+    // The first of equals: `max_by_key` would take the last.
+    let best = (0..4).rev().max_by_key(|index| counts[*index]).unwrap_or(0);
+    candidates[best]
+}

@@ -1,0 +1,320 @@
+use std::{
+    collections::HashSet,
+    fs::{File, Metadata},
+    io::{self, Read, Seek},
+    os::{fd::AsFd, unix::fs::MetadataExt},
+    path::Path,
+    sync::Arc,
+};
+
+use crate::{
+    compression::{self, Foreign, Opened},
+    csv::CsvRecords,
+    encoding::{Encoding, decode},
+    error::{OpenError, ReadError, UnknownColumns},
+    naming::Naming,
+    ndjson::NdjsonRecords,
+    options::{Format, Header, ReaderOptions},
+    raw::{Meter, Metered},
+    records::{Body, Records},
+    text::{ChangeCheck, Text},
+    window::Window,
+};
+
+/// Opens every input once, in order, and looks at headers and first records, so that what is wrong with any of them
+/// shows before anything is sent.
+pub fn open_all(names: &[String], options: &ReaderOptions) -> Result<Vec<Input>, OpenError> {
+    let naming = Naming::new(options);
+    let mut inputs = Vec::with_capacity(names.len());
+    let mut seen = HashSet::new();
+    let mut unknown = Vec::new();
+    for name in names {
+        if !seen.insert(Identity::Name(name.clone())) {
+            return Err(OpenError::Twice(name.clone()));
+        }
+        let file = open(name)?;
+        if let Some(id) = file.regular_id()
+            && !seen.insert(Identity::File(id))
+        {
+            return Err(OpenError::Twice(name.clone()));
+        }
+        let (input, unknown_here) = Input::look(name, file, options, &naming)?;
+        inputs.push(input);
+        unknown.extend(unknown_here);
+    }
+    if unknown.is_empty() { Ok(inputs) } else { Err(OpenError::Unknown(unknown)) }
+}
+
+#[derive(PartialEq, Eq, Hash)]
+enum Identity {
+    Name(String),
+    File((u64, u64)),
+}
+
+/// An input that was opened and looked at.
+pub struct Input {
+    name: Arc<str>,
+    file: OpenFile,
+    format: Format,
+    options: ReaderOptions,
+    naming: Naming,
+    notices: Vec<String>,
+    /// What was looked at in a pipe: it can't be read again.
+    kept: Option<(Body, Arc<Meter>)>,
+}
+
+/// BLAKE3 of the beginning of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrefixDigest {
+    /// How many bytes it covers; fewer than asked for where the file is shorter.
+    pub bytes: u64,
+    /// The digest.
+    pub blake3: [u8; 32],
+}
+
+impl Input {
+    /// The input as given.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Bytes on disk; none for a pipe.
+    pub fn size(&self) -> Option<u64> {
+        self.file.is_regular().then_some(self.file.metadata.len())
+    }
+
+    /// Whether it is a file that can be read again.
+    pub fn is_regular_file(&self) -> bool {
+        self.kept.is_none()
+    }
+
+    /// Device and inode, to tell whether an output is the same file.
+    pub fn file_id(&self) -> Option<(u64, u64)> {
+        self.file.regular_id()
+    }
+
+    /// What the user should know about it.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// BLAKE3 of the first `bytes` bytes, in a pass of its own over a file.
+    pub fn prefix_digest(&mut self, bytes: u64) -> io::Result<PrefixDigest> {
+        self.file.file.rewind()?;
+        let mut hasher = blake3::Hasher::new();
+        let mut prefix = (&self.file.file).take(bytes);
+        let mut buffer = vec![0; 256 << 10];
+        let mut total = 0;
+        loop {
+            match prefix.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => {
+                    hasher.update(&buffer[..count]);
+                    total += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.file.file.rewind()?;
+        Ok(PrefixDigest { bytes: total, blake3: *hasher.finalize().as_bytes() })
+    }
+
+    /// Starts to read records: a file from its beginning, a pipe with what was looked at.
+    pub fn into_records(self) -> Result<Records, ReadError> {
+        if let Some((body, meter)) = self.kept {
+            return Ok(Records::new(self.name, body, meter));
+        }
+        let broken = |cause| ReadError::Broken { input: self.name.to_string(), line: 1, cause };
+        let meter = Meter::new(self.options.digest);
+        let mut file = self.file.file.try_clone().map_err(broken)?;
+        file.rewind().map_err(broken)?;
+        let body = open_body(&self.name, &self.file, file, &meter, Some(self.format), &self.options, &self.naming)
+            .map_err(|error| match error {
+                OpenError::Read(error) => error,
+                other => broken(io::Error::other(other.to_string())),
+            })?;
+        Ok(Records::new(self.name, body.0, meter))
+    }
+
+    fn look(
+        name: &str,
+        file: OpenFile,
+        options: &ReaderOptions,
+        naming: &Naming,
+    ) -> Result<(Self, Option<UnknownColumns>), OpenError> {
+        let broken = |cause| OpenError::Unreadable { input: name.to_owned(), cause };
+        let meter = Meter::new(options.digest);
+        let handle = file.file.try_clone().map_err(broken)?;
+        let (mut body, format) = open_body(name, &file, handle, &meter, options.format, options, naming)?;
+        let keep = !file.is_seekable();
+        let unknown = match &mut body {
+            Body::Csv(records) => records.layout().unknown.clone(),
+            Body::Ndjson(records) => match records.look(keep) {
+                Ok(look) if look.lines > 0 && look.objects == 0 => return Err(not_ndjson(name)),
+                Ok(look) => {
+                    (!look.unknown.is_empty()).then(|| UnknownColumns { input: name.to_owned(), names: look.unknown })
+                }
+                // What is whole before the break is still to be read; the break shows again then.
+                Err(_) if !keep => None,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let input = Self {
+            name: name.into(),
+            format,
+            options: options.clone(),
+            naming: naming.clone(),
+            notices: Vec::new(),
+            kept: keep.then_some((body, meter)),
+            file,
+        };
+        Ok((input, unknown))
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input").field("name", &self.name).field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+/// An opened file with what was known of it then.
+struct OpenFile {
+    file: File,
+    metadata: Metadata,
+    is_stdin: bool,
+}
+
+impl OpenFile {
+    fn is_regular(&self) -> bool {
+        self.metadata.is_file()
+    }
+
+    /// Standard input may stand anywhere in its file, and who gave it may go on with it.
+    fn is_seekable(&self) -> bool {
+        self.is_regular() && !self.is_stdin
+    }
+
+    fn regular_id(&self) -> Option<(u64, u64)> {
+        self.is_regular().then(|| (self.metadata.dev(), self.metadata.ino()))
+    }
+
+    /// Compares size and time with those at the opening.
+    fn change_check(&self) -> io::Result<ChangeCheck> {
+        if !self.is_regular() {
+            return Ok(Box::new(|| None));
+        }
+        let file = self.file.try_clone()?;
+        let (size, modified) = (self.metadata.len(), (self.metadata.mtime(), self.metadata.mtime_nsec()));
+        Ok(Box::new(move || match file.metadata() {
+            Ok(now) if now.len() != size => Some("its size changed"),
+            Ok(now) if (now.mtime(), now.mtime_nsec()) != modified => Some("it was written to"),
+            Ok(_) => None,
+            Err(_) => Some("it could no longer be looked at"),
+        }))
+    }
+}
+
+fn open(name: &str) -> Result<OpenFile, OpenError> {
+    let unreadable = |cause| OpenError::Unreadable { input: name.to_owned(), cause };
+    let is_stdin = name == "-";
+    let file = if is_stdin {
+        File::from(io::stdin().as_fd().try_clone_to_owned().map_err(unreadable)?)
+    } else {
+        File::open(name).map_err(unreadable)?
+    };
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(OpenError::Folder(name.to_owned()));
+    }
+    Ok(OpenFile { file, metadata, is_stdin })
+}
+
+/// Puts decompressor, decoder and parser on top of a file.
+fn open_body(
+    name: &str,
+    opened: &OpenFile,
+    handle: File,
+    meter: &Arc<Meter>,
+    format: Option<Format>,
+    options: &ReaderOptions,
+    naming: &Naming,
+) -> Result<(Body, Format), OpenError> {
+    let changed = opened.change_check().map_err(|cause| OpenError::Unreadable { input: name.to_owned(), cause })?;
+    let broken = |cause| OpenError::Read(ReadError::Broken { input: name.to_owned(), line: 1, cause });
+    let source = match compression::open(Metered::new(handle, Arc::clone(meter))).map_err(broken)? {
+        Opened::Text(source) => source,
+        Opened::Foreign(foreign) => return Err(foreign_format(name, foreign)),
+    };
+    body_of(name, source, changed, format, options, naming)
+}
+
+/// A body over any source of bytes that are not compressed.
+pub(crate) fn body_of(
+    name: &str,
+    source: Box<dyn Read + Send>,
+    changed: ChangeCheck,
+    format: Option<Format>,
+    options: &ReaderOptions,
+    naming: &Naming,
+) -> Result<(Body, Format), OpenError> {
+    let broken = |cause| OpenError::Read(ReadError::Broken { input: name.to_owned(), line: 1, cause });
+    let (source, encoding) = decode(source, options.encoding).map_err(broken)?;
+    let mut text = Text::new(Window::new(source), name, changed);
+    let format = match format.or_else(|| by_extension(name)) {
+        Some(format) => format,
+        None => by_first_byte(&mut text, &options.header)?,
+    };
+    let body = match format {
+        Format::Ndjson => Body::Ndjson(NdjsonRecords::new(text, naming.clone())),
+        Format::Csv | Format::Tsv => {
+            let utf8 = encoding == Encoding::UTF_8;
+            Body::Csv(Box::new(CsvRecords::open(text, name, format, options, naming, utf8)?))
+        }
+    };
+    Ok((body, format))
+}
+
+fn by_extension(name: &str) -> Option<Format> {
+    let lower = name.to_ascii_lowercase();
+    let plain = lower.strip_suffix(".gz").or_else(|| lower.strip_suffix(".zst")).unwrap_or(&lower);
+    match Path::new(plain).extension()?.to_str()? {
+        "csv" => Some(Format::Csv),
+        "tsv" => Some(Format::Tsv),
+        "ndjson" | "jsonl" => Some(Format::Ndjson),
+        _ => None,
+    }
+}
+
+/// A brace begins NDJSON; a bracket begins a JSON array, which is told from a header by not being asked for one.
+fn by_first_byte(text: &mut Text, header: &Header) -> Result<Format, ReadError> {
+    loop {
+        match text.window.bytes().iter().copied().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => return Ok(Format::Ndjson),
+            Some(b'[') if *header == Header::Present => return Ok(Format::Ndjson),
+            Some(_) => return Ok(Format::Csv),
+            None if text.window.bytes().len() > model::limits::MAX_RECORD_BYTES => return Ok(Format::Csv),
+            None if !text.fill()? => return Ok(Format::Csv),
+            None => {}
+        }
+    }
+}
+
+fn not_ndjson(name: &str) -> OpenError {
+    OpenError::Format {
+        input: name.to_owned(),
+        format: "JSON, but not an object a line (NDJSON)",
+        hint: "for an array of objects: `jq -c '.[]' FILE | contactsync … -`",
+    }
+}
+
+fn foreign_format(name: &str, foreign: Foreign) -> OpenError {
+    let (format, hint) = match foreign {
+        Foreign::Zip => ("a zip or xlsx file", "save the sheet as CSV (UTF-8), or unzip the file first"),
+        Foreign::Xz => ("xz-compressed", "decompress it on the way: `xz -dc FILE | contactsync … -`"),
+        Foreign::Bzip2 => ("bzip2-compressed", "decompress it on the way: `bzip2 -dc FILE | contactsync … -`"),
+        Foreign::Parquet => ("a Parquet file", "write it as NDJSON or CSV, for example with duckdb or pandas"),
+    };
+    OpenError::Format { input: name.to_owned(), format, hint }
+}

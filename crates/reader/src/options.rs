@@ -1,0 +1,74 @@
+use crate::encoding::Encoding;
+
+/// How inputs are read.
+#[derive(Debug, Clone)]
+pub struct ReaderOptions {
+    /// The format; none: by extension, else by the first byte.
+    pub format: Option<Format>,
+    /// The CSV delimiter; none: a tab for TSV, else told from the header line.
+    pub delimiter: Option<u8>,
+    /// Whether CSV has a header.
+    pub header: Header,
+    /// The encoding where no byte order mark tells it; none: UTF-8.
+    pub encoding: Option<Encoding>,
+    /// The EUID's column or key, found without regard to case.
+    pub euid_column: String,
+    /// Columns that are renamed before anything else looks at them: header, name.
+    pub map: Vec<(String, String)>,
+    /// Which columns are contacts.
+    pub selection: Selection,
+    /// Missing fields are empty, and empty extra ones are dropped.
+    pub flexible: bool,
+    /// Keep a BLAKE3 of the bytes read.
+    pub digest: bool,
+}
+
+impl Default for ReaderOptions {
+    fn default() -> Self {
+        Self {
+            format: None,
+            delimiter: None,
+            header: Header::Present,
+            encoding: None,
+            euid_column: "euid".to_owned(),
+            map: Vec::new(),
+            selection: Selection::Known,
+            flexible: false,
+            digest: false,
+        }
+    }
+}
+
+/// A format of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Delimited text.
+    Csv,
+    /// Delimited by tabs.
+    Tsv,
+    /// A JSON object a line.
+    Ndjson,
+}
+
+/// Where the names of CSV columns come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Header {
+    /// The first record.
+    Present,
+    /// The user.
+    Absent {
+        /// Their names, in order.
+        columns: Vec<String>,
+    },
+}
+
+/// Which columns and flat keys are contacts. Keys inside `contacts` always are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// The four known ones; any other must be decided on by the user.
+    Known,
+    /// Exactly these; others are ignored.
+    Exactly(Vec<String>),
+    /// All but the EUID.
+    All,
+}

@@ -1,0 +1,98 @@
+use model::limits::MAX_RAW_BYTES;
+
+use crate::{
+    error::ReadError,
+    window::{LineCounter, Window},
+};
+
+/// Says what changed about a file since it was opened, if anything did.
+pub(crate) type ChangeCheck = Box<dyn Fn() -> Option<&'static str> + Send>;
+
+/// A stream of decoded text with its place in the input.
+pub(crate) struct Text {
+    pub(crate) window: Window,
+    pub(crate) lines: LineCounter,
+    input: String,
+    changed: ChangeCheck,
+    checked: bool,
+}
+
+impl Text {
+    pub(crate) fn new(window: Window, input: &str, changed: ChangeCheck) -> Self {
+        Self { window, lines: LineCounter::new(), input: input.to_owned(), changed, checked: false }
+    }
+
+    /// Reads more into the window. False at the end, once it is sure that the input didn't change meanwhile.
+    pub(crate) fn fill(&mut self) -> Result<bool, ReadError> {
+        let line = self.lines.line();
+        match self.window.fill() {
+            Ok(true) => Ok(true),
+            Ok(false) if self.checked => Ok(false),
+            Ok(false) => {
+                self.checked = true;
+                match (self.changed)() {
+                    Some(what) => Err(ReadError::Changed { input: self.input.clone(), line, what }),
+                    None => Ok(false),
+                }
+            }
+            Err(cause) => Err(ReadError::Broken { input: self.input.clone(), line, cause }),
+        }
+    }
+
+    /// Lets go of the first bytes of the window and counts their lines.
+    pub(crate) fn pass(&mut self, count: usize) {
+        self.lines.pass(&self.window.bytes()[..count]);
+        self.window.consume(count);
+    }
+
+    /// Lets go of empty lines. False where nothing follows.
+    pub(crate) fn skip_empty_lines(&mut self) -> Result<bool, ReadError> {
+        loop {
+            let bytes = self.window.bytes();
+            let empty = bytes.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+            let more = empty < bytes.len();
+            self.pass(empty);
+            if more {
+                return Ok(true);
+            }
+            if !self.fill()? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// The length of the first line, without its end; none where it goes on behind the window.
+    pub(crate) fn line_length(&self, from: usize) -> Option<usize> {
+        let bytes = self.window.bytes();
+        memchr::memchr2(b'\n', b'\r', bytes.get(from..)?).map(|at| from + at)
+    }
+
+    /// Lets go of everything up to the end of the current line; the window never grows by it. Returns the bytes passed.
+    pub(crate) fn skip_line(&mut self) -> Result<u64, ReadError> {
+        let mut passed = 0;
+        loop {
+            if let Some(length) = self.line_length(0) {
+                self.pass(length);
+                return Ok(passed + length as u64);
+            }
+            let all = self.window.bytes().len();
+            self.pass(all);
+            passed += all as u64;
+            if !self.fill()? {
+                return Ok(passed);
+            }
+        }
+    }
+}
+
+/// The text of a record that could not be read, for the report.
+pub(crate) fn raw_text(bytes: &[u8]) -> Box<str> {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_RAW_BYTES)]);
+    let text = text.trim_end_matches(['\n', '\r']);
+    text[..text.floor_char_boundary(MAX_RAW_BYTES)].into()
+}
+
+/// `line 5`, or `lines 5 to 7`.
+pub(crate) fn lines(first: u64, last: u64) -> String {
+    if last > first { format!("lines {first} to {last}") } else { format!("line {first}") }
+}

@@ -1,0 +1,416 @@
+//! What comes out for what goes in: the same rows in whatever pieces, line ends and wrappings they come.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::io::{self, Read, Write};
+
+use model::{RecordBatch, ValueRef};
+use proptest::prelude::*;
+use reader::{Format, Header, OpenError, ReadError, ReaderOptions, Records, Selection, open_all};
+
+/// Gives at most `piece` bytes a read.
+struct Pieces {
+    bytes: io::Cursor<Vec<u8>>,
+    piece: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(self.piece);
+        self.bytes.read(&mut buffer[..most])
+    }
+}
+
+/// A row in words: `row@line euid name=value …`, or `row@line reason: message`.
+fn drain(mut records: Records) -> (Vec<String>, Option<ReadError>) {
+    let mut rows = Vec::new();
+    let mut batch = RecordBatch::default();
+    loop {
+        let more = records.next_batch(&mut batch);
+        for (record, head) in batch.iter().zip(&batch.records) {
+            let mut row = format!("{}@{}", head.row, head.line);
+            if let Some(fault) = record.fault() {
+                row += &format!(" {}: {}", fault.reason, fault.message);
+            } else {
+                row += &format!(" {}", record.euid_text());
+                for (name, value) in record.fields() {
+                    row += &match value {
+                        ValueRef::Text(text) => format!(" {name}={text}"),
+                        ValueRef::Integer(digits) => format!(" {name}:{digits}"),
+                        ValueRef::Other(kind, text) => format!(" {name}!{kind}({text})"),
+                        ValueRef::Null => format!(" {name}=null"),
+                        ValueRef::Missing => format!(" {name}?"),
+                    };
+                }
+            }
+            rows.push(row);
+        }
+        match more {
+            Ok(true) => {}
+            Ok(false) => return (rows, None),
+            Err(error) => return (rows, Some(error)),
+        }
+    }
+}
+
+fn read_with(text: &[u8], piece: usize, format: Format, options: &ReaderOptions) -> Vec<String> {
+    let source = Pieces { bytes: io::Cursor::new(text.to_vec()), piece };
+    let (rows, error) = drain(Records::from_reader("in", source, format, options).unwrap());
+    assert!(error.is_none(), "{error:?}");
+    rows
+}
+
+fn csv(text: &str) -> Vec<String> {
+    read_with(text.as_bytes(), 65_536, Format::Csv, &ReaderOptions::default())
+}
+
+fn ndjson(text: &str) -> Vec<String> {
+    read_with(text.as_bytes(), 65_536, Format::Ndjson, &ReaderOptions::default())
+}
+
+fn gz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn file(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> String {
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+const CSV: &str =
+    "EUID;Email;mobile_phone\n1;a@example.com;+12025550101\n\n2;\"b \"\"x\"\"\n;c\";\n\n\n3;ü;\"\"\n4;d;e";
+const NDJSON: &str = "{\"euid\":1,\"email\":\"a\\u00fc\"}\n\n  \n{\"euid\":\"2\",\"contacts\":{\"Email\":\"b\",\"x\":\"y\"}}\n[1]\n{\"euid\":18446744073709551616,\"mobile_phone\":0012}\n{\"euid\":3,\"mobile_phone\":123456789012345678901234567890,\"email\":null}";
+
+/// Every way in which the same rows may come.
+fn all_ways(name: &str, text: &str, format: Format) {
+    let options = ReaderOptions::default();
+    let expected = read_with(text.as_bytes(), 65_536, format, &options);
+    let folder = tempfile::tempdir().unwrap();
+    let mixed: String = text
+        .split('\n')
+        .zip(["\n", "\r\n", "\r"].into_iter().cycle())
+        .map(|(line, end)| format!("{line}{end}"))
+        .collect();
+    let quoted_ends = |row: &String| row.replace("\r\n", "\n").replace('\r', "\n");
+    for text in [
+        text.to_owned(),
+        text.replace('\n', "\r\n"),
+        text.replace('\n', "\r"),
+        mixed.trim_end_matches(['\r', '\n']).to_owned(),
+    ] {
+        let marked = format!("\u{feff}{text}");
+        let utf16: Vec<u8> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for bytes in [text.as_bytes(), marked.as_bytes(), &utf16] {
+            for piece in [1, 2, 7, 65_536] {
+                let rows: Vec<String> = read_with(bytes, piece, format, &options).iter().map(quoted_ends).collect();
+                assert_eq!(rows, expected, "in pieces of {piece}: {text:?}");
+            }
+            let half = bytes.len() / 2;
+            let members = [gz(&bytes[..half]), gz(&bytes[half..])].concat();
+            let frames =
+                [zstd::encode_all(&bytes[..half], 1).unwrap(), zstd::encode_all(&bytes[half..], 1).unwrap()].concat();
+            for (ending, bytes) in [("", bytes), (".gz", &members), (".zst", &frames)] {
+                let path = file(&folder, &format!("{name}{ending}"), bytes);
+                let input = open_all(&[path], &options).unwrap().pop().unwrap();
+                let (rows, error) = drain(input.into_records().unwrap());
+                assert!(error.is_none());
+                assert_eq!(rows.iter().map(quoted_ends).collect::<Vec<_>>(), expected, "{ending} {text:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn csv_comes_out_the_same_in_all_ways() {
+    all_ways("rows.csv", CSV, Format::Csv);
+    assert_eq!(
+        csv(CSV),
+        [
+            "1@2 1 email=a@example.com mobile_phone=+12025550101",
+            "2@4 2 email=b \"x\"\n;c mobile_phone=",
+            "3@8 3 email=ü mobile_phone=",
+            "4@9 4 email=d mobile_phone=e"
+        ]
+    );
+}
+
+#[test]
+fn ndjson_comes_out_the_same_in_all_ways() {
+    all_ways("rows.ndjson", NDJSON, Format::Ndjson);
+    assert_eq!(
+        ndjson(NDJSON),
+        [
+            "1@1 1 email=aü",
+            "2@4 2 email=b x=y",
+            "3@5 malformed_row: not a JSON object",
+            "4@6 malformed_row: invalid JSON at column 47: invalid number",
+            "5@7 3 mobile_phone:123456789012345678901234567890 email=null",
+        ]
+    );
+}
+
+#[test]
+fn a_stray_quote_costs_one_line() {
+    let rows = csv("euid,email\n1,a\n2,\"b\n3,c\n4,d\n");
+    assert_eq!(rows[0], "1@2 1 email=a");
+    assert!(
+        rows[1]
+            .starts_with("2@3 malformed_row: unclosed quote, opened on line 3: it would have swallowed lines 3 to 5"),
+        "{}",
+        rows[1]
+    );
+    assert_eq!(rows[2..], ["3@4 3 email=c", "4@5 4 email=d"]);
+}
+
+#[test]
+fn a_stray_quote_is_given_up_after_a_mebibyte() {
+    let mut text = "euid,email\n1,\"a\n".to_owned();
+    for row in 2..100_000 {
+        text += &format!("{row},b@example.com\n");
+    }
+    let rows = csv(&text);
+    assert_eq!(rows.len(), 99_999);
+    assert!(rows[0].contains("unclosed quote"));
+    assert_eq!(rows[99_998], "99999@100000 99999 email=b@example.com");
+}
+
+#[test]
+fn a_record_that_is_too_long_is_one_row() {
+    let long = "x".repeat(3 << 20);
+    let rows = csv(&format!("euid,email\n1,{long}\n2,b\n"));
+    assert!(rows[0].starts_with("1@2 malformed_row: line 2: the record has 3145730 bytes"), "{}", rows[0]);
+    assert_eq!(rows[1..], ["2@3 2 email=b"]);
+    let rows = ndjson(&format!("{{\"euid\":1,\"email\":\"{long}\"}}\n{{\"euid\":2,\"email\":\"b\"}}"));
+    assert!(rows[0].contains("the record has"), "{}", rows[0]);
+    assert_eq!(rows[1..], ["2@2 2 email=b"]);
+}
+
+#[test]
+fn wrong_numbers_of_fields_are_malformed_and_flexible_mends_what_is_safe() {
+    let text = "euid,email,mobile_phone\n1,a\n2,b,c,d\n3,e,f,\n4,g,h\n";
+    let rows = csv(text);
+    assert!(
+        rows[0].starts_with("1@2 malformed_row: line 2: 2 fields where the header has 3: the row may have been cut"),
+        "{}",
+        rows[0]
+    );
+    assert!(rows[1].contains("4 fields where the header has 3") && rows[2].contains("4 fields"));
+    let flexible = ReaderOptions { flexible: true, ..ReaderOptions::default() };
+    let rows = read_with(text.as_bytes(), 7, Format::Csv, &flexible);
+    assert_eq!((rows[0].as_str(), rows[2].as_str()), ("1@2 1 email=a mobile_phone?", "3@4 3 email=e mobile_phone=f"));
+    assert!(rows[1].contains("malformed_row"));
+}
+
+#[test]
+fn a_trailing_unnamed_column_must_be_blank() {
+    let rows = csv("euid,email,\n1,a,\n2,b, \n3,c,x\n");
+    assert_eq!(rows[..2], ["1@2 1 email=a", "2@3 2 email=b"]);
+    assert!(rows[2].contains("malformed_row: line 4: column 3 has a value and no name"), "{}", rows[2]);
+}
+
+#[test]
+fn bytes_that_are_not_valid_reject_their_row_only() {
+    let text = b"euid,email\n1,M\xfcller\n2,b\n\xc3,\xa9\n";
+    let rows = read_with(text, 3, Format::Csv, &ReaderOptions::default());
+    assert!(rows[0].starts_with("1@2 encoding_invalid: column \"email\" (column 2) has the byte 0xFC"), "{}", rows[0]);
+    assert_eq!(rows[1], "2@3 2 email=b");
+    assert!(rows[2].contains("encoding_invalid"), "two halves of a character in two fields: {}", rows[2]);
+    let latin = ReaderOptions { encoding: reader::encoding_for_label("windows-1252"), ..ReaderOptions::default() };
+    assert_eq!(read_with(text, 1, Format::Csv, &latin)[0], "1@2 1 email=Müller");
+    let rows = read_with(
+        b"{\"euid\":1,\"email\":\"M\xfc\"}\n{\"euid\":2,\"email\":\"b\"}",
+        3,
+        Format::Ndjson,
+        &ReaderOptions::default(),
+    );
+    assert!(rows[0].contains("encoding_invalid: byte 21"), "{}", rows[0]);
+}
+
+#[test]
+fn delimiters_are_sniffed_set_and_declared() {
+    for text in [
+        "euid;email\n1;a,b,c",
+        "sep=;\neuid;email\n1;a,b,c",
+        "\"sep=;\"\r\neuid;email\n1;a,b,c",
+        "euid\temail\n1\ta,b,c",
+        "euid|email\n1|a,b,c",
+    ] {
+        assert!(csv(text)[0].ends_with("1 email=a,b,c"), "{text:?}: {:?}", csv(text));
+    }
+    assert_eq!(csv("\"euid\",\"email;;;;\"\n").len(), 0, "delimiters within quotes don't count");
+    let headless = ReaderOptions {
+        header: Header::Absent { columns: vec!["email".into(), "euid".into()] },
+        ..ReaderOptions::default()
+    };
+    assert_eq!(read_with(b"a,1\nb,2", 5, Format::Csv, &headless), ["1@1 1 email=a", "2@2 2 email=b"]);
+}
+
+#[test]
+fn json_keys_twice_are_malformed_in_any_spelling() {
+    for row in [
+        r#"{"euid":1,"euid":2,"email":"a"}"#,
+        r#"{"euid":1,"email":"a","Email":"b"}"#,
+        r#"{"euid":1,"contacts":{"email":"a","email":"b"}}"#,
+        r#"{"euid":1,"email":"a","contacts":{"email":"b"}}"#,
+        r#"{"euid":1,"EUID":2,"email":"a"}"#,
+        r#"{"euid":1,"contacts":[]}"#,
+        r#"{"euid":1,"contacts":null}"#,
+        r#"{"euid":1,"email":"\ud800"}"#,
+    ] {
+        assert!(ndjson(row)[0].starts_with("1@1 malformed_row"), "{row}: {:?}", ndjson(row));
+    }
+    assert_eq!(
+        ndjson(r#"{"euid":1.0,"email":true,"mobile_phone":1e5,"contacts":{"a":[1],"b":{"c":1}}}"#),
+        ["1@1 1.0 email!a boolean(true) mobile_phone!a fraction(1e5) a!an array([1]) b!an object({\"c\":1})"]
+    );
+}
+
+#[test]
+fn a_key_that_comes_late_rejects_its_row() {
+    let rows = ndjson("{\"euid\":1,\"email\":\"a\",\"nick\":\"b\"}");
+    assert!(rows[0].starts_with("1@1 key_unknown: the key \"nick\""), "{}", rows[0]);
+    let exactly = ReaderOptions { selection: Selection::Exactly(vec!["nick".into()]), ..ReaderOptions::default() };
+    let rows = read_with(
+        b"{\"euid\":1,\"email\":\"a\",\"nick\":\"b\",\"contacts\":{\"z\":\"c\"}}",
+        9,
+        Format::Ndjson,
+        &exactly,
+    );
+    assert_eq!(rows, ["1@1 1 nick=b z=c"]);
+}
+
+fn refusal(name: &str, bytes: &[u8], options: &ReaderOptions) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, name, bytes);
+    let error = open_all(std::slice::from_ref(&path), options).unwrap_err();
+    let hint = error.hint().map(|hint| format!(" | {hint}")).unwrap_or_default();
+    format!("{error}{hint}").replace(&path, name)
+}
+
+#[test]
+fn what_is_wrong_with_an_input_shows_before_anything_is_sent() {
+    let known = ReaderOptions::default();
+    for (name, bytes, expected) in [
+        (
+            "a.csv",
+            &b"euid,emial,name\n"[..],
+            "a.csv: has columns that are no known contact: \"emial\", \"name\" (did you mean \"email\" by \"emial\"?) | say what is sent: `--contacts mobile_phone,email`",
+        ),
+        ("a.csv", b"id,email\n", "a.csv: has no column \"euid\"; its columns are: \"id\", \"email\""),
+        ("a.csv", b"euid,email,EMAIL\n", "a.csv: columns 2 and 3 are both \"email\""),
+        ("a.csv", b"", "a.csv: is empty"),
+        ("a.csv", b"PK\x03\x04xl", "a.csv: is a zip or xlsx file"),
+        ("a.csv", b"\xfd7zXZ\0...", "a.csv: is xz-compressed"),
+        ("a.csv", b"BZh91AY", "a.csv: is bzip2-compressed"),
+        ("a", b"PAR1....", "a: is a Parquet file"),
+        ("a", b"[\n{\"euid\":1}\n]\n", "a: is JSON, but not an object a line"),
+        ("a", b"[{\"euid\":1},{\"euid\":2}]", "a: is JSON, but not an object a line"),
+        ("a.json", b"{\n\"euid\":1\n}\n", "a.json: is JSON, but not an object a line"),
+        ("a.jsonl", b"{\"euid\":1,\"nick\":\"b\"}\n", "a.jsonl: has a column that is no known contact: \"nick\""),
+    ] {
+        let said = refusal(name, bytes, &known);
+        assert!(said.starts_with(expected), "{said}");
+    }
+    let wanted = ReaderOptions { selection: Selection::Exactly(vec!["email".into(), "nik".into()]), ..known };
+    assert!(refusal("a.csv", b"euid,email,nick\n", &wanted).starts_with("a.csv: has no column \"nik\""));
+}
+
+#[test]
+fn an_input_is_given_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "a.csv", b"euid,email\n");
+    let link = folder.path().join("b.csv");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let options = ReaderOptions::default();
+    for second in [path.clone(), link.to_str().unwrap().to_owned()] {
+        assert!(matches!(open_all(&[path.clone(), second], &options), Err(OpenError::Twice(_))));
+    }
+    let missing = folder.path().join("none.csv").to_str().unwrap().to_owned();
+    assert!(matches!(open_all(&[missing], &options), Err(OpenError::Unreadable { .. })));
+    assert!(matches!(open_all(&[folder.path().to_str().unwrap().to_owned()], &options), Err(OpenError::Folder(_))));
+}
+
+#[test]
+fn a_cut_record_is_never_delivered() {
+    let text: String = std::iter::once("euid,email\n".to_owned())
+        .chain((1..400).map(|row| format!("{row},{row}{row}{row}@example.com\n")))
+        .collect();
+    let whole = csv(&text);
+    let folder = tempfile::tempdir().unwrap();
+    for (name, packed) in
+        [("a.csv.gz", gz(text.as_bytes())), ("a.csv.zst", zstd::encode_all(text.as_bytes(), 3).unwrap())]
+    {
+        for length in 8..packed.len() {
+            let path = file(&folder, name, &packed[..length]);
+            let Ok(mut inputs) = open_all(&[path], &ReaderOptions::default()) else { continue };
+            let (rows, error) = drain(inputs.pop().unwrap().into_records().unwrap());
+            assert_eq!(rows, whole[..rows.len()], "cut at {length}");
+            assert!(error.is_some(), "cut at {length}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_loses_its_unterminated_end() {
+    let folder = tempfile::tempdir().unwrap();
+    for (before, rows_left) in [(&b"euid,email\n1,a\n2,b"[..], 1), (b"euid,email\n1,a\n2,b\n", 2)] {
+        let path = file(&folder, "a.csv", before);
+        let input = open_all(std::slice::from_ref(&path), &ReaderOptions::default()).unwrap().pop().unwrap();
+        let mut grown = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let records = input.into_records().unwrap();
+        grown.write_all(b"5@ex").unwrap();
+        let (rows, error) = drain(records);
+        assert_eq!(rows.len(), rows_left);
+        assert!(matches!(error, Some(ReadError::Changed { .. })), "{error:?}");
+    }
+}
+
+#[test]
+fn position_and_digest_follow_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = gz(b"euid,email\n1,a\n2,b\n");
+    let path = file(&folder, "a.csv.gz", &bytes);
+    let options = ReaderOptions { digest: true, ..ReaderOptions::default() };
+    let mut input = open_all(&[path], &options).unwrap().pop().unwrap();
+    let prefix = input.prefix_digest(bytes.len() as u64).unwrap();
+    let mut records = input.into_records().unwrap();
+    while records.next_batch(&mut RecordBatch::default()).unwrap() {}
+    let position = records.position();
+    assert_eq!((position.bytes, position.rows), (bytes.len() as u64, 2));
+    assert_eq!(position.blake3, Some(prefix.blake3));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever the bytes: no panic, an end, rows numbered from 1, and the same rows in whatever pieces.
+    #[test]
+    fn any_bytes_are_rows_or_faults(
+        text in prop::collection::vec(prop_oneof![
+            4 => prop::sample::select(&b"\"\",,;\n\r\t a1{}[]:\\"[..]), 1 => any::<u8>()
+        ], 0..400),
+        piece in 1_usize..50,
+    ) {
+        for (format, start) in [(Format::Csv, &b"euid,email\n"[..]), (Format::Ndjson, b"")] {
+            let bytes = [start, &text].concat();
+            let options = ReaderOptions { selection: Selection::All, delimiter: Some(b','), ..ReaderOptions::default() };
+            let rows = read_with(&bytes, piece, format, &options);
+            prop_assert_eq!(&rows, &read_with(&bytes, 65_536, format, &options));
+            for (index, row) in rows.iter().enumerate() {
+                prop_assert!(row.starts_with(&format!("{}@", index + 1)), "{}", row);
+            }
+        }
+    }
+
+    /// Every line without quotes is a row, whatever stands around it.
+    #[test]
+    fn every_line_is_accounted_for(lines in prop::collection::vec("[a-z0-9,; ]{0,12}", 0..60), end in prop::sample::select(vec!["\n", "\r\n", "\r"])) {
+        let text = format!("euid,email{end}{}", lines.join(end));
+        prop_assert_eq!(csv(&text).len(), lines.iter().filter(|line| !line.is_empty()).count());
+        let blank = |line: &&String| !line.trim().is_empty();
+        prop_assert_eq!(ndjson(&lines.join(end)).len(), lines.iter().filter(blank).count());
+    }
+}
