@@ -1,1 +1,12 @@
-//! placeholder
+//! Decides locally what may leave the machine.
+//!
+//! In goes a [`model::Record`], out comes [`Accepted`] (a view of the record that turns into a [`model::Contact`]) or a
+//! [`model::Rejection`]. Pure: no I/O, and a good record costs no allocation.
+
+mod euid;
+mod rules;
+mod validator;
+mod value;
+
+pub use rules::{EmptyValues, Rules};
+pub use validator::{Accepted, Validator, would_send};

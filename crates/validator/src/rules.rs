@@ -1,0 +1,61 @@
+use std::borrow::Cow;
+
+use model::{ValueRef, limits::MAX_VALUE_CHARS};
+
+/// What is let through, and how values are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// Longest value, in Unicode scalar values.
+    pub max_value_chars: usize,
+    /// What becomes of empty values.
+    pub empty: EmptyValues,
+    /// Blanks around values are taken off.
+    pub trim: bool,
+    /// Texts that count as empty.
+    pub nulls: Vec<String>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { max_value_chars: MAX_VALUE_CHARS, empty: EmptyValues::Skip, trim: false, nulls: Vec::new() }
+    }
+}
+
+/// What becomes of empty and blank values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmptyValues {
+    /// They are left out of the request.
+    Skip,
+    /// They reject their row.
+    Reject,
+}
+
+impl Rules {
+    /// A value as it would be sent; none where it is empty. `Other` JSON is not text and is the caller's to refuse.
+    pub(crate) fn text<'a>(&self, value: ValueRef<'a>) -> Option<&'a str> {
+        let text = match value {
+            ValueRef::Missing | ValueRef::Null => return None,
+            ValueRef::Text(text) | ValueRef::Integer(text) | ValueRef::Other(_, text) => text,
+        };
+        let trimmed = text.trim();
+        let is_null = self.nulls.iter().any(|null| null == text || null == trimmed);
+        if trimmed.is_empty() || is_null {
+            return None;
+        }
+        Some(if self.trim { trimmed } else { text })
+    }
+}
+
+/// How messages call a contact's column.
+pub(crate) fn describe(name: &str, column: Option<&model::Column>) -> String {
+    let name: Cow<'_, str> = model::escape_controls(name);
+    match column {
+        Some(model::Column { header, number: Some(number), .. }) if **header == *name => {
+            format!("column {name:?} (column {number})")
+        }
+        Some(model::Column { header, number: Some(number), .. }) => {
+            format!("column {:?} (column {number}, sent as {name:?})", model::escape_controls(header))
+        }
+        _ => format!("contact {name:?}"),
+    }
+}

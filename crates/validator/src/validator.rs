@@ -1,0 +1,141 @@
+use std::collections::HashSet;
+
+use model::{Contact, Contacts, Euid, Reason, Record, Rejection, ValueRef};
+
+use crate::{
+    euid::euid,
+    rules::{EmptyValues, Rules, describe},
+    value::{content_fault, length_fault, name_fault},
+};
+
+/// Texts that programs write for "nothing".
+const NULL_LIKE: [&str; 4] = ["NULL", "\\N", "NaN", "None"];
+
+/// Validates records by rules. Keeps only its scratch memory and which notices were given.
+#[derive(Debug)]
+pub struct Validator {
+    rules: Rules,
+    kept: Vec<u32>,
+    warned: HashSet<String>,
+    notices: Vec<String>,
+}
+
+/// A record that may be sent.
+#[derive(Debug)]
+pub struct Accepted<'v> {
+    euid: Euid,
+    rules: &'v Rules,
+    kept: &'v [u32],
+}
+
+impl Accepted<'_> {
+    /// The EUID by number.
+    pub fn euid(&self) -> Euid {
+        self.euid
+    }
+
+    /// The row to send. `record` is the one that was validated.
+    pub fn contact(&self, record: &Record<'_>) -> Contact {
+        let mut contacts = Contacts::default();
+        for (index, (_, value)) in record.fields().enumerate() {
+            if self.kept.contains(&(index as u32))
+                && let Some(text) = self.rules.text(value)
+            {
+                contacts.push(record.shared_name(index), text);
+            }
+        }
+        Contact { origin: record.origin(), euid_text: record.euid_text().into(), euid: self.euid, contacts }
+    }
+}
+
+impl Validator {
+    /// A validator by these rules.
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, kept: Vec::new(), warned: HashSet::new(), notices: Vec::new() }
+    }
+
+    /// Decides on a record. A record with several faults is rejected for the first in the order of [`Reason::ALL`].
+    pub fn validate(&mut self, record: &Record<'_>) -> Result<Accepted<'_>, Rejection> {
+        if let Some(fault) = record.fault() {
+            return Err(fault.clone());
+        }
+        let euid = euid(record.euid())?;
+        self.kept.clear();
+        // The worst fault so far: the earlier its reason, the worse.
+        let mut worst: Option<Rejection> = None;
+        for (index, (name, value)) in record.fields().enumerate() {
+            let fault = self.field_fault(record, index, name, value);
+            if let Some(fault) = fault
+                && worst.as_ref().is_none_or(|worst| fault.reason < worst.reason)
+            {
+                worst = Some(fault);
+            }
+        }
+        match worst {
+            Some(fault) => Err(fault),
+            None if self.kept.is_empty() => Err(nothing_left(record)),
+            None => Ok(Accepted { euid, rules: &self.rules, kept: &self.kept }),
+        }
+    }
+
+    /// What the user should know, once each.
+    pub fn notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// The first fault of a field; a field without one that is not empty is kept.
+    fn field_fault(&mut self, record: &Record<'_>, index: usize, name: &str, value: ValueRef<'_>) -> Option<Rejection> {
+        let column = || record.column(index);
+        let Some(text) = self.rules.text(value) else {
+            // An empty value is left out, and its name with it; where it is refused, the name's fault comes first.
+            if self.rules.empty == EmptyValues::Skip {
+                return None;
+            }
+            let empty = || {
+                let message = format!("{} is empty; fill it in, or use --empty skip", describe(name, column()));
+                Rejection::new(Reason::ValueEmpty, message)
+            };
+            return Some(name_fault(name, column()).unwrap_or_else(empty));
+        };
+        let is_known = column().is_some();
+        let fault =
+            if is_known && model::limits::KNOWN_CONTACTS.contains(&name) { None } else { name_fault(name, column()) };
+        let fault = fault
+            .or_else(|| length_fault(&self.rules, name, column(), text))
+            .or_else(|| content_fault(name, column(), value, text));
+        if fault.is_none() {
+            self.kept.push(index as u32);
+            if NULL_LIKE.contains(&text) && !self.warned.contains(name) {
+                self.warn(name, column(), text);
+            }
+        }
+        fault
+    }
+
+    fn warn(&mut self, name: &str, column: Option<&model::Column>, text: &str) {
+        self.warned.insert(name.to_owned());
+        self.notices.push(format!(
+            "{} holds {text:?}, which is sent as it stands; to take it as empty: --null '{text}'",
+            describe(name, column)
+        ));
+    }
+}
+
+/// What a rejected record would have sent, where it could be read: its texts as they stand.
+pub fn would_send(record: &Record<'_>, rules: &Rules) -> Option<Contacts> {
+    if record.raw().is_some() {
+        return None;
+    }
+    let mut contacts = Contacts::default();
+    for (index, (_, value)) in record.fields().enumerate() {
+        if let Some(text) = rules.text(value) {
+            contacts.push(record.shared_name(index), text);
+        }
+    }
+    Some(contacts)
+}
+
+fn nothing_left(record: &Record<'_>) -> Rejection {
+    let message = if record.is_empty() { "the row has no contact" } else { "every contact of the row is empty" };
+    Rejection::new(Reason::NoContacts, message)
+}
