@@ -19,8 +19,7 @@ use crate::{
 pub(crate) struct CsvRecords {
     text: Text,
     core: csv_core::Reader,
-    /// A parser at the start of a record, for going on after a record that broke off.
-    at_start: csv_core::Reader,
+    delimiter: u8,
     layout: Layout,
     flexible: bool,
     utf8: bool,
@@ -59,11 +58,10 @@ impl CsvRecords {
             Some(delimiter) => delimiter,
             None => sniff(&mut text)?,
         };
-        let at_start = parser(delimiter);
         let mut records = Self {
             text,
-            core: at_start.clone(),
-            at_start,
+            core: parser(delimiter),
+            delimiter,
             layout: Layout {
                 width: 0,
                 unnamed_from: 0,
@@ -142,12 +140,12 @@ impl CsvRecords {
             let end = available.len().min(MAX_RECORD_BYTES + 1);
             if scanned == end {
                 if end > MAX_RECORD_BYTES {
-                    return Ok(if self.quote_is_open() { Next::UnclosedQuote } else { Next::TooLong });
+                    return Ok(if self.quote_is_open(scanned) { Next::UnclosedQuote } else { Next::TooLong });
                 }
                 if self.text.fill()? {
                     continue;
                 }
-                if self.quote_is_open() {
+                if self.quote_is_open(scanned) {
                     return Ok(Next::UnclosedQuote);
                 }
             }
@@ -170,10 +168,13 @@ impl CsvRecords {
         }
     }
 
-    /// Whether the record that is being parsed stands within quotes: a line end would not end it.
-    fn quote_is_open(&self) -> bool {
-        let (result, ..) = self.core.clone().read_record(b"\n", &mut [0; 16], &mut [0; 16]);
-        !matches!(result, ReadRecordResult::Record)
+    /// Whether a record that is not over after `bytes` bytes stands within quotes: a line end would not end it. The
+    /// parser doesn't tell its state and can't be copied, so a second one goes over the same bytes.
+    fn quote_is_open(&self, bytes: usize) -> bool {
+        let mut parser = parser(self.delimiter);
+        let (mut output, mut ends) = (vec![0; bytes + 16], vec![0; bytes + 16]);
+        let _ = parser.read_record(&self.text.window.bytes()[..bytes], &mut output, &mut ends);
+        !matches!(parser.read_record(b"\n", &mut output, &mut ends).0, ReadRecordResult::Record)
     }
 
     /// Adds a parsed record. False where its text is not kept.
@@ -286,10 +287,10 @@ impl CsvRecords {
 
     /// Takes the first line of a record whose quote never closes, and goes on behind it.
     fn take_unclosed(&mut self, batch: &mut RecordBatch) {
-        self.core = self.at_start.clone();
+        self.core = parser(self.delimiter);
         let bytes = self.text.window.bytes();
         let seen = bytes.len().min(MAX_RECORD_BYTES + 1);
-        let (opened, swallowed) = where_quote_opened(&self.at_start, &bytes[..seen]);
+        let (opened, swallowed) = where_quote_opened(self.delimiter, &bytes[..seen]);
         let length = self.text.line_length(0).unwrap_or(bytes.len());
         let line = self.text.lines.line();
         let opened = line + opened;
@@ -302,7 +303,7 @@ impl CsvRecords {
     }
 
     fn take_too_long(&mut self, batch: &mut RecordBatch) -> Result<(), ReadError> {
-        self.core = self.at_start.clone();
+        self.core = parser(self.delimiter);
         let line = self.text.lines.line();
         let shown = self.text.window.bytes().len().min(MAX_RECORD_BYTES);
         let raw = raw_text(&self.text.window.bytes()[..shown]);
@@ -388,8 +389,8 @@ fn parser(delimiter: u8) -> csv_core::Reader {
 
 /// On which line, counted from the first, the field was opened that stands open at the end; and how many lines follow
 /// the first.
-fn where_quote_opened(at_start: &csv_core::Reader, bytes: &[u8]) -> (u64, u64) {
-    let mut core = at_start.clone();
+fn where_quote_opened(delimiter: u8, bytes: &[u8]) -> (u64, u64) {
+    let mut core = parser(delimiter);
     let (mut output, mut ends) = (vec![0; bytes.len() + 16], vec![0; bytes.len() + 16]);
     let (mut opened, mut line, mut from) = (0, 0, 0);
     while from < bytes.len() {

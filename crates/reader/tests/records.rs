@@ -89,11 +89,12 @@ fn all_ways(name: &str, text: &str, format: Format) {
     let options = ReaderOptions::default();
     let expected = read_with(text.as_bytes(), 65_536, format, &options);
     let folder = tempfile::tempdir().unwrap();
-    let mixed: String = text
-        .split('\n')
-        .zip(["\n", "\r\n", "\r"].into_iter().cycle())
-        .map(|(line, end)| format!("{line}{end}"))
-        .collect();
+    // A CR right before an empty line that ends with LF would be one end instead of two.
+    let lines: Vec<&str> = text.split('\n').collect();
+    let end = |index: usize| {
+        if lines.get(index + 1).is_some_and(|next| next.is_empty()) { "\n" } else { ["\r", "\n", "\r\n"][index % 3] }
+    };
+    let mixed: String = lines.iter().enumerate().map(|(index, line)| format!("{line}{}", end(index))).collect();
     let quoted_ends = |row: &String| row.replace("\r\n", "\n").replace('\r', "\n");
     for text in [
         text.to_owned(),
@@ -146,7 +147,7 @@ fn ndjson_comes_out_the_same_in_all_ways() {
             "1@1 1 email=aü",
             "2@4 2 email=b x=y",
             "3@5 malformed_row: not a JSON object",
-            "4@6 malformed_row: invalid JSON at column 47: invalid number",
+            "4@6 malformed_row: invalid JSON at column 46: invalid number",
             "5@7 3 mobile_phone:123456789012345678901234567890 email=null",
         ]
     );
@@ -306,7 +307,7 @@ fn what_is_wrong_with_an_input_shows_before_anything_is_sent() {
         ("a.csv", b"\xfd7zXZ\0...", "a.csv: is xz-compressed"),
         ("a.csv", b"BZh91AY", "a.csv: is bzip2-compressed"),
         ("a", b"PAR1....", "a: is a Parquet file"),
-        ("a", b"[\n{\"euid\":1}\n]\n", "a: is JSON, but not an object a line"),
+        ("a", b"[\n{\"euid\":1},\n{\"euid\":2},\n]\n", "a: is JSON, but not an object a line"),
         ("a", b"[{\"euid\":1},{\"euid\":2}]", "a: is JSON, but not an object a line"),
         ("a.json", b"{\n\"euid\":1\n}\n", "a.json: is JSON, but not an object a line"),
         ("a.jsonl", b"{\"euid\":1,\"nick\":\"b\"}\n", "a.jsonl: has a column that is no known contact: \"nick\""),
