@@ -1,0 +1,100 @@
+//! What the documentation says is checked, and the code it is answered with.
+
+use model::limits::{MAX_NAME_CHARS, MAX_REGISTER_IDS, MAX_VALUE_CHARS};
+use serde_json::{Map, Value};
+
+/// A request's refusal: code and message.
+pub(crate) type Refusal = (i64, &'static str);
+
+/// A valid "Set Contact Information": the user, names and values.
+pub(crate) fn contact(body: &[u8]) -> Result<(u64, Map<String, Value>), (u64, Refusal)> {
+    let parameters = (0, (55004, "business parameters invalid"));
+    let Ok(Value::Object(mut body)) = serde_json::from_slice(body) else { return Err(parameters) };
+    let euid = match body.get("euid") {
+        None | Some(Value::Null) => return Err((0, (40007, "EUID empty"))),
+        Some(euid) => euid.as_u64().filter(|euid| (1..=i64::MAX as u64).contains(euid)),
+    };
+    let Some(euid) = euid else { return Err((0, (55108, "EUID invalid"))) };
+    let refuse = |refusal: Refusal| Err((euid, refusal));
+    let Some(Value::Object(contacts)) = body.remove("contacts") else { return refuse(parameters.1) };
+    if contacts.is_empty() {
+        return refuse(parameters.1);
+    }
+    for (name, value) in &contacts {
+        let Value::String(value) = value else { return refuse(parameters.1) };
+        if name.is_empty() || name.chars().any(char::is_control) || name.chars().count() > MAX_NAME_CHARS {
+            return refuse((55102, "attribute name invalid"));
+        }
+        if value.is_empty() {
+            return refuse((55103, "attribute value empty"));
+        }
+        if value.chars().count() > MAX_VALUE_CHARS {
+            return refuse((55105, "value longer than 256 characters"));
+        }
+    }
+    Ok((euid, contacts))
+}
+
+/// A valid "Obtain EUID": identity name and values.
+pub(crate) fn register(body: &[u8]) -> Result<(String, Vec<String>), Refusal> {
+    let Ok(request) = serde_json::from_slice::<model::wire::Register>(body) else {
+        return Err((55004, "business parameters invalid"));
+    };
+    if !["user_id", "anonymous_id", "registration_id"].contains(&request.identity_name.as_str()) {
+        return Err((55106, "identifier name invalid"));
+    }
+    if request.identity_values.len() > MAX_REGISTER_IDS {
+        return Err((55101, "more than 100 identifier values"));
+    }
+    if request.identity_values.iter().any(String::is_empty) || request.identity_values.is_empty() {
+        return Err((55107, "identifier value empty"));
+    }
+    if request.identity_values.iter().any(|value| value.chars().count() > MAX_VALUE_CHARS) {
+        return Err((55105, "identifier value longer than 256 characters"));
+    }
+    Ok((request.identity_name, request.identity_values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contacts_are_checked_as_documented() {
+        let long = "x".repeat(257);
+        for (body, code) in [
+            ("", 55004),
+            ("[]", 55004),
+            ("{}", 40007),
+            (r#"{"euid":null}"#, 40007),
+            (r#"{"euid":"1","contacts":{"email":"a"}}"#, 55108),
+            (r#"{"euid":0,"contacts":{"email":"a"}}"#, 55108),
+            (r#"{"euid":-1,"contacts":{"email":"a"}}"#, 55108),
+            (r#"{"euid":9223372036854775808,"contacts":{"email":"a"}}"#, 55108),
+            (r#"{"euid":1.5,"contacts":{"email":"a"}}"#, 55108),
+            (r#"{"euid":1}"#, 55004),
+            (r#"{"euid":1,"contacts":{}}"#, 55004),
+            (r#"{"euid":1,"contacts":{"email":1}}"#, 55004),
+            (r#"{"euid":1,"contacts":{"":"a"}}"#, 55102),
+            (r#"{"euid":1,"contacts":{"email":""}}"#, 55103),
+            (&format!(r#"{{"euid":1,"contacts":{{"email":"{long}"}}}}"#), 55105),
+        ] {
+            assert_eq!(contact(body.as_bytes()).map_err(|(_, (code, _))| code), Err(code), "{body}");
+        }
+        let (euid, contacts) = contact(br#"{"euid":10362473,"contacts":{"email":"a@example.com"}}"#).unwrap();
+        assert_eq!((euid, contacts.len()), (10_362_473, 1));
+    }
+
+    #[test]
+    fn registrations_are_checked_as_documented() {
+        let many = serde_json::json!({"identity_name": "user_id", "identity_values": vec!["a"; 101]}).to_string();
+        for (body, code) in [
+            ("{}", 55004),
+            (r#"{"identity_name":"x","identity_values":["a"]}"#, 55106),
+            (r#"{"identity_name":"user_id","identity_values":[""]}"#, 55107),
+            (&many, 55101),
+        ] {
+            assert_eq!(register(body.as_bytes()).map_err(|(code, _)| code), Err(code), "{body}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use crate::fault::Fault;
+
+/// How the imitation behaves.
+#[derive(Clone)]
+pub struct SandboxOptions {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How long an answer takes.
+    pub latency: Duration,
+    /// Requests above this are answered 429.
+    pub limit: Option<Limit>,
+    /// What goes wrong, and how often.
+    pub faults: Vec<Fault>,
+    /// Decides which requests meet a fault.
+    pub seed: u64,
+    /// The API key it accepts.
+    pub api_key: String,
+    /// The secret it accepts.
+    pub api_secret: String,
+}
+
+/// Requests in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// How many.
+    pub count: u64,
+    /// In which time.
+    pub per: Duration,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            latency: Duration::ZERO,
+            limit: None,
+            faults: Vec::new(),
+            seed: 0,
+            api_key: "sandbox-key".to_owned(),
+            api_secret: "sandbox-secret".to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Debug for SandboxOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The credentials may be real ones.
+        f.debug_struct("SandboxOptions")
+            .field("listen", &self.listen)
+            .field("latency", &self.latency)
+            .field("limit", &self.limit)
+            .field("faults", &self.faults)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
