@@ -1,0 +1,124 @@
+use std::{collections::BTreeMap, fmt::Write};
+
+use model::{Reason, escape_controls};
+use serde::Serialize;
+
+/// What became of a run, for programs; [`Summary::for_people`] for people.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "the fields are described in docs/report.md, under these names")]
+pub struct Summary {
+    pub rows_read: u64,
+    pub synced: u64,
+    pub unchanged: u64,
+    pub rejected: u64,
+    pub failed: u64,
+    pub not_sent: u64,
+    pub superseded: u64,
+    pub expired: u64,
+    pub attempts: u64,
+    pub retries: u64,
+    pub elapsed_seconds: f64,
+    pub rows_per_second: f64,
+    pub stopped_by: Option<&'static str>,
+    pub exit_code: u8,
+    pub reasons: BTreeMap<String, u64>,
+    pub codes: BTreeMap<String, u64>,
+    pub latency_ms: Latency,
+    pub report: String,
+    pub target: String,
+    pub sandbox: bool,
+    pub resumed_rows: u64,
+    pub version: &'static str,
+    pub started_at: String,
+    pub finished_at: String,
+    pub inputs: Vec<InputSummary>,
+}
+
+/// Latency of last attempts, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "percentiles")]
+pub struct Latency {
+    pub p50: u64,
+    pub p90: u64,
+    pub p99: u64,
+    pub max: u64,
+}
+
+/// How far an input was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InputSummary {
+    /// As given.
+    pub source: String,
+    /// Rows read from it.
+    pub rows: u64,
+    /// Bytes read from it, as they lie in the file.
+    pub bytes: u64,
+}
+
+/// What became of a check.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "the fields are described in docs/report.md, under these names")]
+pub struct CheckSummary {
+    pub rows_read: u64,
+    pub valid: u64,
+    pub rejected: u64,
+    pub elapsed_seconds: f64,
+    pub rows_per_second: f64,
+    pub reasons: BTreeMap<String, u64>,
+    pub exit_code: u8,
+}
+
+impl Summary {
+    /// Whether every row read is in exactly one of the outcomes.
+    pub fn balances(&self) -> bool {
+        self.rows_read == self.synced + self.unchanged + self.rejected + self.failed + self.not_sent
+    }
+
+    /// A few lines for a terminal or a mail. `next_steps`: commands to go on with.
+    pub fn for_people(&self, next_steps: &[String]) -> String {
+        let mut text = format!("{} rows read in {}\n", self.rows_read, duration(self.elapsed_seconds));
+        for (name, rows) in [
+            ("synced", self.synced),
+            ("unchanged", self.unchanged),
+            ("rejected", self.rejected),
+            ("failed", self.failed),
+            ("not sent", self.not_sent),
+        ] {
+            if rows > 0 || matches!(name, "synced" | "rejected" | "failed") {
+                let share = if self.rows_read > 0 { rows as f64 * 100.0 / self.rows_read as f64 } else { 0.0 };
+                let _ = writeln!(text, "  {name:<10} {rows:>12}  {share:5.1} %");
+            }
+        }
+        for (name, rows) in &self.reasons {
+            let advice = Reason::parse(name).map_or("", Reason::advice);
+            let _ = writeln!(text, "    {name:<18} {rows:>10}  {advice}");
+        }
+        if self.attempts > 0 {
+            let Latency { p50, p99, max, .. } = self.latency_ms;
+            let _ = writeln!(
+                text,
+                "{} requests, {} of them retries; {:.0} rows/s; latency p50 {p50} ms, p99 {p99} ms, max {max} ms",
+                self.attempts, self.retries, self.rows_per_second
+            );
+        }
+        let _ = writeln!(text, "report: {}", escape_controls(&self.report));
+        for step in next_steps {
+            let _ = writeln!(text, "{step}");
+        }
+        let _ = if self.sandbox {
+            write!(text, "target: the sandbox at {}; nothing left this machine", self.target)
+        } else {
+            write!(text, "target: {}", self.target)
+        };
+        text
+    }
+}
+
+fn duration(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3_600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3_600, whole % 3_600 / 60),
+    }
+}

@@ -1,0 +1,100 @@
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use model::{Decision, Outcome};
+
+use crate::summary::Latency;
+
+/// Longest latency that is told apart, in milliseconds: an hour.
+const LONGEST_LATENCY_MS: u64 = 3_600_000;
+
+/// What the records of a report add up to. Its size doesn't depend on their number.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    outcomes: [u64; Outcome::ALL.len()],
+    /// Rows by reason.
+    pub reasons: BTreeMap<String, u64>,
+    /// Rows by the code of their last answer.
+    pub codes: BTreeMap<String, u64>,
+    /// Attempts of these rows.
+    pub attempts: u64,
+    /// Of these, those after the first.
+    pub retries: u64,
+    latency: Histogram<u64>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        let latency = Histogram::new_with_bounds(1, LONGEST_LATENCY_MS, 3).expect("the bounds are in order");
+        Self {
+            outcomes: [0; Outcome::ALL.len()],
+            reasons: BTreeMap::new(),
+            codes: BTreeMap::new(),
+            attempts: 0,
+            retries: 0,
+            latency,
+        }
+    }
+}
+
+impl Tally {
+    /// Counts one decided row.
+    pub fn add(&mut self, decision: &Decision) {
+        self.outcomes[decision.outcome as usize] += 1;
+        if let Some(reason) = decision.reason {
+            count(&mut self.reasons, reason.as_str());
+        }
+        if let Some(code) = decision.answered.code {
+            count(&mut self.codes, &code.to_string());
+        }
+        self.attempts += u64::from(decision.attempts);
+        self.retries += u64::from(decision.attempts.saturating_sub(1));
+        if let Some(latency) = decision.latency_ms {
+            self.latency.saturating_record(latency);
+        }
+    }
+
+    /// Counts all that another one counted.
+    pub fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.outcomes.iter_mut().zip(other.outcomes) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in [(&mut self.reasons, &other.reasons), (&mut self.codes, &other.codes)] {
+            for (name, rows) in theirs {
+                *mine.entry(name.clone()).or_default() += rows;
+            }
+        }
+        self.attempts += other.attempts;
+        self.retries += other.retries;
+        self.latency += &other.latency;
+    }
+
+    /// Rows that ended so.
+    pub fn rows(&self, outcome: Outcome) -> u64 {
+        self.outcomes[outcome as usize]
+    }
+
+    /// All rows.
+    pub fn total(&self) -> u64 {
+        self.outcomes.iter().sum()
+    }
+
+    /// Percentiles of the last attempts' latency.
+    pub fn latency(&self) -> Latency {
+        Latency {
+            p50: self.latency.value_at_quantile(0.5),
+            p90: self.latency.value_at_quantile(0.9),
+            p99: self.latency.value_at_quantile(0.99),
+            max: self.latency.max(),
+        }
+    }
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
+    match counts.get_mut(name) {
+        Some(rows) => *rows += 1,
+        None => {
+            counts.insert(name.to_owned(), 1);
+        }
+    }
+}
