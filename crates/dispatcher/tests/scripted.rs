@@ -1,5 +1,7 @@
 //! The dispatcher against a scripted transport, on paused time.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use std::{
     collections::HashMap,
     num::NonZeroU64,
