@@ -37,8 +37,9 @@ fn obey(resolved: Resolved, printer: &Printer, end: fn(Exit)) -> Result<Exit, Fa
     };
     match cli.command {
         Command::Push(args) => {
-            let _settings = PushSettings::of(&args, &settings, &layers)?;
-            Err(Failure::new(Exit::Bug, "push is not wired yet"))
+            let progress = args.progress;
+            let settings = PushSettings::of(&args, &settings, &layers)?;
+            commands::push(settings, progress, printer, &listen()?)
         }
         Command::Check(args) => commands::check(&args, printer, &listen()?),
         Command::Sandbox(args) => commands::serve_sandbox(served_sandbox(&args), printer, &listen()?),

@@ -45,8 +45,13 @@ pub(crate) fn report_unwritable(error: report::ReportError) -> Failure {
 
 impl From<reader::OpenError> for Failure {
     fn from(error: reader::OpenError) -> Self {
-        let hint = error.hint();
-        Self::usage(error).with_hint(hint)
+        match error {
+            reader::OpenError::Read(error) => error.into(),
+            error => {
+                let hint = error.hint();
+                Self::usage(error).with_hint(hint)
+            }
+        }
     }
 }
 

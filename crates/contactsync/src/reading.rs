@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use async_channel::{Receiver, Sender, bounded};
 use model::{Counters, RecordBatch};
@@ -23,6 +26,7 @@ pub(crate) enum Read {
 pub(crate) struct Reading {
     read: Receiver<Read>,
     spent: Sender<RecordBatch>,
+    bytes: Arc<Vec<AtomicU64>>,
 }
 
 impl Reading {
@@ -30,14 +34,20 @@ impl Reading {
     pub(crate) fn start(inputs: Vec<Input>, counters: Arc<Counters>) -> std::io::Result<Self> {
         let (hand_on, read) = bounded(WAITING_BATCHES);
         let (spent, reuse) = bounded(WAITING_BATCHES);
-        let thread = Thread { hand_on, reuse, counters, bytes_before: 0 };
+        let bytes: Arc<Vec<AtomicU64>> = Arc::new(inputs.iter().map(|_| AtomicU64::new(0)).collect());
+        let thread = Thread { hand_on, reuse, counters, bytes: Arc::clone(&bytes) };
         std::thread::Builder::new().name("reader".to_owned()).spawn(move || thread.read_all(inputs))?;
-        Ok(Self { read, spent })
+        Ok(Self { read, spent, bytes })
     }
 
     /// The next piece; none at the end of all inputs.
     pub(crate) async fn next(&self) -> Option<Read> {
         self.read.recv().await.ok()
+    }
+
+    /// Bytes read of each input so far.
+    pub(crate) fn bytes_read(&self) -> impl Iterator<Item = u64> {
+        self.bytes.iter().map(|bytes| bytes.load(Relaxed))
     }
 
     /// Gives a batch back, so that its memory is used again.
@@ -51,13 +61,13 @@ struct Thread {
     hand_on: Sender<Read>,
     reuse: Receiver<RecordBatch>,
     counters: Arc<Counters>,
-    bytes_before: u64,
+    bytes: Arc<Vec<AtomicU64>>,
 }
 
 impl Thread {
     fn read_all(mut self, inputs: Vec<Input>) {
-        for input in inputs {
-            match self.read_one(input) {
+        for (index, input) in inputs.into_iter().enumerate() {
+            match self.read_one(index, input) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
@@ -70,13 +80,14 @@ impl Thread {
     }
 
     /// Whether anybody still listens.
-    fn read_one(&mut self, input: Input) -> Result<bool, ReadError> {
+    fn read_one(&mut self, index: usize, input: Input) -> Result<bool, ReadError> {
         let mut records = input.into_records()?;
         loop {
             let mut batch = self.reuse.try_recv().unwrap_or_default();
             let more = records.next_batch(&mut batch);
-            let bytes = self.bytes_before + records.position().bytes;
-            self.counters.bytes_read.store(bytes, std::sync::atomic::Ordering::Relaxed);
+            let bytes = records.position().bytes;
+            let more_bytes = bytes - self.bytes[index].swap(bytes, Relaxed);
+            Counters::add(&self.counters.bytes_read, more_bytes);
             for notice in records.notices() {
                 if self.hand_on.send_blocking(Read::Notice(notice.to_string())).is_err() {
                     return Ok(false);
@@ -86,7 +97,6 @@ impl Thread {
                 return Ok(false);
             }
             if !more? {
-                self.bytes_before = bytes;
                 return Ok(true);
             }
         }

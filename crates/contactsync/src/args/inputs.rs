@@ -23,7 +23,7 @@ pub(crate) struct InputArgs {
     pub(crate) columns: Vec<String>,
     /// Encoding of the inputs, as windows-1252; a byte order mark beats it [default: utf-8]
     #[arg(long, value_name = "LABEL", value_parser = values::encoding)]
-    pub(crate) encoding: Option<values::Encoding>,
+    pub(crate) encoding: Option<reader::Encoding>,
     /// Column or key that holds the EUID [default: euid]
     #[arg(long, value_name = "NAME")]
     pub(crate) euid_column: Option<String>,

@@ -20,10 +20,6 @@ pub(crate) struct Mapping {
     pub(crate) name: String,
 }
 
-/// A label that stands for an encoding.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Encoding(pub(crate) reader::Encoding);
-
 /// `500ms`, `30s`, `15m`, `2h`, or a bare 0.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     const HELP: &str = "say a number with its unit, as 500ms, 30s, 15m or 2h";
@@ -111,9 +107,8 @@ pub(crate) fn delimiter(text: &str) -> Result<u8, String> {
 }
 
 /// A label of the WHATWG's encoding standard.
-pub(crate) fn encoding(label: &str) -> Result<Encoding, String> {
+pub(crate) fn encoding(label: &str) -> Result<reader::Encoding, String> {
     reader::encoding_for_label(label)
-        .map(Encoding)
         .ok_or_else(|| "no such encoding; common ones are utf-8, windows-1252, utf-16le, shift_jis and gbk".to_owned())
 }
 

@@ -236,20 +236,23 @@ impl Books {
 }
 
 fn for_people(summary: &CheckSummary, report: Option<&Path>) -> String {
-    let mut lines =
-        vec![format!("{} rows read, {} valid, {} rejected", summary.rows_read, summary.valid, summary.rejected)];
+    let CheckSummary { rows_read, valid, rejected, elapsed_seconds, rows_per_second, .. } = summary;
+    let mut lines = vec![format!("{rows_read} rows read in {elapsed_seconds:.1} s, {rows_per_second:.0} rows/s")];
+    for (name, rows) in [("valid", *valid), ("rejected", *rejected)] {
+        let share = if *rows_read > 0 { rows as f64 * 100.0 / *rows_read as f64 } else { 0.0 };
+        lines.push(format!("  {name:<10} {rows:>12}  {share:5.1} %"));
+    }
     for (name, rows) in &summary.reasons {
         let advice = Reason::parse(name).map_or("", Reason::advice);
-        lines.push(format!("  {name:<18} {rows:>10}  {advice}"));
+        lines.push(format!("    {name:<18} {rows:>10}  {advice}"));
     }
-    lines.push(format!("{:.1} s, {:.0} rows/s", summary.elapsed_seconds, summary.rows_per_second));
     match report {
         Some(path) => lines.push(format!("report: {}", path.display())),
-        None if summary.rejected > SHOWN => {
+        None if *rejected > SHOWN => {
             lines.push(format!("only the first {SHOWN} rejected rows are shown; `--report FILE` keeps them all"));
         }
         None => {}
     }
-    lines.push("target: none, nothing was sent".to_owned());
+    lines.push("target: none; nothing was sent".to_owned());
     lines.join("\n")
 }

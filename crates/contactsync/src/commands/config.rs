@@ -18,6 +18,8 @@ use crate::{
 };
 
 const MASK: &str = "********";
+/// Sources are set under each other up to here.
+const WIDEST_VALUE: usize = 40;
 const HEAD: &str = "\
 # Configuration of contactsync. Flags beat the environment, which beats a file named by --config or contactsync.toml in
 # the current folder, which beats ~/.config/contactsync/config.toml, which beats the defaults.
@@ -42,22 +44,30 @@ const TAIL: &str = "
 pub(crate) fn config_show(settings: &[Setting], layers: &Layers) -> Result<(), Failure> {
     let mut command = Cli::command();
     command.build();
-    let mut text = String::new();
-    let mut line = |key: &str, value: &str, source: &str| {
-        // Writing to a text can't fail.
-        let _ = writeln!(text, "{key:<20} {:<24} {source}", model::escape_controls(value));
-    };
+    let mut lines: Vec<(&str, String, String)> = Vec::new();
     for (key, source) in Credentials::sources(layers)? {
-        match source {
-            Some(source) => line(key, MASK, &source.to_string()),
-            None => line(key, "", "not set"),
-        }
+        lines.push(match source {
+            Some(source) => (key, MASK.to_owned(), source.to_string()),
+            None => (key, "none".to_owned(), "default".to_owned()),
+        });
     }
-    for (key, arg) in Keys::of(&command).iter() {
-        match settings.iter().find(|setting| setting.key == key) {
-            Some(Setting { value, source, .. }) => line(key, value.as_deref().unwrap_or(MASK), &source.to_string()),
-            None => line(key, &default_of(arg), "default"),
-        }
+    let keys = Keys::of(&command);
+    for (key, arg) in keys.iter() {
+        lines.push(match settings.iter().find(|setting| setting.key == key) {
+            Some(Setting { value, source, .. }) => {
+                let value = value.as_deref().unwrap_or(MASK);
+                (key, model::escape_controls(value).into_owned(), source.to_string())
+            }
+            None => (key, default_of(arg), "default".to_owned()),
+        });
+    }
+    let width = |texts: &mut dyn Iterator<Item = &str>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
+    let keys = width(&mut lines.iter().map(|(key, ..)| *key));
+    let values = width(&mut lines.iter().map(|(_, value, _)| value.as_str())).min(WIDEST_VALUE);
+    let mut text = String::new();
+    for (key, value, source) in &lines {
+        // Writing to a text can't fail.
+        let _ = writeln!(text, "{key:<keys$}  {value:<values$}  {source}");
     }
     write_stdout(text.as_bytes())
 }

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod explain;
 mod manual;
+mod push;
 mod sandbox;
 
 pub(crate) use check::check;
@@ -13,4 +14,5 @@ pub(crate) use completions::completions;
 pub(crate) use config::{config_init, config_show};
 pub(crate) use explain::explain;
 pub(crate) use manual::manual;
+pub(crate) use push::push;
 pub(crate) use sandbox::serve_sandbox;

@@ -10,25 +10,25 @@ pub(crate) fn base_url(given: Option<&str>, region: Option<Region>, allow_insecu
         Region::Sg => BASE_SINGAPORE,
         Region::Usva => BASE_VIRGINIA,
     });
-    // What can't be read as a URL may hold a password all the same, so it is not quoted.
+    // Much of what is no base URL holds a password all the same, so what was given is not quoted.
     let url = Url::parse(text.trim()).map_err(|error| Failure::usage(format!("the base URL is no URL: {error}")))?;
     if !url.username().is_empty() || url.password().is_some() {
         let hint = "credentials go into ENGAGELAB_MA_API_KEY and ENGAGELAB_MA_API_SECRET".to_owned();
         return Err(Failure::usage("the base URL holds user info").with_hint(hint));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Failure::usage(format!("the base URL {url} has a query or a fragment; paths are put behind it")));
+        let hint = "the paths of the API are put behind it".to_owned();
+        return Err(Failure::usage("the base URL has a query or a fragment").with_hint(hint));
     }
-    match url.scheme() {
-        _ if url.host_str().is_none_or(str::is_empty) => Err(Failure::usage(format!("the base URL {url} has no host"))),
-        "https" => Ok(url),
-        "http" if allow_insecure || is_loopback(&url) => Ok(url),
-        "http" => {
+    match (url.scheme(), url.host_str()) {
+        ("https", Some(_)) => Ok(url),
+        ("http", Some(_)) if allow_insecure || is_loopback(&url) => Ok(url),
+        ("http", Some(host)) => {
             let hint = "use https://, or say `--allow-insecure-http` where the network between is yours".to_owned();
-            let message = format!("{url} would carry credentials and contacts unencrypted to another machine");
+            let message = format!("http://{host} would carry credentials and contacts unencrypted to another machine");
             Err(Failure::usage(message).with_hint(hint))
         }
-        scheme => Err(Failure::usage(format!("the base URL begins with {scheme}:, not with https://"))),
+        _ => Err(Failure::usage("the base URL doesn't begin with https://")),
     }
 }
 
@@ -74,6 +74,7 @@ mod tests {
             "https://example.com/#a",
             "://key:secret-word@",
             "mailto:secret-word@example.com",
+            "secret-word:secret-word@example.com",
         ] {
             assert!(!of(wrong, true).unwrap_err().contains("secret-word"), "{wrong}");
         }

@@ -28,7 +28,7 @@ impl InputSettings {
             },
             delimiter: inputs.delimiter,
             header: if inputs.no_header { Header::Absent { columns: inputs.columns.clone() } } else { Header::Present },
-            encoding: inputs.encoding.map(|encoding| encoding.0),
+            encoding: inputs.encoding,
             euid_column: inputs.euid_column.clone().unwrap_or_else(|| "euid".to_owned()),
             map: inputs.map.iter().map(|mapping| (mapping.column.clone(), mapping.name.clone())).collect(),
             selection: match (inputs.all_columns, inputs.contacts.as_slice()) {

@@ -14,3 +14,4 @@ pub(crate) use inputs::{InputSettings, RowRange, RowTaken};
 pub(crate) use outputs::{ReportSettings, refuse_shared_outputs};
 pub(crate) use push::PushSettings;
 pub(crate) use sandbox::served_sandbox;
+pub(crate) use target::Target;

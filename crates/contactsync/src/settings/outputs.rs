@@ -136,9 +136,7 @@ pub(crate) fn refuse_shared_outputs(inputs: &[Input], outputs: &[(&str, PathBuf)
     let mut earlier: Vec<(&str, Identity)> = Vec::new();
     for (option, path) in outputs {
         let Some(identity) = Identity::of(path) else { continue };
-        let same = |input: &&Input| {
-            input.is_regular_file() && input.file_id().is_some_and(|(dev, ino)| identity == Identity::File(dev, ino))
-        };
+        let same = |input: &&Input| input.file_id().is_some_and(|(dev, ino)| identity == Identity::File(dev, ino));
         if let Some(input) = inputs.iter().find(same) {
             let message = format!("{option} {} would overwrite the input {}", path.display(), input.name());
             return Err(Failure::usage(message));

@@ -40,9 +40,8 @@ impl ProgressStyle {
             _ if style.quiet => Self::Hidden,
             ProgressChoice::Never => Self::Hidden,
             ProgressChoice::Bar => Self::Bar,
-            ProgressChoice::Plain => Self::Lines,
             ProgressChoice::Auto if !style.json && io::stderr().is_terminal() => Self::Bar,
-            ProgressChoice::Auto => Self::Lines,
+            ProgressChoice::Auto | ProgressChoice::Plain => Self::Lines,
         }
     }
 }

@@ -1,0 +1,135 @@
+use std::sync::Arc;
+
+use async_channel::Sender;
+use dispatcher::{Intake, Stop};
+use jiff::Timestamp;
+use model::{Counters, RecordBatch};
+use reader::ReadError;
+use report::{ContactsPolicy, InputSummary};
+use validator::{Rules, Validator};
+
+use crate::{
+    reading::{Read, Reading},
+    rejected::rejected,
+    settings::{InputSettings, RowRange, RowTaken},
+    terminal::Printer,
+};
+
+/// Rejected rows that are shown as they come; the report holds them all.
+const SHOWN: u64 = 10;
+
+/// What was read.
+#[derive(Debug)]
+pub(crate) struct Intaken {
+    /// Rows, each of which was handed on.
+    pub(crate) rows: u64,
+    /// How far each input was read.
+    pub(crate) inputs: Vec<InputSummary>,
+    /// Why an input could not be read to its end.
+    pub(crate) error: Option<ReadError>,
+}
+
+/// Reads and validates rows and hands them on, until they end or the run stops.
+pub(crate) async fn take_in(
+    reading: Reading,
+    settings: InputSettings,
+    contacts: ContactsPolicy,
+    rows: Sender<Vec<Intake>>,
+    counters: Arc<Counters>,
+    stop: Stop,
+    printer: Printer,
+) -> Intaken {
+    let mut intake = Validating {
+        validator: Validator::new(settings.rules.clone()),
+        rules: settings.rules,
+        range: settings.rows,
+        contacts,
+        counters,
+        printer,
+        shown: 0,
+        rows: 0,
+        inputs: settings.names.into_iter().map(|source| InputSummary { source, rows: 0, bytes: 0 }).collect(),
+        current: 0,
+    };
+    let mut error = None;
+    while !intake.range.is_over() {
+        let read = tokio::select! {
+            biased;
+            () = stop.stopping() => break,
+            read = reading.next() => read,
+        };
+        match read {
+            None => break,
+            Some(Read::Notice(notice)) => intake.printer.warning(&notice, None),
+            Some(Read::Failed(failed)) => {
+                error = Some(failed);
+                break;
+            }
+            Some(Read::Batch(batch)) => {
+                let taken = intake.take(&batch);
+                reading.give_back(batch);
+                // The dispatcher takes rows until this end is closed, also after a stop: it counts them.
+                if !taken.is_empty() && rows.send(taken).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    for (input, bytes) in intake.inputs.iter_mut().zip(reading.bytes_read()) {
+        input.bytes = bytes;
+    }
+    Intaken { rows: intake.rows, inputs: intake.inputs, error }
+}
+
+struct Validating {
+    validator: Validator,
+    rules: Rules,
+    range: RowRange,
+    contacts: ContactsPolicy,
+    counters: Arc<Counters>,
+    printer: Printer,
+    shown: u64,
+    rows: u64,
+    inputs: Vec<InputSummary>,
+    /// Which of the inputs is being read.
+    current: usize,
+}
+
+impl Validating {
+    fn take(&mut self, batch: &RecordBatch) -> Vec<Intake> {
+        while self.inputs.get(self.current).is_some_and(|input| *input.source != *batch.source) {
+            self.current += 1;
+        }
+        let mut taken = Vec::with_capacity(batch.records.len());
+        for record in batch.iter() {
+            match self.range.next_row() {
+                RowTaken::Skipped => continue,
+                RowTaken::Over => break,
+                RowTaken::Taken => {}
+            }
+            let verdict = self.validator.validate(&record).map(|accepted| accepted.contact(&record));
+            taken.push(match verdict {
+                Ok(contact) => Intake::Send(contact),
+                Err(rejection) => {
+                    if self.shown < SHOWN {
+                        self.shown += 1;
+                        // What stands in the row is left out: standard error often ends up in a log.
+                        let message = format!("{}: {}: {}", record.origin(), rejection.reason, rejection.text(false));
+                        self.printer.note(&message);
+                    }
+                    let at_ms = Timestamp::now().as_millisecond();
+                    Intake::Decided(rejected(&record, &rejection, &self.rules, self.contacts, at_ms))
+                }
+            });
+        }
+        self.rows += taken.len() as u64;
+        Counters::add(&self.counters.rows_read, taken.len() as u64);
+        if let Some(input) = self.inputs.get_mut(self.current) {
+            input.rows += taken.len() as u64;
+        }
+        for notice in self.validator.notices() {
+            self.printer.warning(&notice, None);
+        }
+        taken
+    }
+}

@@ -1,0 +1,65 @@
+use std::os::unix::fs::symlink;
+
+use crate::support::Workplace;
+
+const GOOD: &str = "euid,email\n1,a@example.com\n";
+
+#[test]
+fn an_output_that_is_an_input_is_refused_before_anything() {
+    let place = Workplace::new();
+    place.file("a.csv", GOOD);
+    symlink(place.path("a.csv"), place.path("link.csv")).unwrap();
+    std::fs::hard_link(place.path("a.csv"), place.path("other.csv")).unwrap();
+    for output in ["a.csv", "./a.csv", "link.csv", "other.csv"] {
+        for option in ["--report", "--summary"] {
+            place
+                .run(&["check", "a.csv", "--force", option, output])
+                .ends_with(2)
+                .says(&format!("{option} {output} would overwrite the input a.csv"));
+        }
+    }
+    assert_eq!(place.read("a.csv"), GOOD);
+}
+
+#[test]
+fn standard_input_is_an_input_too() {
+    let place = Workplace::new();
+    let path = place.file("a.csv", GOOD);
+    let mut command = place.command(&["check", "-", "--force", "--report", "a.csv"]);
+    let child = command.stdin(std::fs::File::open(path).unwrap()).spawn().unwrap();
+    crate::support::finish(child).ends_with(2).says("--report a.csv would overwrite the input -");
+    assert_eq!(place.read("a.csv"), GOOD);
+}
+
+#[test]
+fn two_outputs_in_one_file_are_refused() {
+    let place = Workplace::new();
+    place.file("a.csv", GOOD);
+    for summary in ["out.ndjson", "./out.ndjson"] {
+        place
+            .run(&["check", "a.csv", "--report", "out.ndjson", "--summary", summary])
+            .ends_with(2)
+            .says("--report and --summary name the same file");
+    }
+    assert!(!place.exists("out.ndjson"));
+}
+
+#[test]
+fn devices_can_be_shared() {
+    let place = Workplace::new();
+    place.file("a.csv", GOOD);
+    place.run(&["check", "a.csv", "--report", "/dev/null", "--summary", "/dev/null"]).ends_with(0);
+}
+
+#[test]
+fn a_summary_replaces_the_last_one_whole() {
+    let place = Workplace::new();
+    place.file("a.csv", GOOD);
+    place.file("summary.json", "x".repeat(10_000));
+    symlink(place.path("summary.json"), place.path("link.json")).unwrap();
+    place.run(&["check", "a.csv", "--summary", "link.json"]).ends_with(0);
+    assert_eq!(place.json_lines("summary.json")[0]["rows_read"], 1);
+    assert!(std::fs::symlink_metadata(place.path("link.json")).unwrap().is_symlink());
+    place.run(&["check", "a.csv", "--summary", "no/folder.json"]).ends_with(2).says("a folder that isn't there");
+    place.run(&["check", "a.csv", "--summary", "."]).ends_with(2).says("is a folder");
+}

@@ -1,0 +1,71 @@
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+};
+
+use rustix::process::Signal;
+
+use crate::support::{Running, Workplace};
+
+/// Starts a sandbox and waits until it says where it listens.
+fn start(place: &Workplace, arguments: &[&str]) -> (Running, SocketAddr, String) {
+    let arguments: Vec<&str> = ["sandbox", "--listen", "127.0.0.1:0"].iter().chain(arguments).copied().collect();
+    let mut sandbox = Running::start(&mut place.command(&arguments));
+    let mut stderr = BufReader::new(sandbox.child().stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("Ctrl-C") {
+        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
+    }
+    sandbox.child().stderr = Some(stderr.into_inner());
+    let address = said.lines().find_map(|line| line.strip_prefix("listening on http://")).unwrap();
+    (sandbox, address.parse().unwrap(), said)
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(connection, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn it_serves_until_a_signal_comes() {
+    let place = Workplace::new();
+    let (mut sandbox, address, said) = start(&place, &[]);
+    assert!(said.contains("key:      sandbox-key\nsecret:   sandbox-secret\n"), "{said}");
+    assert!(get(address, "/_sandbox/stats").starts_with("HTTP/1.1 200 OK"), "{said}");
+    sandbox.signal(Signal::INT);
+    sandbox.finish().ends_with(130);
+    let (mut sandbox, ..) = start(&place, &[]);
+    sandbox.signal(Signal::TERM);
+    sandbox.finish().ends_with(143);
+}
+
+#[test]
+fn credentials_that_were_given_are_not_repeated() {
+    let place = Workplace::new().variable("CONTACTSYNC_SANDBOX_API_SECRET", "hidden-word");
+    let (mut sandbox, _, said) = start(&place, &["--api-key", "other-word"]);
+    assert!(said.contains("key:      as given\nsecret:   as given\n"), "{said}");
+    sandbox.signal(Signal::INT);
+    sandbox.finish().ends_with(130).never_says("hidden-word");
+}
+
+#[test]
+fn an_address_in_use_is_an_error_of_usage() {
+    let place = Workplace::new();
+    let (mut sandbox, address, _) = start(&place, &[]);
+    place.run(&["sandbox", "--listen", &address.to_string()]).ends_with(2).says("`--listen 127.0.0.1:0`");
+    sandbox.signal(Signal::INT);
+    sandbox.finish().ends_with(130);
+}
+
+#[test]
+fn its_settings_come_from_the_layers_too() {
+    let place = Workplace::new().variable("CONTACTSYNC_SANDBOX_LIMIT", "x").variable("CONTACTSYNC_LIMIT", "5");
+    place
+        .run(&["sandbox"])
+        .ends_with(2)
+        .says("invalid value 'x' for '--limit <RATE>'")
+        .says("CONTACTSYNC_SANDBOX_LIMIT");
+}
