@@ -31,16 +31,16 @@ impl Failure {
     }
 }
 
-/// The report can't be started; nothing was sent yet.
-pub(crate) fn report_unusable(error: report::ReportError) -> Failure {
-    let hint = error.hint();
-    Failure::usage(error).with_hint(hint)
-}
-
-/// The report can't be written any further.
-pub(crate) fn report_unwritable(error: report::ReportError) -> Failure {
-    let hint = error.hint();
-    Failure::new(Exit::ReadOrWrite, error).with_hint(hint)
+impl From<report::ReportError> for Failure {
+    fn from(error: report::ReportError) -> Self {
+        let exit = match error {
+            report::ReportError::Write { .. } | report::ReportError::Replaced(_) => Exit::ReadOrWrite,
+            // Nothing was begun yet.
+            _ => Exit::Usage,
+        };
+        let hint = error.hint();
+        Self::new(exit, error).with_hint(hint)
+    }
 }
 
 impl From<reader::OpenError> for Failure {

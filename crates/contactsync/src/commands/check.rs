@@ -15,7 +15,7 @@ use validator::{Rules, Validator};
 use crate::{
     args::{CheckArgs, FailOn},
     exit::Exit,
-    failure::{Failure, report_unusable, report_unwritable},
+    failure::Failure,
     reading::{Read, Reading},
     rejected::rejected,
     settings::{InputSettings, ReportSettings, RowRange, RowTaken, refuse_shared_outputs},
@@ -38,10 +38,7 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
     }
     refuse_shared_outputs(&inputs, &report.outputs())?;
     let journal = match &report.path {
-        Some(path) => Some(
-            Journal::create(path, JournalOptions { force: report.force, contacts: report.contacts })
-                .map_err(report_unusable)?,
-        ),
+        Some(path) => Some(Journal::create(path, JournalOptions { force: report.force, contacts: report.contacts })?),
         None => None,
     };
     let counters = Arc::new(Counters::default());
@@ -160,7 +157,7 @@ impl Checker {
             contacts,
             raw: None,
         };
-        journal.append(&decision).map_err(report_unwritable)
+        Ok(journal.append(&decision)?)
     }
 
     fn rejected(&mut self, record: &Record<'_>, rejection: &Rejection) -> Result<(), Failure> {
@@ -172,23 +169,21 @@ impl Checker {
         }
         if let Some(journal) = &mut self.journal {
             let at_ms = Timestamp::now().as_millisecond();
-            journal
-                .append(&rejected(record, rejection, &self.rules, self.contacts, at_ms))
-                .map_err(report_unwritable)?;
+            journal.append(&rejected(record, rejection, &self.rules, self.contacts, at_ms))?;
         }
         Ok(())
     }
 
     fn sync(&mut self) -> Result<(), Failure> {
         match &mut self.journal {
-            Some(journal) => journal.sync().map_err(report_unwritable),
+            Some(journal) => Ok(journal.sync()?),
             None => Ok(()),
         }
     }
 
     fn finish_report(&mut self) -> Result<(), Failure> {
         match self.journal.take() {
-            Some(journal) => journal.finish().map_err(report_unwritable),
+            Some(journal) => Ok(journal.finish()?),
             None => Ok(()),
         }
     }
