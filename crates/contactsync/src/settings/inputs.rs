@@ -96,13 +96,15 @@ impl RowRange {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        RowTaken::{Over, Skipped, Taken},
+        *,
+    };
 
     #[test]
     fn rows_are_skipped_then_taken_then_over() {
         let mut rows = RowRange { skip: 2, left: Some(1) };
         let taken: Vec<RowTaken> = (0..5).map(|_| rows.next_row()).collect();
-        use RowTaken::{Over, Skipped, Taken};
         assert_eq!(taken, [Skipped, Skipped, Taken, Over, Over]);
         assert!(rows.is_over());
         assert!(!RowRange { skip: 0, left: None }.is_over());

@@ -5,7 +5,7 @@ use std::{
 
 use dispatcher::Rate;
 use sandbox::{Limit, SandboxOptions};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::args::{SandboxArgs, SandboxFaultArgs};
 
@@ -26,21 +26,20 @@ pub(crate) fn pushed_sandbox(args: &SandboxFaultArgs) -> SandboxOptions {
 
 /// The sandbox of the `sandbox` command.
 pub(crate) fn served_sandbox(args: &SandboxArgs) -> SandboxOptions {
-    let mut options = SandboxOptions {
+    let SandboxOptions { api_key, api_secret, .. } = SandboxOptions::default();
+    let given = |secret: &Option<SecretString>, default| match secret {
+        Some(secret) => secret.expose_secret().to_owned(),
+        None => default,
+    };
+    SandboxOptions {
         listen: args.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
         latency: args.latency.unwrap_or(LATENCY),
         limit: args.limit.and_then(limit),
         faults: args.fault.clone(),
         seed: args.seed.unwrap_or(0),
-        ..SandboxOptions::default()
-    };
-    if let Some(key) = &args.api_key {
-        options.api_key = key.expose_secret().to_owned();
+        api_key: given(&args.api_key, api_key),
+        api_secret: given(&args.api_secret, api_secret),
     }
-    if let Some(secret) = &args.api_secret {
-        options.api_secret = secret.expose_secret().to_owned();
-    }
-    options
 }
 
 fn limit(rate: Rate) -> Option<Limit> {

@@ -88,7 +88,7 @@ impl Progress {
                     bar.set_position(now.bytes);
                     bar.set_message(now.line(&earlier, &view));
                     bar.tick();
-                    if now.elapsed - later.elapsed >= PACE_OVER {
+                    if now.elapsed.saturating_sub(later.elapsed) >= PACE_OVER {
                         (earlier, later) = (later, now);
                     }
                 }
