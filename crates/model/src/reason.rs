@@ -42,7 +42,7 @@ pub enum Reason {
 struct Facts {
     name: &'static str,
     class: ReasonClass,
-    /// Whether time alone can cure it, so that `replay` sends the row again.
+    /// Whether time alone can cure it: sending the row again later may help.
     curable: bool,
     meaning: &'static str,
     advice: &'static str,
@@ -90,7 +90,7 @@ impl Reason {
         self.facts().class
     }
 
-    /// Whether time can cure it: `replay` sends such rows again.
+    /// Whether time can cure it: sending the row again later may help.
     pub fn curable(self) -> bool {
         self.facts().curable
     }
@@ -205,14 +205,14 @@ impl Reason {
                 Api,
                 true,
                 "The API reported an internal error (code -1) on every attempt.",
-                "Send it again later: `contactsync replay REPORT`.",
+                "Send the row again later: its contacts are in the report.",
             ),
             Self::Credentials => fact(
                 "credentials",
                 Api,
                 true,
                 "The API refuses the credentials or the project (codes 40050, 50031, 50034, 50074, HTTP 401 or 403). The run stops.",
-                "Check the API key, the secret and `--region`, then run the same command with `--resume`.",
+                "Check the API key, the secret and `--region`, then send the rows that are not `synced` in the report.",
             ),
             Self::ApiOther => fact(
                 "api_other",
@@ -226,42 +226,42 @@ impl Reason {
                 Transport,
                 true,
                 "No answer: the connection could not be made, or broke.",
-                "Check network, proxy and firewall, then `contactsync replay REPORT`.",
+                "Check network, proxy and firewall, then send the row again.",
             ),
             Self::Timeout => fact(
                 "timeout",
                 Transport,
                 true,
                 "No answer in time (`--timeout`). The request may have been carried out all the same.",
-                "Send it again later: `contactsync replay REPORT`.",
+                "Send the row again later: its contacts are in the report.",
             ),
             Self::RateLimited => fact(
                 "rate_limited",
                 Transport,
                 true,
                 "The API asked for fewer requests (HTTP 429, or a `--retry-code`) on every attempt.",
-                "Lower `--rate`, then `contactsync replay REPORT`.",
+                "Lower `--rate`, then send the row again.",
             ),
             Self::Http5xx => fact(
                 "http_5xx",
                 Transport,
                 true,
                 "A gateway or the server failed (HTTP 408 or 5xx) on every attempt.",
-                "Send it again later: `contactsync replay REPORT`.",
+                "Send the row again later: its contacts are in the report.",
             ),
             Self::HttpStatus => fact(
                 "http_status",
                 Transport,
                 false,
                 "An HTTP status without a code of the API: a wrong path, a portal, or a gateway that refuses the request.",
-                "Check `--base-url` and proxies. `--resume` sends such rows again; so does `contactsync replay --reason http_status`.",
+                "Check `--base-url` and proxies, then send the row again.",
             ),
             Self::BadResponse => fact(
                 "bad_response",
                 Transport,
                 true,
                 "A successful HTTP status with something else than the API's JSON in it, on every attempt.",
-                "Check that nothing answers in the API's place, then `contactsync replay REPORT`.",
+                "Check that nothing answers in the API's place, then send the row again.",
             ),
         }
     }

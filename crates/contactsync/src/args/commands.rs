@@ -80,12 +80,6 @@ pub(crate) struct PushArgs {
     pub(crate) sending: SendingArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
-    /// Go on with the run of `--report`: rows that it decided are not sent again [default: off]
-    #[arg(long, conflicts_with = "force", help_heading = "Report")]
-    pub(crate) resume: bool,
-    /// Resume although the API key is another one than at first [default: off]
-    #[arg(long, help_heading = "Report", hide_short_help = true)]
-    pub(crate) accept_new_key: bool,
     #[command(flatten)]
     pub(crate) faults: SandboxFaultArgs,
     /// How progress is shown [default: auto: a bar on a terminal, else a line every 10 seconds]

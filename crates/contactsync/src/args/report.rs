@@ -17,7 +17,7 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "WHICH", hide_short_help = true)]
     pub(crate) report_contacts: Option<ContactsChoice>,
     /// Write the summary as JSON to this file; - is standard output [default: none]
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
     /// Which rows make a finished run end with status 1 [default: any]
     #[arg(long, value_name = "WHICH", hide_short_help = true)]

@@ -13,7 +13,7 @@ use sandbox::Sandbox;
 use crate::{
     args::{FailOn, ProgressChoice},
     exit::Exit,
-    failure::{Failure, report_unusable},
+    failure::Failure,
     pipeline::{Intaken, JournalEnd, Journaling, take_in},
     reading::Reading,
     settings::{PushSettings, Target, refuse_shared_outputs},
@@ -57,7 +57,7 @@ async fn run(
     let service = Service::connect(&settings.target).await?;
     let Some(path) = &settings.report.path else { return Err(Failure::new(Exit::Bug, "a push without a report")) };
     let options = JournalOptions { force: settings.report.force, contacts: settings.report.contacts };
-    let journal = Journal::create(path, options).map_err(report_unusable)?;
+    let journal = Journal::create(path, options)?;
 
     let (counters, stop) = (Arc::new(Counters::default()), Stop::default());
     let total_bytes = inputs.iter().map(Input::size).sum();

@@ -21,8 +21,6 @@ use crate::{
 pub(crate) struct ReportSettings {
     /// The report; none: no report is written.
     pub(crate) path: Option<PathBuf>,
-    /// A file with the facts of the run lies beside it.
-    pub(crate) has_run_file: bool,
     /// Replace one that exists.
     pub(crate) force: bool,
     /// Which records hold the contacts.
@@ -34,7 +32,7 @@ pub(crate) struct ReportSettings {
 impl ReportSettings {
     /// Those of a push, which always writes a report.
     pub(crate) fn of_push(args: &ReportArgs) -> Result<Self, Failure> {
-        let mut settings = Self { has_run_file: true, ..Self::of_check(args)? };
+        let mut settings = Self::of_check(args)?;
         settings.path.get_or_insert_with(|| {
             let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
             PathBuf::from(format!("contactsync-report-{stamp}.ndjson"))
@@ -46,7 +44,6 @@ impl ReportSettings {
     pub(crate) fn of_check(args: &ReportArgs) -> Result<Self, Failure> {
         Ok(Self {
             path: args.report.clone(),
-            has_run_file: false,
             force: args.force,
             contacts: match args.report_contacts.unwrap_or(ContactsChoice::Failed) {
                 ContactsChoice::Failed => ContactsPolicy::Failed,
@@ -62,16 +59,11 @@ impl ReportSettings {
     /// The files that are written, each with the option that asks for it.
     pub(crate) fn outputs(&self) -> Vec<(&'static str, PathBuf)> {
         let report = self.path.iter().map(|path| ("--report", path.clone()));
-        let run_file = self.path.iter().filter(|_| self.has_run_file).map(|path| {
-            let mut name = path.clone().into_os_string();
-            name.push(".run");
-            ("the file beside the report,", PathBuf::from(name))
-        });
         let summary = match &self.summary {
             Some(SummaryTarget::File(path)) => Some(("--summary", path.clone())),
             Some(SummaryTarget::Stdout) | None => None,
         };
-        report.chain(run_file).chain(summary).collect()
+        report.chain(summary).collect()
     }
 }
 

@@ -16,10 +16,6 @@ pub(crate) struct PushSettings {
     pub(crate) target: Target,
     /// What is written down.
     pub(crate) report: ReportSettings,
-    /// Go on with the run of the report.
-    pub(crate) resume: bool,
-    /// Resume under another API key.
-    pub(crate) accept_new_key: bool,
     /// Which rows make the run end with status 1.
     pub(crate) fail_on: FailOn,
     /// Things to warn of.
@@ -31,17 +27,11 @@ impl PushSettings {
     pub(crate) fn of(args: &PushArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
         let mut warnings = Vec::new();
         let target = Target::of(&args.sending, pushed_sandbox(&args.faults), settings, layers, &mut warnings)?;
-        if args.resume && args.report.report.is_none() {
-            let hint = "name the report of the run to go on with: `--resume --report FILE`".to_owned();
-            return Err(Failure::usage("`--resume` needs `--report`").with_hint(hint));
-        }
         Ok(Self {
             input: InputSettings::of(&args.inputs, &args.rules, true),
             dispatcher: dispatcher_settings(&args.sending)?,
             target,
             report: ReportSettings::of_push(&args.report)?,
-            resume: args.resume,
-            accept_new_key: args.accept_new_key,
             fail_on: args.report.fail_on.unwrap_or(FailOn::Any),
             warnings,
         })

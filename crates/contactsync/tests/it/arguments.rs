@@ -26,7 +26,7 @@ fn the_short_help_shows_what_matters_most() {
             "--sandbox",
             "--rate",
             "--report",
-            "--resume"
+            "--summary"
         ]
     );
 }
@@ -50,7 +50,6 @@ fn usage_errors_end_with_2_and_say_why() {
         (&["check", "a.csv", "--max-value-chars", "0"], "it is a whole number from 1"),
         (&["check", "a.csv", "--rate", "1/s"], "unexpected argument '--rate'"),
         (&["check", "a.csv", "-q", "-v"], "cannot be used with"),
-        (&["push", "a.csv", "--force", "--resume"], "cannot be used with"),
         (&["push", "a.csv", "--sandbox", "--base-url", "https://example.com"], "cannot be used with"),
         (&["push", "a.csv", "--sandbox-latency", "1ms"], "--sandbox"),
         (&["push", "a.csv", "--rate", "100"], "did you mean 100/s?"),
@@ -59,7 +58,6 @@ fn usage_errors_end_with_2_and_say_why() {
         (&["push", "a.csv", "--in-flight", "0"], "it is a whole number from 1 to 65536"),
         (&["push", "a.csv", "--burst", "0"], "it is a whole number from 1 to 1000000"),
         (&["push", "a.csv", "--max-failures", "101%"], "a share is between 0% and 100%"),
-        (&["push", "a.csv", "--sandbox", "--resume"], "`--resume` needs `--report`"),
         (&["push", "a.csv", "--sandbox", "--ok-code", "5", "--retry-code", "5"], "can't be both"),
         (&["sandbox", "--listen", "nowhere"], "invalid value 'nowhere' for '--listen <ADDRESS>'"),
         (&["sandbox", "--fault", "nonsense"], "invalid value 'nonsense' for '--fault <SPEC>'"),

@@ -27,7 +27,6 @@ fn without_anything_set_the_defaults_are_shown() {
     insta::assert_snapshot!(lines.join("\n"), @r"
     api_key              none                                      default
     api_secret           none                                      default
-    accept_new_key       off                                       default
     all_columns          off                                       default
     allow_insecure_http  off                                       default
     base_url             the region's                              default

@@ -1,5 +1,7 @@
 //! The program from outside: what is typed, what comes out, how it ends. A module for each command or theme.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod arguments;
 mod check;
 mod check_outputs;
@@ -8,6 +10,9 @@ mod credentials;
 mod explain;
 mod layers;
 mod manual;
+mod push;
+mod push_stops;
 mod sandbox;
+mod service;
 mod signals;
 mod support;

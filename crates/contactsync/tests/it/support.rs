@@ -57,6 +57,11 @@ impl Workplace {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
+    /// Its text, or nothing while it isn't there.
+    pub(crate) fn read_if_there(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
     pub(crate) fn exists(&self, name: &str) -> bool {
         self.path(name).exists()
     }
