@@ -1,2 +1,42 @@
-//! placeholder
-fn main() {}
+//! Generator of inputs and benchmarks. Not shipped; run as `cargo xtask COMMAND`.
+
+mod bench;
+mod fixtures;
+mod generate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Generator of inputs and benchmarks")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write realistic rows, the same for the same seed
+    Generate(generate::GenerateArgs),
+    /// Write the files of the fixtures folder
+    Fixtures,
+    /// Measure `contactsync check` on generated rows
+    BenchCheck(bench::BenchArgs),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Generate(args) => generate::generate(&args),
+        Command::Fixtures => fixtures::write_all(),
+        Command::BenchCheck(args) => bench::check(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell where standard error is closed.
+            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("error: {error:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
