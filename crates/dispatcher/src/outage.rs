@@ -163,7 +163,7 @@ mod tests {
         for _ in 0..50 {
             breaker.ended(true, true, false, now);
         }
-        let later = now + Duration::from_secs(60);
+        let later = now + Duration::from_mins(1);
         assert_eq!(breaker.leave(later), Leave::Probe);
         breaker.probing();
         assert_eq!(breaker.leave(later), Leave::AfterProbe);

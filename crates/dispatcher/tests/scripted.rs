@@ -56,6 +56,7 @@ impl Transport for Scripted {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an answer among others")]
 fn reply(status: u16, body: &str) -> Answer {
     Ok(Reply { status, body: body.as_bytes().to_vec(), ..Reply::default() })
 }

@@ -267,7 +267,7 @@ pub(crate) fn body_of(
         None => by_first_byte(&mut text, &options.header)?,
     };
     let body = match format {
-        Format::Ndjson => Body::Ndjson(NdjsonRecords::new(text, naming.clone())),
+        Format::Ndjson => Body::Ndjson(Box::new(NdjsonRecords::new(text, naming.clone()))),
         Format::Csv | Format::Tsv => {
             let utf8 = encoding == Encoding::UTF_8;
             Body::Csv(Box::new(CsvRecords::open(text, name, format, options, naming, utf8)?))

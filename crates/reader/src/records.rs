@@ -15,7 +15,7 @@ use crate::{
 /// The parser of one input.
 pub(crate) enum Body {
     Csv(Box<CsvRecords>),
-    Ndjson(NdjsonRecords),
+    Ndjson(Box<NdjsonRecords>),
 }
 
 /// The records of one input, in order.

@@ -204,7 +204,7 @@ proptest! {
             distinct.dedup();
             let rows: Vec<usize> = (0..euids.len()).filter(|index| euids[*index] == euid).collect();
             prop_assert_eq!(distinct, rows);
-            let attempts: u64 = report.iter().filter(|record| record["euid"] == euid.to_string())
+            let attempts: u64 = report.iter().filter(|record| record["euid"].as_str().unwrap().parse() == Ok(euid))
                 .map(|record| record["attempts"].as_u64().unwrap()).sum();
             prop_assert_eq!(attempts, arrived.len() as u64);
         }
