@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 #[command(next_help_heading = "Report")]
 pub(crate) struct ReportArgs {
     /// Report with a record for each row decided: NDJSON, or CSV where it ends in .csv; .gz or .zst behind it compresses
-    /// [default: push: contactsync-report-<time>.ndjson in the current folder; check: none]
+    /// [default: push: contactsync-report-TIME.ndjson in the current folder; check: none]
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     /// Replace a report that exists by a new file [default: off]

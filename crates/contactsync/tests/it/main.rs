@@ -7,6 +7,7 @@ mod check;
 mod check_outputs;
 mod config;
 mod credentials;
+mod documents;
 mod explain;
 mod layers;
 mod manual;
