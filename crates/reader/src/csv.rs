@@ -1,7 +1,7 @@
 //! Records of delimited text, over `csv_core`. Lines are counted here, and a record's bytes stay at hand until it is
 //! whole: a quote that never closes must not swallow the file.
 
-use std::{mem, sync::Arc};
+use std::{mem, ops::Range, sync::Arc};
 
 use csv_core::ReadRecordResult;
 use model::{Field, Name, Reason, RecordBatch, RecordHead, Rejection, Span, Value, limits::MAX_RECORD_BYTES};
@@ -70,6 +70,7 @@ impl CsvRecords {
                 columns: Arc::default(),
                 headers: Vec::new(),
                 unknown: None,
+                missing: Vec::new(),
             },
             flexible: options.flexible,
             utf8,
@@ -112,8 +113,9 @@ impl CsvRecords {
             match self.next(&mut arena, used) {
                 Ok(Next::End) => break Ok(false),
                 Ok(Next::Record { bytes, fields, written }) => {
-                    let kept = self.take_record(batch, &arena[used..used + written], used, bytes, fields);
-                    used += if kept { written } else { 0 };
+                    let text = self.take_record(batch, &arena[used..used + written], used, bytes, fields);
+                    arena.copy_within(used + text.start..used + text.end, used);
+                    used += text.len();
                 }
                 Ok(Next::UnclosedQuote) => self.take_unclosed(batch),
                 Ok(Next::TooLong) => {
@@ -140,7 +142,11 @@ impl CsvRecords {
             let end = available.len().min(MAX_RECORD_BYTES + 1);
             if scanned == end {
                 if end > MAX_RECORD_BYTES {
-                    return Ok(if self.quote_is_open(scanned) { Next::UnclosedQuote } else { Next::TooLong });
+                    // A quote at the very end may be the first of two: then the field is still open.
+                    let last_is_quote = self.text.window.bytes()[scanned - 1] == b'"';
+                    let is_open = self.quote_is_open(scanned - usize::from(last_is_quote));
+                    let first_line_ends = self.text.line_length(0).is_some_and(|length| length < scanned);
+                    return Ok(if is_open && first_line_ends { Next::UnclosedQuote } else { Next::TooLong });
                 }
                 if self.text.fill()? {
                     continue;
@@ -177,31 +183,43 @@ impl CsvRecords {
         !matches!(parser.read_record(b"\n", &mut output, &mut ends).0, ReadRecordResult::Record)
     }
 
-    /// Adds a parsed record. False where its text is not kept.
-    fn take_record(&mut self, batch: &mut RecordBatch, text: &[u8], at: usize, bytes: usize, fields: usize) -> bool {
+    /// Adds a parsed record. Returns the part of its text that is kept: all, or where it isn't valid the EUID.
+    fn take_record(
+        &mut self,
+        batch: &mut RecordBatch,
+        text: &[u8],
+        at: usize,
+        bytes: usize,
+        fields: usize,
+    ) -> Range<usize> {
         let first_line = self.text.lines.line();
         self.row += 1;
         let valid = self.is_valid(text, fields);
         let fault = self.fault(text, valid, bytes, fields, first_line);
-        let kept = valid;
-        let span = |index: usize| {
+        let field = |index: usize| {
             let start = if index == 0 { 0 } else { self.ends[index - 1] };
-            Value::Text(Span { start: (at + start) as u32, end: (at + self.ends[index]) as u32 })
+            (index < fields).then(|| start..self.ends[index])
+        };
+        let euid = field(self.layout.euid).filter(|euid| valid || std::str::from_utf8(&text[euid.clone()]).is_ok());
+        let kept = if valid { 0..text.len() } else { euid.clone().unwrap_or(0..0) };
+        let value = |range: Option<Range<usize>>| match range {
+            Some(range) => Value::Text(Span {
+                start: (at + range.start - kept.start) as u32,
+                end: (at + range.end - kept.start) as u32,
+            }),
+            None => Value::Missing,
         };
         let first_field = batch.fields.len() as u32;
-        let value = |index: usize| if index < fields { span(index) } else { Value::Missing };
         if fault.is_none() {
-            batch.fields.extend(
-                self.layout
-                    .sent
-                    .iter()
-                    .map(|(index, column)| Field { name: Name::Column(*column), value: value(*index) }),
-            );
+            let sent = self.layout.sent.iter();
+            batch
+                .fields
+                .extend(sent.map(|(index, column)| Field { name: Name::Column(*column), value: value(field(*index)) }));
         }
         batch.records.push(RecordHead {
             row: self.row,
             line: first_line,
-            euid: if kept { value(self.layout.euid) } else { Value::Missing },
+            euid: value(euid),
             fields: first_field..batch.fields.len() as u32,
             raw: fault.is_some().then(|| raw_text(&self.text.window.bytes()[..bytes])),
             fault: fault.map(Box::new),

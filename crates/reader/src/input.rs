@@ -13,7 +13,7 @@ use crate::{
     encoding::{Encoding, decode},
     error::{OpenError, ReadError, UnknownColumns},
     naming::Naming,
-    ndjson::NdjsonRecords,
+    ndjson::{Look, NdjsonRecords},
     options::{Format, Header, ReaderOptions},
     raw::{Meter, Metered},
     records::{Body, Records},
@@ -148,24 +148,30 @@ impl Input {
         let handle = file.file.try_clone().map_err(broken)?;
         let (mut body, format) = open_body(name, &file, handle, &meter, options.format, options, naming)?;
         let keep = !file.is_seekable();
-        let unknown = match &mut body {
-            Body::Csv(records) => records.layout().unknown.clone(),
-            Body::Ndjson(records) => match records.look(keep) {
-                Ok(look) if look.lines > 0 && look.objects == 0 => return Err(not_ndjson(name)),
-                Ok(look) => {
-                    (!look.unknown.is_empty()).then(|| UnknownColumns { input: name.to_owned(), names: look.unknown })
+        let (mut unknown, mut notices) = (None, Vec::new());
+        match &mut body {
+            Body::Csv(records) => {
+                unknown.clone_from(&records.layout().unknown);
+                notices.extend(records.layout().missing_notice(name));
+            }
+            Body::Ndjson(records) => {
+                let mut look = Look::default();
+                match records.look(keep, &mut look) {
+                    Ok(()) if look.lines > 0 && look.objects == 0 => return Err(not_ndjson(name)),
+                    Err(error) if keep => return Err(error.into()),
+                    // Where a file breaks off, what is whole before is still to be read; the break shows again then.
+                    Ok(()) | Err(_) => {}
                 }
-                // What is whole before the break is still to be read; the break shows again then.
-                Err(_) if !keep => None,
-                Err(error) => return Err(error.into()),
-            },
-        };
+                let names = look.unknown;
+                unknown = (!names.is_empty()).then(|| UnknownColumns { input: name.to_owned(), names });
+            }
+        }
         let input = Self {
             name: name.into(),
             format,
             options: options.clone(),
             naming: naming.clone(),
-            notices: Vec::new(),
+            notices,
             kept: keep.then_some((body, meter)),
             file,
         };
@@ -266,12 +272,10 @@ pub(crate) fn body_of(
         Some(format) => format,
         None => by_first_byte(&mut text, &options.header)?,
     };
+    let utf8 = encoding == Encoding::UTF_8;
     let body = match format {
-        Format::Ndjson => Body::Ndjson(Box::new(NdjsonRecords::new(text, naming.clone()))),
-        Format::Csv | Format::Tsv => {
-            let utf8 = encoding == Encoding::UTF_8;
-            Body::Csv(Box::new(CsvRecords::open(text, name, format, options, naming, utf8)?))
-        }
+        Format::Ndjson => Body::Ndjson(Box::new(NdjsonRecords::new(text, naming.clone(), utf8))),
+        Format::Csv | Format::Tsv => Body::Csv(Box::new(CsvRecords::open(text, name, format, options, naming, utf8)?)),
     };
     Ok((body, format))
 }

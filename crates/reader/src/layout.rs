@@ -26,6 +26,8 @@ pub(crate) struct Layout {
     pub(crate) headers: Vec<String>,
     /// Columns of which nobody said what they are for.
     pub(crate) unknown: Option<UnknownColumns>,
+    /// Contacts that the user asked for and that are in no column.
+    pub(crate) missing: Vec<String>,
 }
 
 impl Layout {
@@ -75,11 +77,17 @@ impl Layout {
             .filter(|name| !columns.iter().any(|column| *column.name == **name))
             .cloned()
             .collect();
-        if !missing.is_empty() {
+        if !missing.is_empty() && sent.is_empty() {
             return Err(OpenError::NoSuchColumns { input: input.to_owned(), missing, columns: headers });
         }
         let unknown = (!unknown.is_empty()).then(|| UnknownColumns { input: input.to_owned(), names: unknown });
-        Ok(Self { width, unnamed_from, euid, sent, columns: columns.into(), headers, unknown })
+        Ok(Self { width, unnamed_from, euid, sent, columns: columns.into(), headers, unknown, missing })
+    }
+
+    /// What to tell of contacts that were asked for and are not there.
+    pub(crate) fn missing_notice(&self, input: &str) -> Option<String> {
+        let missing: Vec<String> = self.missing.iter().map(|name| format!("{name:?}")).collect();
+        (!missing.is_empty()).then(|| format!("{input}: has no column {}, named in `--contacts`", missing.join(", ")))
     }
 
     /// A column in words, by its index.

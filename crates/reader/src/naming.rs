@@ -122,7 +122,7 @@ mod tests {
 
     fn naming(selection: Selection, map: &[(&str, &str)]) -> Naming {
         let map = map.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
-        Naming::new(&ReaderOptions { selection, map, ..ReaderOptions::default() })
+        Naming::new(&ReaderOptions { map, selection, ..ReaderOptions::default() })
     }
 
     #[test]

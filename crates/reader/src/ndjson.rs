@@ -25,6 +25,8 @@ pub(crate) struct NdjsonRecords {
     naming: Naming,
     columns: Arc<[Column]>,
     row: u64,
+    /// The text was not decoded from another encoding.
+    utf8: bool,
     hint: Option<&'static str>,
 }
 
@@ -40,9 +42,9 @@ pub(crate) struct Look {
 }
 
 impl NdjsonRecords {
-    pub(crate) fn new(text: Text, naming: Naming) -> Self {
+    pub(crate) fn new(text: Text, naming: Naming, utf8: bool) -> Self {
         let columns = naming.usual_columns();
-        Self { text, naming, columns, row: 0, hint: None }
+        Self { text, naming, columns, row: 0, utf8, hint: None }
     }
 
     pub(crate) fn rows(&self) -> u64 {
@@ -55,13 +57,21 @@ impl NdjsonRecords {
     }
 
     /// Looks at the first records. With `keep` nothing leaves the window, and one whole object is enough.
-    pub(crate) fn look(&mut self, keep: bool) -> Result<Look, ReadError> {
-        let mut look = Look::default();
+    pub(crate) fn look(&mut self, keep: bool, look: &mut Look) -> Result<(), ReadError> {
         let mut from = 0;
-        while look.lines < LOOK_AHEAD_RECORDS && !(keep && (look.objects > 0 || from > MAX_RECORD_BYTES)) {
+        while look.lines < LOOK_AHEAD_RECORDS && !(keep && look.objects > 0) {
             let length = self.text.line_length(from);
-            let too_long = self.text.window.bytes().len() > from + MAX_RECORD_BYTES;
-            if length.is_none() && !too_long && self.text.fill()? {
+            let too_long = length.unwrap_or(self.text.window.bytes().len()) - from > MAX_RECORD_BYTES;
+            if too_long {
+                // A row of its own fault, seen when it is read. Behind it nothing can be looked at and kept.
+                look.objects += 1;
+                if keep {
+                    return Ok(());
+                }
+                self.text.skip_line()?;
+                continue;
+            }
+            if length.is_none() && self.text.fill()? {
                 continue;
             }
             let bytes = self.text.window.bytes();
@@ -76,7 +86,7 @@ impl NdjsonRecords {
                 self.text.window.consume(end + 1);
             }
         }
-        Ok(look)
+        Ok(())
     }
 
     /// Fills an empty batch. False at the end of the input.
@@ -135,16 +145,18 @@ impl NdjsonRecords {
             Ok(text) => row.take(text).map_err(|fault| Rejection::new(Reason::MalformedRow, fault)),
             Err(error) => {
                 let at = error.valid_up_to();
-                let likely = encoding::likely(line);
-                self.hint.get_or_insert(likely);
-                Err(Rejection::new(
-                    Reason::EncodingInvalid,
+                let message = if self.utf8 {
+                    let likely = encoding::likely(line);
+                    self.hint.get_or_insert(likely);
                     format!(
                         "byte {} of the line is 0x{:02X}, which is not valid UTF-8: name the file's encoding, most likely `--encoding {likely}`",
                         at + 1,
                         line[at]
-                    ),
-                ))
+                    )
+                } else {
+                    "the line has bytes that are not valid in this encoding: check `--encoding`".to_owned()
+                };
+                Err(Rejection::new(Reason::EncodingInvalid, message))
             }
         };
         let (euid, key_unknown) = (row.euid, row.key_unknown);
@@ -200,8 +212,10 @@ impl Look {
             return;
         }
         self.lines += 1;
+        // A line that begins and ends as an object is one, whatever else may be wrong with it.
+        let trimmed = line.trim_ascii();
+        self.objects += u64::from(trimmed.starts_with(b"{") && trimmed.ends_with(b"}"));
         let Some(object) = std::str::from_utf8(line).ok().and_then(|text| Object::parse(text).ok()) else { return };
-        self.objects += 1;
         for (key, _) in &object.0 {
             let unknown = key != "contacts" && naming.role(key) == Role::Unknown;
             if unknown && self.unknown.len() < MOST_UNKNOWN && !self.unknown.iter().any(|seen| seen == key) {

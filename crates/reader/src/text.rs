@@ -14,12 +14,11 @@ pub(crate) struct Text {
     pub(crate) lines: LineCounter,
     input: String,
     changed: ChangeCheck,
-    checked: bool,
 }
 
 impl Text {
     pub(crate) fn new(window: Window, input: &str, changed: ChangeCheck) -> Self {
-        Self { window, lines: LineCounter::new(), input: input.to_owned(), changed, checked: false }
+        Self { window, lines: LineCounter::new(), input: input.to_owned(), changed }
     }
 
     /// Reads more into the window. False at the end, once it is sure that the input didn't change meanwhile.
@@ -27,14 +26,10 @@ impl Text {
         let line = self.lines.line();
         match self.window.fill() {
             Ok(true) => Ok(true),
-            Ok(false) if self.checked => Ok(false),
-            Ok(false) => {
-                self.checked = true;
-                match (self.changed)() {
-                    Some(what) => Err(ReadError::Changed { input: self.input.clone(), line, what }),
-                    None => Ok(false),
-                }
-            }
+            Ok(false) => match (self.changed)() {
+                Some(what) => Err(ReadError::Changed { input: self.input.clone(), line, what }),
+                None => Ok(false),
+            },
             Err(cause) => Err(ReadError::Broken { input: self.input.clone(), line, cause }),
         }
     }

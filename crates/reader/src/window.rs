@@ -11,11 +11,12 @@ pub(crate) struct Window {
     start: usize,
     end: usize,
     ended: bool,
+    broken: Option<(io::ErrorKind, String)>,
 }
 
 impl Window {
     pub(crate) fn new(source: Box<dyn Read + Send>) -> Self {
-        Self { source, buffer: Vec::new(), start: 0, end: 0, ended: false }
+        Self { source, buffer: Vec::new(), start: 0, end: 0, ended: false, broken: None }
     }
 
     /// What lies in the window.
@@ -28,7 +29,7 @@ impl Window {
         self.start = (self.start + count).min(self.end);
     }
 
-    /// Reads more behind what lies in the window. False at the end of the source.
+    /// Reads more behind what lies in the window. False at the end of the source. A source that broke stays broken.
     pub(crate) fn fill(&mut self) -> io::Result<bool> {
         if self.ended {
             return Ok(false);
@@ -41,7 +42,12 @@ impl Window {
         if self.buffer.len() < self.end + CHUNK {
             self.buffer.resize(self.end + CHUNK, 0);
         }
-        let count = self.source.read(&mut self.buffer[self.end..])?;
+        if let Some((kind, cause)) = &self.broken {
+            return Err(io::Error::new(*kind, cause.clone()));
+        }
+        let count = self.source.read(&mut self.buffer[self.end..]).inspect_err(|error| {
+            self.broken = Some((error.kind(), error.to_string()));
+        })?;
         self.end += count;
         self.ended = count == 0;
         Ok(count > 0)

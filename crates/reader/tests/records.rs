@@ -190,6 +190,49 @@ fn a_record_that_is_too_long_is_one_row() {
 }
 
 #[test]
+fn a_quote_in_an_endless_line_costs_that_line() {
+    let long = "x".repeat(3 << 20);
+    let rows = csv(&format!("euid,email\n1,\"{long}\n2,b\n"));
+    assert!(rows[0].contains("the record has 3145731 bytes"), "{}", &rows[0][..99]);
+    assert_eq!(rows[1..], ["2@3 2 email=b"]);
+    // Two quotes that stand for one, right where the record is given up.
+    let edge = "x".repeat((1 << 20) - 3);
+    let rows = csv(&format!("euid,email\n1,\"{edge}\n\"\"still open\n2,b\n"));
+    assert_eq!(rows.last().map(String::as_str), Some("3@4 2 email=b"), "{}", rows.len());
+}
+
+#[test]
+fn a_source_that_broke_stays_broken() {
+    /// Fails once and then has nothing more to give.
+    struct Breaks(bool);
+    impl Read for Breaks {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            if std::mem::replace(&mut self.0, true) { Ok(0) } else { Err(io::Error::other("gone")) }
+        }
+    }
+    let start = io::Cursor::new(b"euid,email\n1,a\n2,cut");
+    let source = start.chain(Breaks(false)).chain(io::Cursor::new(b" off\n3,c\n"));
+    let mut records = Records::from_reader("in", source, Format::Csv, &ReaderOptions::default()).unwrap();
+    let mut batch = RecordBatch::default();
+    let mut rows = 0;
+    for _ in 0..4 {
+        let more = records.next_batch(&mut batch);
+        rows += batch.records.len();
+        assert!(rows == 1 && !matches!(more, Ok(false)), "{rows} {more:?}");
+    }
+}
+
+#[test]
+fn a_contact_asked_for_that_is_not_there_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "a.csv", b"euid,email\n");
+    let wanted = Selection::Exactly(vec!["email".into(), "mobile_phone".into()]);
+    let options = ReaderOptions { selection: wanted, ..ReaderOptions::default() };
+    let notices = open_all(&[path], &options).unwrap()[0].notices().join("\n");
+    assert!(notices.contains("has no column \"mobile_phone\""), "{notices}");
+}
+
+#[test]
 fn wrong_numbers_of_fields_are_malformed_and_flexible_mends_what_is_safe() {
     let text = "euid,email,mobile_phone\n1,a\n2,b,c,d\n3,e,f,\n4,g,h\n";
     let rows = csv(text);
@@ -219,6 +262,12 @@ fn bytes_that_are_not_valid_reject_their_row_only() {
     assert!(rows[0].starts_with("1@2 encoding_invalid: column \"email\" (column 2) has the byte 0xFC"), "{}", rows[0]);
     assert_eq!(rows[1], "2@3 2 email=b");
     assert!(rows[2].contains("encoding_invalid"), "two halves of a character in two fields: {}", rows[2]);
+    let mut records =
+        Records::from_reader("in", io::Cursor::new(text.to_vec()), Format::Csv, &ReaderOptions::default()).unwrap();
+    let mut batch = RecordBatch::default();
+    records.next_batch(&mut batch).unwrap();
+    let euids: Vec<&str> = batch.iter().map(|record| record.euid_text()).collect();
+    assert_eq!(euids, ["1", "2", ""], "a valid EUID is kept");
     let latin = ReaderOptions { encoding: reader::encoding_for_label("windows-1252"), ..ReaderOptions::default() };
     assert_eq!(read_with(text, 1, Format::Csv, &latin)[0], "1@2 1 email=Müller");
     let rows = read_with(
@@ -315,7 +364,7 @@ fn what_is_wrong_with_an_input_shows_before_anything_is_sent() {
         let said = refusal(name, bytes, &known);
         assert!(said.starts_with(expected), "{said}");
     }
-    let wanted = ReaderOptions { selection: Selection::Exactly(vec!["email".into(), "nik".into()]), ..known };
+    let wanted = ReaderOptions { selection: Selection::Exactly(vec!["nik".into()]), ..known };
     assert!(refusal("a.csv", b"euid,email,nick\n", &wanted).starts_with("a.csv: has no column \"nik\""));
 }
 

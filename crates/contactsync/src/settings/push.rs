@@ -28,7 +28,7 @@ impl PushSettings {
         let mut warnings = Vec::new();
         let target = Target::of(&args.sending, pushed_sandbox(&args.faults), settings, layers, &mut warnings)?;
         Ok(Self {
-            input: InputSettings::of(&args.inputs, &args.rules, true),
+            input: InputSettings::of(&args.inputs, &args.rules, false),
             dispatcher: dispatcher_settings(&args.sending)?,
             target,
             report: ReportSettings::of_push(&args.report)?,

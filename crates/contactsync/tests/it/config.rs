@@ -30,6 +30,7 @@ fn without_anything_set_the_defaults_are_shown() {
     all_columns          off                                       default
     allow_insecure_http  off                                       default
     base_url             the region's                              default
+    burst                a hundredth of the rate, at least 2       default
     ");
 }
 
