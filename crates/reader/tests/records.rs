@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    os::fd::AsRawFd,
+};
 
 use model::{RecordBatch, ValueRef};
 use proptest::prelude::*;
@@ -84,49 +87,100 @@ const CSV: &str =
     "EUID;Email;mobile_phone\n1;a@example.com;+12025550101\n\n2;\"b \"\"x\"\"\n;c\";\n\n\n3;ü;\"\"\n4;d;e";
 const NDJSON: &str = "{\"euid\":1,\"email\":\"a\\u00fc\"}\n\n  \n{\"euid\":\"2\",\"contacts\":{\"Email\":\"b\",\"x\":\"y\"}}\n[1]\n{\"euid\":18446744073709551616,\"mobile_phone\":0012}\n{\"euid\":3,\"mobile_phone\":123456789012345678901234567890,\"email\":null}";
 
-/// Every way in which the same rows may come.
-fn all_ways(name: &str, text: &str, format: Format) {
-    let options = ReaderOptions::default();
-    let expected = read_with(text.as_bytes(), 65_536, format, &options);
+/// Every way in which the same rows may come: pieces, line ends, marks, encodings, compression, files and pipes.
+fn all_ways(name: &str, text: &[u8], format: Format, options: &ReaderOptions) {
+    let expected = read_with(text, 65_536, format, options);
     let folder = tempfile::tempdir().unwrap();
-    // A CR right before an empty line that ends with LF would be one end instead of two.
-    let lines: Vec<&str> = text.split('\n').collect();
-    let end = |index: usize| {
-        if lines.get(index + 1).is_some_and(|next| next.is_empty()) { "\n" } else { ["\r", "\n", "\r\n"][index % 3] }
-    };
-    let mixed: String = lines.iter().enumerate().map(|(index, line)| format!("{line}{}", end(index))).collect();
     let quoted_ends = |row: &String| row.replace("\r\n", "\n").replace('\r', "\n");
-    for text in [
-        text.to_owned(),
-        text.replace('\n', "\r\n"),
-        text.replace('\n', "\r"),
-        mixed.trim_end_matches(['\r', '\n']).to_owned(),
-    ] {
-        let marked = format!("\u{feff}{text}");
-        let utf16: Vec<u8> = marked.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        for bytes in [text.as_bytes(), marked.as_bytes(), &utf16] {
+    let expected: Vec<String> = expected.iter().map(quoted_ends).collect();
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+    let joined = |end: &dyn Fn(usize) -> &'static str| {
+        let parts = lines.iter().enumerate().map(|(index, line)| {
+            let end = if index + 1 == lines.len() { "" } else { end(index) };
+            [line, end.as_bytes()].concat()
+        });
+        parts.collect::<Vec<_>>().concat()
+    };
+    // A CR right before an empty line that ends with LF would be one end instead of two.
+    let mixed = |index: usize| match lines.get(index + 1) {
+        Some(next) if next.is_empty() => "\n",
+        _ => ["\r", "\n", "\r\n"][index % 3],
+    };
+    for text in [text.to_vec(), joined(&|_| "\r\n"), joined(&|_| "\r"), joined(&mixed)] {
+        let mut wrappings = vec![text.clone(), [b"\xef\xbb\xbf", text.as_slice()].concat()];
+        if let Ok(text) = std::str::from_utf8(&text) {
+            wrappings.push("\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect());
+        }
+        for bytes in &wrappings {
+            let shown = String::from_utf8_lossy(bytes);
             for piece in [1, 2, 7, 65_536] {
-                let rows: Vec<String> = read_with(bytes, piece, format, &options).iter().map(quoted_ends).collect();
-                assert_eq!(rows, expected, "in pieces of {piece}: {text:?}");
+                let rows: Vec<String> = read_with(bytes, piece, format, options).iter().map(quoted_ends).collect();
+                assert_eq!(rows, expected, "{name} in pieces of {piece}: {shown:?}");
             }
-            let half = bytes.len() / 2;
-            let members = [gz(&bytes[..half]), gz(&bytes[half..])].concat();
-            let frames =
-                [zstd::encode_all(&bytes[..half], 1).unwrap(), zstd::encode_all(&bytes[half..], 1).unwrap()].concat();
+            let (first, second) = bytes.split_at(bytes.len() / 2);
+            let members = [gz(first), gz(second)].concat();
+            let frames = [zstd::encode_all(first, 1).unwrap(), zstd::encode_all(second, 1).unwrap()].concat();
             for (ending, bytes) in [("", bytes), (".gz", &members), (".zst", &frames)] {
                 let path = file(&folder, &format!("{name}{ending}"), bytes);
-                let input = open_all(&[path], &options).unwrap().pop().unwrap();
-                let (rows, error) = drain(input.into_records().unwrap());
-                assert!(error.is_none());
-                assert_eq!(rows.iter().map(quoted_ends).collect::<Vec<_>>(), expected, "{ending} {text:?}");
+                for rows in [opened(&path, options), piped(bytes, format, options)] {
+                    assert_eq!(rows.iter().map(quoted_ends).collect::<Vec<_>>(), expected, "{name}{ending} {shown:?}");
+                }
             }
         }
     }
 }
 
+fn opened(path: &str, options: &ReaderOptions) -> Vec<String> {
+    let input = open_all(&[path.to_owned()], options).unwrap().pop().unwrap();
+    let (rows, error) = drain(input.into_records().unwrap());
+    assert!(error.is_none(), "{path}: {error:?}");
+    rows
+}
+
+/// The rows of a real pipe that is written to meanwhile.
+fn piped(bytes: &[u8], format: Format, options: &ReaderOptions) -> Vec<String> {
+    let (reader, mut writer) = io::pipe().unwrap();
+    let bytes = bytes.to_vec();
+    let writing = std::thread::spawn(move || writer.write_all(&bytes).unwrap());
+    let options = ReaderOptions { format: Some(format), ..options.clone() };
+    let mut inputs = open_all(&[format!("/dev/fd/{}", reader.as_raw_fd())], &options).unwrap();
+    let (rows, error) = drain(inputs.pop().unwrap().into_records().unwrap());
+    assert!(error.is_none(), "{error:?}");
+    writing.join().unwrap();
+    rows
+}
+
+#[test]
+fn every_fixture_comes_out_the_same_in_all_ways() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
+    let map = vec![("Kundennummer".to_owned(), "euid".to_owned())];
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let bytes = std::fs::read(&path).unwrap();
+        let (format, bytes) = match name.rsplit_once('.').unwrap().1 {
+            "csv" if bytes.starts_with(b"\xff\xfe") => {
+                let units: Vec<u16> = bytes[2..].chunks(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+                (Format::Csv, String::from_utf16(&units).unwrap().into_bytes())
+            }
+            "csv" => (Format::Csv, bytes),
+            "ndjson" => (Format::Ndjson, bytes),
+            // The compressed ones hold what another one holds.
+            _ => continue,
+        };
+        let text = bytes.iter().copied().filter(|byte| *byte != b'\r' || name.contains("-cr."));
+        let text: Vec<u8> = text.map(|byte| if byte == b'\r' { b'\n' } else { byte }).collect();
+        let options = ReaderOptions { selection: Selection::All, map: map.clone(), ..ReaderOptions::default() };
+        all_ways(&name, &text, format, &options);
+        seen += 1;
+    }
+    assert!(seen > 10, "only {seen} fixtures");
+}
+
 #[test]
 fn csv_comes_out_the_same_in_all_ways() {
-    all_ways("rows.csv", CSV, Format::Csv);
+    all_ways("rows.csv", CSV.as_bytes(), Format::Csv, &ReaderOptions::default());
     assert_eq!(
         csv(CSV),
         [
@@ -140,7 +194,7 @@ fn csv_comes_out_the_same_in_all_ways() {
 
 #[test]
 fn ndjson_comes_out_the_same_in_all_ways() {
-    all_ways("rows.ndjson", NDJSON, Format::Ndjson);
+    all_ways("rows.ndjson", NDJSON.as_bytes(), Format::Ndjson, &ReaderOptions::default());
     assert_eq!(
         ndjson(NDJSON),
         [

@@ -88,7 +88,8 @@ impl Journal {
             ContactsPolicy::Never => false,
             ContactsPolicy::Failed => matches!(decision.outcome, Outcome::Failed | Outcome::Rejected),
         };
-        record::write(self.format.encoding, decision, contacts, &mut self.buffer);
+        let quoteless = if self.contacts == ContactsPolicy::Never { without_values(decision) } else { None };
+        record::write(self.format.encoding, quoteless.as_ref().unwrap_or(decision), contacts, &mut self.buffer);
         self.pending.add(decision);
         if self.buffer.len() >= WRITE_BYTES { self.write() } else { Ok(()) }
     }
@@ -137,6 +138,20 @@ impl Journal {
     pub fn unwritten(&self) -> u64 {
         self.pending.total()
     }
+}
+
+/// The same decision where the other side's message repeats a contact value, without that value.
+fn without_values(decision: &Decision) -> Option<Decision> {
+    let (message, contacts) = (decision.answered.message.as_ref()?, decision.contacts.as_ref()?);
+    let repeated = |value: &str| !value.trim().is_empty() && message.contains(value);
+    if !contacts.iter().any(|(_, value)| repeated(value)) {
+        return None;
+    }
+    let mut quoteless = decision.clone();
+    let message = contacts.iter().filter(|(_, value)| repeated(value));
+    quoteless.answered.message =
+        Some(message.fold(decision.answered.message.clone()?, |message, (_, value)| message.replace(value, "[value]")));
+    Some(quoteless)
 }
 
 /// Creates the file, or with `force` a new one in the place of an old one that nobody writes.
