@@ -24,6 +24,9 @@ pub(crate) fn run(arguments: Vec<OsString>, environment: Environment, end: fn(Ex
     for warning in &resolved.layers.warnings {
         printer.warning(warning, None);
     }
+    for setting in &resolved.settings {
+        tracing::info!("{} is set in {}", setting.key, setting.source);
+    }
     obey(resolved, &printer, end).unwrap_or_else(|failure| {
         printer.failure(&failure);
         failure.exit

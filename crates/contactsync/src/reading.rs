@@ -1,10 +1,16 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
 };
 
 use async_channel::{Receiver, Sender, bounded};
-use model::{Counters, RecordBatch};
+use model::{Counters, RecordBatch, escape_controls};
 use reader::{Input, ReadError};
 
 /// Batches that may wait between the reading thread and who takes them: enough to keep both busy.
@@ -27,22 +33,33 @@ pub(crate) struct Reading {
     read: Receiver<Read>,
     spent: Sender<RecordBatch>,
     bytes: Arc<Vec<AtomicU64>>,
+    finished: Arc<AtomicBool>,
 }
 
 impl Reading {
     /// Starts to read the inputs, one after the other.
-    pub(crate) fn start(inputs: Vec<Input>, counters: Arc<Counters>) -> std::io::Result<Self> {
+    pub(crate) fn start(inputs: Vec<Input>, counters: Arc<Counters>) -> io::Result<Self> {
         let (hand_on, read) = bounded(WAITING_BATCHES);
         let (spent, reuse) = bounded(WAITING_BATCHES);
         let bytes: Arc<Vec<AtomicU64>> = Arc::new(inputs.iter().map(|_| AtomicU64::new(0)).collect());
-        let thread = Thread { hand_on, reuse, counters, bytes: Arc::clone(&bytes) };
-        std::thread::Builder::new().name("reader".to_owned()).spawn(move || thread.read_all(inputs))?;
-        Ok(Self { read, spent, bytes })
+        let finished = Arc::new(AtomicBool::new(false));
+        let mut thread =
+            Thread { hand_on, reuse, counters, bytes: Arc::clone(&bytes), finished: Arc::clone(&finished) };
+        std::thread::Builder::new().name("reader".to_owned()).spawn(move || thread.run(inputs))?;
+        Ok(Self { read, spent, bytes, finished })
     }
 
     /// The next piece; none at the end of all inputs.
     pub(crate) async fn next(&self) -> Option<Read> {
-        self.read.recv().await.ok()
+        match self.read.recv().await {
+            Ok(read) => Some(read),
+            Err(_) if self.finished.load(SeqCst) => None,
+            // A thread that died must not pass for the end of the input.
+            Err(_) => {
+                let cause = io::Error::other("the reading thread broke off, which is a bug");
+                Some(Read::Failed(ReadError::Broken { input: "reading".to_owned(), line: 0, cause }))
+            }
+        }
     }
 
     /// Bytes read of each input so far.
@@ -62,10 +79,16 @@ struct Thread {
     reuse: Receiver<RecordBatch>,
     counters: Arc<Counters>,
     bytes: Arc<Vec<AtomicU64>>,
+    finished: Arc<AtomicBool>,
 }
 
 impl Thread {
-    fn read_all(mut self, inputs: Vec<Input>) {
+    fn run(&mut self, inputs: Vec<Input>) {
+        self.read_all(inputs);
+        self.finished.store(true, SeqCst);
+    }
+
+    fn read_all(&mut self, inputs: Vec<Input>) {
         for (index, input) in inputs.into_iter().enumerate() {
             match self.read_one(index, input) {
                 Ok(true) => {}
@@ -81,6 +104,7 @@ impl Thread {
 
     /// Whether anybody still listens.
     fn read_one(&mut self, index: usize, input: Input) -> Result<bool, ReadError> {
+        let name = input.name().clone();
         let mut records = input.into_records()?;
         loop {
             let mut batch = self.reuse.try_recv().unwrap_or_default();
@@ -97,6 +121,8 @@ impl Thread {
                 return Ok(false);
             }
             if !more? {
+                let rows = records.position().rows;
+                tracing::info!("{}: read to its end, {rows} rows, {bytes} bytes", escape_controls(&name));
                 return Ok(true);
             }
         }

@@ -1,4 +1,5 @@
-//! The HTTP transport against servers of a few lines, on loopback.
+//! The HTTP transport against servers of a few lines, on loopback. Several threads: a connection that was given up is
+//! closed by the client's own task, while the test waits for the server.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -58,7 +59,7 @@ fn answer(stream: &mut TcpStream, head: &str, body: &str) {
     write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_bears_path_credentials_and_body() {
     let (url, thread) = server(1, |_, mut stream| {
         let (head, body) = read_request(&stream);
@@ -75,7 +76,7 @@ async fn a_request_bears_path_credentials_and_body() {
     thread.join().unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_read_up_to_64_kib_and_a_redirect_is_not_followed() {
     let (url, thread) = server(1, |_, mut stream| {
         read_request(&stream);
@@ -88,7 +89,7 @@ async fn an_answer_is_read_up_to_64_kib_and_a_redirect_is_not_followed() {
     thread.join().unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn only_a_kept_connection_can_be_stale() {
     let (url, thread) = server(2, |n, mut stream| {
         read_request(&stream);
@@ -109,7 +110,7 @@ async fn only_a_kept_connection_can_be_stale() {
     thread.join().unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_probe_takes_a_fresh_connection() {
     let (url, thread) = server(2, |_, mut stream| {
         read_request(&stream);
@@ -123,7 +124,7 @@ async fn a_probe_takes_a_fresh_connection() {
     thread.join().unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn silence_is_a_timeout_and_a_closed_port_is_the_network() {
     let (url, thread) = server(1, |_, stream| {
         read_request(&stream);

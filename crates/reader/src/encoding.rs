@@ -53,8 +53,9 @@ struct Decoding<R> {
     filled: usize,
     ended: bool,
     finished: bool,
-    /// Bytes that had no room in the caller's buffer.
+    /// Decoded bytes: those from `given` to `ready` are still to be handed out.
     output: Vec<u8>,
+    ready: usize,
     given: usize,
 }
 
@@ -70,7 +71,9 @@ impl<R: Read> Decoding<R> {
             filled: 0,
             ended: false,
             finished: false,
-            output: Vec::new(),
+            // A byte of UTF-16 or of a legacy encoding becomes at most three, and one more marks what is not valid.
+            output: vec![0; CHUNK * 3 + 1],
+            ready: 0,
             given: 0,
         }
     }
@@ -83,16 +86,18 @@ impl<R: Read> Decoding<R> {
             self.ended = self.filled == 0;
         }
         self.given = 0;
-        self.output.resize(CHUNK * 3, 0);
         let (result, read, written) = self.decoder.decode_to_utf8_without_replacement(
             &self.input[self.taken..self.filled],
-            &mut self.output,
+            &mut self.output[..CHUNK * 3],
             self.ended,
         );
         self.taken += read;
-        self.output.truncate(written);
+        self.ready = written;
         match result {
-            DecoderResult::Malformed(_, _) => self.output.push(0xff),
+            DecoderResult::Malformed(_, _) => {
+                self.output[written] = 0xff;
+                self.ready += 1;
+            }
             DecoderResult::InputEmpty => self.finished = self.ended,
             DecoderResult::OutputFull => {}
         }
@@ -102,13 +107,13 @@ impl<R: Read> Decoding<R> {
 
 impl<R: Read> Read for Decoding<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.given == self.output.len() {
+        while self.given == self.ready {
             if self.finished {
                 return Ok(0);
             }
             self.decode_more()?;
         }
-        let count = buffer.len().min(self.output.len() - self.given);
+        let count = buffer.len().min(self.ready - self.given);
         buffer[..count].copy_from_slice(&self.output[self.given..self.given + count]);
         self.given += count;
         Ok(count)
