@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, error::ContextKind, error::ContextValue};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, error::ContextKind, error::ContextValue, error::ErrorKind};
 use toml::Table;
 
 use super::{
@@ -63,7 +63,7 @@ impl From<Failure> for Unresolved {
 pub(crate) fn resolve(arguments: Vec<OsString>, environment: Environment) -> Result<Resolved, Unresolved> {
     let mut command = Cli::command();
     command.build();
-    let matches = command.clone().try_get_matches_from(arguments.clone())?;
+    let matches = parse_typed(&command, &arguments)?;
     match matches.subcommand() {
         Some((name, typed)) if LAYERED.contains(&name) => {
             let layers = Layers::read(typed, environment, &Keys::of(&command))?;
@@ -82,13 +82,29 @@ pub(crate) fn resolve(arguments: Vec<OsString>, environment: Environment) -> Res
     }
 }
 
+/// Reads what was typed. What a layered command lacks may be set in a layer, so nothing is missed here.
+fn parse_typed(command: &clap::Command, arguments: &[OsString]) -> Result<ArgMatches, clap::Error> {
+    let strict = command.clone().try_get_matches_from(arguments);
+    match strict {
+        Err(missing) if missing.kind() == ErrorKind::MissingRequiredArgument => {
+            let lenient = command.clone().ignore_errors(true).try_get_matches_from(arguments)?;
+            if lenient.subcommand_name().is_some_and(|name| LAYERED.contains(&name)) {
+                Ok(lenient)
+            } else {
+                Err(missing)
+            }
+        }
+        parsed => parsed,
+    }
+}
+
 /// Completes what was typed for one of the layered commands, and checks the whole.
 fn complete(
     command: &clap::Command,
     arguments: Vec<OsString>,
     layers: &Layers,
 ) -> Result<(Cli, Vec<Setting>), Unresolved> {
-    let matches = command.clone().try_get_matches_from(arguments.clone())?;
+    let matches = parse_typed(command, &arguments)?;
     let Some((name, typed)) = matches.subcommand() else { return Ok((Cli::from_arg_matches(&matches)?, Vec::new())) };
     let Some(subcommand) = command.find_subcommand(name) else {
         return Ok((Cli::from_arg_matches(&matches)?, Vec::new()));

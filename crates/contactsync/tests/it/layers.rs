@@ -156,6 +156,18 @@ fn a_flag_puts_aside_what_contradicts_it_below() {
 }
 
 #[test]
+fn what_an_option_needs_may_be_set_below() {
+    let place = Workplace::new().variable("CONTACTSYNC_COLUMNS", "euid,email").variable("CONTACTSYNC_SUMMARY", "-");
+    place.file("a.csv", "1,a@example.com\n");
+    assert_eq!(place.run(&["check", "a.csv", "--no-header"]).ends_with(0).json()["valid"], 1);
+    let place = Workplace::new().variable("CONTACTSYNC_REPORT", "r.ndjson");
+    place.file("a.csv", "euid,email\n1,a@example.com\n");
+    place.run(&["check", "a.csv", "--report-all"]).ends_with(0);
+    assert_eq!(place.json_lines("r.ndjson").len(), 1);
+    place.run(&["check", "--report-all"]).ends_with(2).says("<INPUT>...");
+}
+
+#[test]
 fn unknown_keys_are_refused_with_a_suggestion() {
     let place = Workplace::new();
     for (content, what, hint) in [
