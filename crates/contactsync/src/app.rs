@@ -5,7 +5,7 @@ use crate::{
     commands,
     exit::Exit,
     failure::Failure,
-    layers::{Environment, Resolved, Unresolved, resolve, user_file},
+    layers::{Environment, Resolved, Source, Unresolved, resolve, user_file},
     settings::{PushSettings, served_sandbox},
     signals::Signals,
     terminal::{Printer, Style, start_log},
@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: Vec<OsString>, environment: Environment, end: fn(Ex
     for warning in &resolved.layers.warnings {
         printer.warning(warning, None);
     }
-    for setting in &resolved.settings {
+    for setting in resolved.settings.iter().filter(|setting| setting.source != Source::Flag) {
         tracing::info!("{} is set in {}", setting.key, setting.source);
     }
     obey(resolved, &printer, end).unwrap_or_else(|failure| {
