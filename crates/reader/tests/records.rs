@@ -103,7 +103,7 @@ fn all_ways(name: &str, text: &[u8], format: Format, options: &ReaderOptions) {
     };
     // A CR right before an empty line that ends with LF would be one end instead of two.
     let mixed = |index: usize| match lines.get(index + 1) {
-        Some(next) if next.is_empty() => "\n",
+        Some([]) => "\n",
         _ => ["\r", "\n", "\r\n"][index % 3],
     };
     for text in [text.to_vec(), joined(&|_| "\r\n"), joined(&|_| "\r"), joined(&mixed)] {

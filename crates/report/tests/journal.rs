@@ -127,7 +127,9 @@ proptest! {
             outcomes.iter().enumerate().map(|(row, outcome)| decision(row as u64, Outcome::ALL[*outcome])).collect();
         let tally = |decisions: &[Decision]| {
             let mut tally = Tally::default();
-            decisions.iter().for_each(|decision| tally.add(decision));
+            for decision in decisions {
+                tally.add(decision);
+            }
             tally
         };
         let (first, second) = decisions.split_at(cut.min(decisions.len()));
