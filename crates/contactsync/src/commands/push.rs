@@ -261,3 +261,29 @@ impl End {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The end of a run that read so many rows, of which so many were not sent; none was decided.
+    fn end(rows: u64, not_sent: u64, cause: Option<StopCause>) -> End {
+        End {
+            intaken: Intaken { rows, inputs: Vec::new(), error: None },
+            dispatched: Dispatched { not_sent },
+            journaled: JournalEnd::default(),
+            cause,
+            fail_on: FailOn::Any,
+        }
+    }
+
+    #[test]
+    fn books_that_do_not_balance_are_a_bug_whatever_else_happened() {
+        assert_eq!(end(0, 0, None).exit(), Exit::Success);
+        assert_eq!(end(2, 1, None).exit(), Exit::Bug, "a row is missing");
+        assert_eq!(end(2, 2, None).exit(), Exit::Bug, "a finished run sends everything");
+        assert_eq!(end(2, 1, Some(StopCause::Signal(15))).exit(), Exit::Bug);
+        assert_eq!(end(2, 2, Some(StopCause::Signal(15))).exit(), Exit::Terminated);
+        assert_eq!(end(2, 2, Some(StopCause::Outage("down".to_owned()))).exit(), Exit::OutOfReach);
+    }
+}
