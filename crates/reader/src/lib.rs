@@ -10,6 +10,7 @@
 mod batch;
 mod compression;
 mod csv;
+mod delimiter;
 mod encoding;
 mod error;
 mod input;
