@@ -2,6 +2,19 @@ use model::{Answered, Decision, Outcome, Record, Rejection};
 use report::ContactsPolicy;
 use validator::Rules;
 
+use crate::terminal::Printer;
+
+/// Rejected rows that are shown as they come; the report holds them all.
+pub(crate) const SHOWN: u64 = 10;
+
+/// Shows the `nth` rejected row, from 1, if it is one of the first. What stands in the row is left out: standard error
+/// often ends up in a log.
+pub(crate) fn show(nth: u64, record: &Record<'_>, rejection: &Rejection, printer: &Printer) {
+    if nth <= SHOWN {
+        printer.note(&format!("{}: {}: {}", record.origin(), rejection.reason, rejection.text(false)));
+    }
+}
+
 /// The decision on a row that validation refused. Under a policy without contacts it quotes no value.
 pub(crate) fn rejected(
     record: &Record<'_>,

@@ -17,14 +17,12 @@ use crate::{
     exit::Exit,
     failure::Failure,
     reading::{Read, Reading},
-    rejected::rejected,
+    rejected::{SHOWN, rejected, show},
     settings::{InputSettings, ReportSettings, RowRange, RowTaken, refuse_shared_outputs},
     signals::{Signal, Signals},
     terminal::{Printer, Progress, ProgressStyle},
 };
 
-/// Rejected rows that are shown as they come; the report holds them all.
-const SHOWN: u64 = 10;
 /// How often what was reported is written and synced.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
@@ -162,11 +160,7 @@ impl Checker {
 
     fn rejected(&mut self, record: &Record<'_>, rejection: &Rejection) -> Result<(), Failure> {
         self.books.reject(rejection.reason);
-        if self.books.rejected() <= SHOWN {
-            // What stands in the row is left out: standard error often ends up in a log.
-            let message = format!("{}: {}: {}", record.origin(), rejection.reason, rejection.text(false));
-            self.printer.note(&message);
-        }
+        show(self.books.rejected(), record, rejection, &self.printer);
         if let Some(journal) = &mut self.journal {
             let at_ms = Timestamp::now().as_millisecond();
             journal.append(&rejected(record, rejection, &self.rules, self.contacts, at_ms))?;

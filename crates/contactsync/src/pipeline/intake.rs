@@ -10,13 +10,10 @@ use validator::{Rules, Validator};
 
 use crate::{
     reading::{Read, Reading},
-    rejected::rejected,
+    rejected::{rejected, show},
     settings::{InputSettings, RowRange, RowTaken},
     terminal::Printer,
 };
-
-/// Rejected rows that are shown as they come; the report holds them all.
-const SHOWN: u64 = 10;
 
 /// What was read.
 #[derive(Debug)]
@@ -46,7 +43,7 @@ pub(crate) async fn take_in(
         contacts,
         counters,
         printer,
-        shown: 0,
+        rejected: 0,
         rows: 0,
         inputs: settings.names.into_iter().map(|source| InputSummary { source, rows: 0, bytes: 0 }).collect(),
         current: 0,
@@ -88,7 +85,7 @@ struct Validating {
     contacts: ContactsPolicy,
     counters: Arc<Counters>,
     printer: Printer,
-    shown: u64,
+    rejected: u64,
     rows: u64,
     inputs: Vec<InputSummary>,
     /// Which of the inputs is being read.
@@ -111,12 +108,8 @@ impl Validating {
             taken.push(match verdict {
                 Ok(contact) => Intake::Send(contact),
                 Err(rejection) => {
-                    if self.shown < SHOWN {
-                        self.shown += 1;
-                        // What stands in the row is left out: standard error often ends up in a log.
-                        let message = format!("{}: {}: {}", record.origin(), rejection.reason, rejection.text(false));
-                        self.printer.note(&message);
-                    }
+                    self.rejected += 1;
+                    show(self.rejected, &record, &rejection, &self.printer);
                     let at_ms = Timestamp::now().as_millisecond();
                     Intake::Decided(rejected(&record, &rejection, &self.rules, self.contacts, at_ms))
                 }
