@@ -1,5 +1,7 @@
 use std::{io, path::PathBuf};
 
+use crate::read::ReadError;
+
 /// Why a report can't be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,6 +31,47 @@ pub enum ReportError {
     /// The file was removed or replaced under the run.
     #[error("the report {} was removed or replaced while it was written", .0.display())]
     Replaced(PathBuf),
+    /// A pipe or a device keeps nothing that could be resumed.
+    #[error("a run can't be resumed from {}, which is a pipe or a device", .0.display())]
+    NotResumable(PathBuf),
+    /// It can't be read, or is no report.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Its content isn't what its name says, so that nothing can be appended to it.
+    #[error("the report {} is not written as its name says", .0.display())]
+    OtherFormat(PathBuf),
+    /// More of it is torn than a kill or a loss of power leaves: nothing is cut off.
+    #[error("the report {} is damaged at byte {at}, long before its end", path.display())]
+    Damaged {
+        /// Where.
+        path: PathBuf,
+        /// The first byte that belongs to no whole record.
+        at: u64,
+    },
+    /// A row is not the one that the report speaks of.
+    #[error("row {row} of {origin} has the EUID {}, in the report {}", quoted(here), quoted(there))]
+    OtherEuid {
+        /// The input as named.
+        origin: String,
+        /// The row.
+        row: u64,
+        /// The EUID in the input.
+        here: String,
+        /// The EUID in the report.
+        there: String,
+    },
+    /// The report has a row that the input doesn't have.
+    #[error("the report has row {row} of {origin}, which the input doesn't have")]
+    MissingRow {
+        /// The input as named.
+        origin: String,
+        /// The row.
+        row: u64,
+    },
+}
+
+fn quoted(euid: &str) -> String {
+    model::excerpt(euid, model::limits::MAX_QUOTED_CHARS)
 }
 
 impl ReportError {
@@ -38,6 +81,13 @@ impl ReportError {
             Self::AlreadyExists(_) => "choose another name with `--report`, or replace it with `--force`",
             Self::Locked(_) => "wait for the other run, or choose another name with `--report`",
             Self::Open { .. } => "check that the folder exists and can be written to",
+            Self::NotResumable(_) => "name a file with `--report`",
+            Self::Read(error) => return error.hint(),
+            Self::OtherFormat(_) => "give it back the ending it was written under, or choose another name",
+            Self::Damaged { .. } => "restore the file, or begin another report under another name with `--report`",
+            Self::OtherEuid { .. } | Self::MissingRow { .. } => {
+                "resume with the same input; for another one choose another name with `--report`"
+            }
             Self::Write { .. } | Self::Replaced(_) => {
                 "check the disk; rows after the last sync may have been sent without a record"
             }

@@ -1,8 +1,7 @@
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions},
     io::{self, Write},
     mem,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -10,6 +9,7 @@ use model::{Decision, Outcome};
 
 use crate::{
     error::ReportError,
+    file::{create_locked, is_at, is_special, unopened},
     format::{Compression, ReportFormat},
     record,
     tally::Tally,
@@ -52,33 +52,45 @@ pub struct Journal {
     tally: Tally,
     unsynced: bool,
     is_regular: bool,
+    /// After an error.
+    is_broken: bool,
 }
 
 impl Journal {
     /// Creates a report, mode 0600 and locked. A pipe or a device is opened and written to as it is.
     pub fn create(path: &Path, options: JournalOptions) -> Result<Self, ReportError> {
-        let failed = |cause| ReportError::Open { path: path.to_owned(), cause };
-        let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+        let is_special = is_special(path);
         let file = if is_special {
-            OpenOptions::new().write(true).open(path).map_err(failed)?
+            OpenOptions::new().write(true).open(path).map_err(|cause| unopened(path, cause))?
         } else {
             create_locked(path, options.force)?
         };
-        let format = ReportFormat::of(path);
-        let mut journal = Self {
+        let mut journal = Self::over(path, file, options.contacts, Tally::default());
+        journal.is_regular = !is_special;
+        journal.begin()?;
+        Ok(journal)
+    }
+
+    /// Writes on in a file that holds only whole records, which add up to the tally.
+    pub(crate) fn over(path: &Path, file: File, contacts: ContactsPolicy, tally: Tally) -> Self {
+        Self {
             path: path.to_owned(),
             file,
-            format,
-            contacts: options.contacts,
+            format: ReportFormat::of(path),
+            contacts,
             buffer: Vec::with_capacity(WRITE_BYTES + (64 << 10)),
             pending: Tally::default(),
-            tally: Tally::default(),
+            tally,
             unsynced: true,
-            is_regular: !is_special,
-        };
-        record::write_header(format.encoding, &mut journal.buffer);
-        journal.sync()?;
-        Ok(journal)
+            is_regular: true,
+            is_broken: false,
+        }
+    }
+
+    /// Writes what stands at the beginning of an empty report.
+    pub(crate) fn begin(&mut self) -> Result<(), ReportError> {
+        record::write_header(self.format.encoding, &mut self.buffer);
+        self.sync()
     }
 
     /// Adds a record. It is on the disk after the next [`Journal::sync`].
@@ -96,32 +108,49 @@ impl Journal {
 
     /// Hands waiting records to the file.
     pub fn write(&mut self) -> Result<(), ReportError> {
+        let written = self.try_write();
+        self.broken_by(written)
+    }
+
+    /// Hands waiting records to the file and the file to the disk, and makes sure that the path still is this file.
+    pub fn sync(&mut self) -> Result<(), ReportError> {
+        let synced = self.try_write().and_then(|()| self.try_sync());
+        self.broken_by(synced)?;
+        let is_here = is_at(&self.file, &self.path);
+        if !self.is_regular || self.broken_by(is_here)? {
+            return Ok(());
+        }
+        self.is_broken = true;
+        Err(ReportError::Replaced(self.path.clone()))
+    }
+
+    fn try_write(&mut self) -> io::Result<()> {
+        if self.is_broken {
+            return Err(io::Error::other("it could not be written before"));
+        }
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let written = compressed(self.format.compression, &self.buffer)
-            .and_then(|packed| self.file.write_all(packed.as_deref().unwrap_or(&self.buffer)));
-        written.map_err(|cause| ReportError::Write { path: self.path.clone(), cause })?;
+        let packed = compressed(self.format.compression, &self.buffer)?;
+        self.file.write_all(packed.as_deref().unwrap_or(&self.buffer))?;
         self.buffer.clear();
         self.tally.merge(&mem::take(&mut self.pending));
         self.unsynced = true;
         Ok(())
     }
 
-    /// Hands waiting records to the file and the file to the disk, and makes sure that the path still is this file.
-    pub fn sync(&mut self) -> Result<(), ReportError> {
-        self.write()?;
-        if !self.is_regular {
-            return Ok(());
+    fn try_sync(&mut self) -> io::Result<()> {
+        if self.is_regular && mem::take(&mut self.unsynced) {
+            self.file.sync_data()?;
         }
-        if mem::take(&mut self.unsynced) {
-            self.file.sync_data().map_err(|cause| ReportError::Write { path: self.path.clone(), cause })?;
-        }
-        let mine = self.file.metadata().map_err(|cause| ReportError::Write { path: self.path.clone(), cause })?;
-        match fs::metadata(&self.path) {
-            Ok(there) if (there.dev(), there.ino()) == (mine.dev(), mine.ino()) => Ok(()),
-            _ => Err(ReportError::Replaced(self.path.clone())),
-        }
+        Ok(())
+    }
+
+    fn broken_by<T>(&mut self, result: io::Result<T>) -> Result<T, ReportError> {
+        result.map_err(|cause| {
+            self.is_broken = true;
+            ReportError::Write { path: self.path.clone(), cause }
+        })
     }
 
     /// Ends the report: everything is on the disk.
@@ -154,53 +183,6 @@ fn without_values(decision: &Decision) -> Option<Decision> {
     Some(quoteless)
 }
 
-/// Creates the file, or with `force` a new one in the place of an old one that nobody writes.
-fn create_locked(path: &Path, force: bool) -> Result<File, ReportError> {
-    let failed = |cause| ReportError::Open { path: path.to_owned(), cause };
-    let create = |path: &Path| OpenOptions::new().append(true).create_new(true).mode(0o600).open(path);
-    let file = match create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && force => {
-            let old = File::open(path).map_err(failed)?;
-            lock(&old, path)?;
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
-            let file = create(&temporary).map_err(failed)?;
-            lock(&file, path)?;
-            fs::rename(&temporary, path).map_err(failed)?;
-            file
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let is_locked = File::open(path).is_ok_and(|old| matches!(old.try_lock(), Err(TryLockError::WouldBlock)));
-            let path = path.to_owned();
-            return Err(if is_locked { ReportError::Locked(path) } else { ReportError::AlreadyExists(path) });
-        }
-        created => {
-            let file = created.map_err(failed)?;
-            lock(&file, path)?;
-            file
-        }
-    };
-    sync_folder(path).map_err(failed)?;
-    Ok(file)
-}
-
-fn lock(file: &File, path: &Path) -> Result<(), ReportError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(ReportError::Locked(path.to_owned())),
-        Err(TryLockError::Error(cause)) => Err(ReportError::Open { path: path.to_owned(), cause }),
-    }
-}
-
-/// A new name is on the disk only once its folder is.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    File::open(folder)?.sync_all()
-}
-
 /// A whole gzip member or zstd frame, so that a cut costs no more than what was not synced; none where nothing is
 /// compressed.
 fn compressed(compression: Compression, bytes: &[u8]) -> io::Result<Option<Vec<u8>>> {
@@ -211,6 +193,12 @@ fn compressed(compression: Compression, bytes: &[u8]) -> io::Result<Option<Vec<u
             encoder.write_all(bytes)?;
             encoder.finish().map(Some)
         }
-        Compression::Zstd => zstd::encode_all(bytes, 0).map(Some),
+        Compression::Zstd => {
+            let mut encoder = zstd::Encoder::new(Vec::new(), 0)?;
+            // Without it a frame that was never filled could pass for whole.
+            encoder.include_checksum(true)?;
+            encoder.write_all(bytes)?;
+            encoder.finish().map(Some)
+        }
     }
 }

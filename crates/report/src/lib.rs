@@ -1,19 +1,29 @@
 //! The report of a run: one record for each decided row, written as rows are decided and synced each second.
 //!
 //! In go [`model::Decision`]s, out comes a file (NDJSON or CSV, compressed or not) that says what became of every row,
-//! a [`Tally`] of it, and a [`Summary`]. Blocking; meant for a thread of its own.
+//! a [`Tally`] of it, and a [`Summary`]. The file is read again by [`ReportReader`], written on after
+//! [`Journal::resume`], and turned into rows to send again by [`ReplayPlan`]. Blocking; meant for a thread of its own.
 
+mod decided;
 mod error;
+mod file;
 mod format;
 mod journal;
+mod parse;
+mod read;
 mod record;
+mod resume;
 mod summary;
 mod tally;
 mod time;
+mod unpack;
 
+pub use decided::{Decided, EuidComparison};
 pub use error::ReportError;
 pub use format::{Compression, Encoding, ReportFormat};
 pub use journal::{ContactsPolicy, Journal, JournalOptions};
+pub use read::{ReadError, ReportReader};
+pub use resume::Resumed;
 pub use summary::{CheckSummary, InputSummary, Latency, Summary};
 pub use tally::Tally;
 pub use time::rfc3339;

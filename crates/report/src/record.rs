@@ -24,7 +24,26 @@ struct Record<'a> {
     raw: Option<&'a str>,
 }
 
-const HEADER: &str =
+/// The names of the fields in their order.
+pub(crate) const FIELDS: [&str; 14] = [
+    "source",
+    "row",
+    "line",
+    "euid",
+    "outcome",
+    "reason",
+    "code",
+    "message",
+    "http_status",
+    "attempts",
+    "latency_ms",
+    "at",
+    "contacts",
+    "raw",
+];
+
+/// What stands at the beginning of CSV.
+pub(crate) const HEADER: &str =
     "source,row,line,euid,outcome,reason,code,message,http_status,attempts,latency_ms,at,contacts,raw\n";
 
 /// Writes what stands at the beginning of a report.

@@ -1,0 +1,205 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use model::{Decision, Outcome, Reason};
+use roaring::RoaringTreemap;
+
+use crate::{error::ReportError, read::ReportReader, tally::Tally};
+
+/// Rows whose EUIDs share a digest.
+const BLOCK_ROWS: u64 = 64;
+
+/// What a report to be resumed says: which rows are decided, and what they add up to.
+///
+/// The last record of a row counts. A bitmap and a digest for each 64 rows are held, not the records.
+///
+/// | last record of the row | the row is |
+/// |---|---|
+/// | `synced`, `unchanged`, `rejected`, `valid` | decided |
+/// | `failed`, reason `credentials` or `http_status` | sent again: the cause lay in the run, not in the row |
+/// | `failed`, any other reason | decided; a replay sends it, where time can cure it |
+/// | none, or a torn one | sent |
+#[derive(Debug, Default)]
+pub struct Decided {
+    path: PathBuf,
+    /// In name order, so that what is said about them doesn't change from run to run.
+    sources: BTreeMap<Arc<str>, SourceRows>,
+    tally: Tally,
+}
+
+#[derive(Debug, Default)]
+struct SourceRows {
+    decided: RoaringTreemap,
+    /// Rows that have a record and are sent all the same.
+    again: RoaringTreemap,
+    /// The sum of the digests of each block's rows and EUIDs.
+    euids: HashMap<u64, u64>,
+}
+
+impl Decided {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), ..Self::default() }
+    }
+
+    /// Takes over the last record of a row.
+    pub(crate) fn take_over(&mut self, record: &Decision) {
+        let row = record.origin.row;
+        let rows = self.sources.entry(Arc::clone(&record.origin.source)).or_default();
+        let digest = rows.euids.entry(row / BLOCK_ROWS).or_default();
+        *digest = digest.wrapping_add(euid_digest(row, &record.euid));
+        if is_sent_again(record) {
+            rows.again.insert(row);
+        } else {
+            rows.decided.insert(row);
+            self.tally.add(record);
+        }
+    }
+
+    pub(crate) fn optimize(&mut self) {
+        for rows in self.sources.values_mut() {
+            rows.decided.optimize();
+            rows.again.optimize();
+        }
+    }
+
+    /// Whether the row is decided, so that it isn't sent again.
+    pub fn contains(&self, source: &str, row: u64) -> bool {
+        self.sources.get(source).is_some_and(|rows| rows.decided.contains(row))
+    }
+
+    /// How many rows are decided.
+    pub fn rows(&self) -> u64 {
+        self.sources.values().map(|rows| rows.decided.len()).sum()
+    }
+
+    /// The sources that the report names. One that is not among the inputs means that it is the report of another run.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.sources.keys().map(AsRef::as_ref)
+    }
+
+    /// The last row of a source that the report names.
+    pub fn last_row(&self, source: &str) -> Option<u64> {
+        self.sources.get(source).and_then(SourceRows::last)
+    }
+
+    /// What the decided rows add up to.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Begins to compare the EUIDs of the inputs with those of the report.
+    pub fn compare_euids(&self) -> EuidComparison<'_> {
+        EuidComparison { decided: self, block: None, seen: Vec::new(), blocks: HashMap::new() }
+    }
+}
+
+impl SourceRows {
+    fn has_record(&self, row: u64) -> bool {
+        self.decided.contains(row) || self.again.contains(row)
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.decided.max().max(self.again.max())
+    }
+}
+
+/// Compares rows that are read again with those of the report. Show it every row of each input in order, up to
+/// [`Decided::last_row`], before anything is sent.
+#[derive(Debug)]
+pub struct EuidComparison<'a> {
+    decided: &'a Decided,
+    /// The block that is being read.
+    block: Option<(Arc<str>, u64)>,
+    /// Its rows that have a record.
+    seen: Vec<(u64, Box<str>)>,
+    /// Blocks that agreed, by source.
+    blocks: HashMap<Arc<str>, usize>,
+}
+
+impl EuidComparison<'_> {
+    /// Takes the next row with its EUID as it stands in the input. An error names a row that differs, at the latest
+    /// 63 rows behind it.
+    pub fn see(&mut self, source: &str, row: u64, euid: &str) -> Result<(), ReportError> {
+        let Some((source, rows)) = self.decided.sources.get_key_value(source) else { return Ok(()) };
+        let number = row / BLOCK_ROWS;
+        let is_same = self.block.as_ref().is_some_and(|(current, block)| current == source && *block == number);
+        if !is_same {
+            self.close_block()?;
+            self.block = Some((Arc::clone(source), number));
+        }
+        if rows.has_record(row) {
+            self.seen.push((row, euid.into()));
+        }
+        Ok(())
+    }
+
+    /// Ends: every row of the report was seen.
+    pub fn finish(mut self) -> Result<(), ReportError> {
+        self.close_block()?;
+        for (source, rows) in &self.decided.sources {
+            if self.blocks.get(source).copied().unwrap_or_default() != rows.euids.len() {
+                return Err(missing(source, rows.last().unwrap_or_default()));
+            }
+        }
+        Ok(())
+    }
+
+    fn close_block(&mut self) -> Result<(), ReportError> {
+        let Some((source, number)) = self.block.take() else { return Ok(()) };
+        let recorded = self.decided.sources.get(&source).and_then(|rows| rows.euids.get(&number));
+        if let Some(recorded) = recorded {
+            let digests = self.seen.iter().map(|(row, euid)| euid_digest(*row, euid));
+            if digests.fold(0, u64::wrapping_add) != *recorded {
+                return Err(self.difference(&source, number)?);
+            }
+            *self.blocks.entry(source).or_default() += 1;
+        }
+        self.seen.clear();
+        Ok(())
+    }
+
+    /// Looks the block up in the report, which only now is worth reading once more.
+    fn difference(&self, source: &Arc<str>, number: u64) -> Result<ReportError, ReportError> {
+        let mut first: Option<(u64, ReportError)> = None;
+        for record in ReportReader::open(&self.decided.path)? {
+            let Decision { origin, euid, .. } = record?;
+            if origin.source != *source || origin.row / BLOCK_ROWS != number {
+                continue;
+            }
+            let difference = match self.seen.iter().find(|(row, _)| *row == origin.row) {
+                None => missing(source, origin.row),
+                Some((_, here)) if *here == euid => continue,
+                Some((row, here)) => ReportError::OtherEuid {
+                    origin: source.to_string(),
+                    row: *row,
+                    here: here.to_string(),
+                    there: euid.into(),
+                },
+            };
+            if first.as_ref().is_none_or(|(row, _)| origin.row < *row) {
+                first = Some((origin.row, difference));
+            }
+        }
+        // The only other cause is a row that was shown twice.
+        Ok(first.map_or_else(|| missing(source, number * BLOCK_ROWS), |(_, difference)| difference))
+    }
+}
+
+fn missing(source: &str, row: u64) -> ReportError {
+    ReportError::MissingRow { origin: source.to_owned(), row }
+}
+
+fn is_sent_again(record: &Decision) -> bool {
+    record.outcome == Outcome::Failed && matches!(record.reason, Some(Reason::Credentials | Reason::HttpStatus))
+}
+
+/// Compared only within one process, so that any good hash will do.
+fn euid_digest(row: u64, euid: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (row, euid).hash(&mut hasher);
+    hasher.finish()
+}

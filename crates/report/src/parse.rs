@@ -1,0 +1,228 @@
+//! A record of the report as a decision: the way back from `record`.
+
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
+
+use csv_core::ReadRecordResult;
+use jiff::Timestamp;
+use model::{Answered, Contacts, Decision, Origin, Outcome, Reason};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+
+use crate::record::{FIELDS, HEADER};
+
+/// Why bytes are no record.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// They were cut or overwritten: what a kill or a loss of power leaves.
+    NotWhole,
+    /// They are whole, but nothing that this version writes.
+    Foreign(String),
+}
+
+/// Reads records of one report.
+pub(crate) struct Parser {
+    /// That of the record before, which most often is that of the next.
+    source: Arc<str>,
+    csv: CsvFields,
+    /// Where each of [`FIELDS`] stands in a CSV record.
+    columns: Vec<usize>,
+}
+
+impl Parser {
+    pub(crate) fn new() -> Self {
+        Self { source: "".into(), csv: CsvFields::default(), columns: Vec::new() }
+    }
+
+    /// Reads an object of NDJSON, with or without its line end.
+    pub(crate) fn ndjson(&mut self, line: &[u8]) -> Result<Decision, Fault> {
+        let text = str::from_utf8(line).map_err(|_| Fault::NotWhole)?;
+        match serde_json::from_str::<Line<'_>>(text) {
+            Ok(line) => self.decision(line),
+            // The parser's own words could quote a contact value.
+            Err(error) if error.is_data() => Err(Fault::Foreign("JSON without the fields of a record".to_owned())),
+            Err(_) => Err(Fault::NotWhole),
+        }
+    }
+
+    /// Reads the header of CSV. Further columns are ignored, whatever their place.
+    pub(crate) fn csv_header(&mut self, record: &[u8]) -> Result<(), Fault> {
+        if !self.csv.split(record) {
+            return Err(Fault::NotWhole);
+        }
+        let column = |name: &&str| (0..self.csv.len()).find(|index| self.csv.text(*index) == Some(*name));
+        let columns: Option<Vec<usize>> = FIELDS.iter().map(|name| column(name)).collect();
+        self.columns = columns.ok_or_else(|| Fault::Foreign("columns are missing".to_owned()))?;
+        Ok(())
+    }
+
+    /// Reads a record of CSV, with or without its line end.
+    pub(crate) fn csv_record(&mut self, record: &[u8]) -> Result<Decision, Fault> {
+        if !self.csv.split(record) || self.columns.iter().any(|column| *column >= self.csv.len()) {
+            return Err(Fault::NotWhole);
+        }
+        let csv = std::mem::take(&mut self.csv);
+        let decision = self.columns_line(&csv).ok_or(Fault::NotWhole).and_then(|line| self.decision(line));
+        self.csv = csv;
+        decision
+    }
+
+    /// None where a field doesn't hold what it should.
+    fn columns_line<'a>(&self, csv: &'a CsvFields) -> Option<Line<'a>> {
+        let mut texts = self.columns.iter().map(|column| csv.text(*column));
+        let mut next = || texts.next().flatten();
+        Some(Line {
+            source: next()?.into(),
+            row: next()?.parse().ok()?,
+            line: next()?.parse().ok()?,
+            euid: next()?.into(),
+            outcome: next()?.into(),
+            reason: next()?.into(),
+            code: optional(next()?, |text| text.parse().ok())?,
+            message: optional(next()?, |text| Some(text.into()))?,
+            http_status: optional(next()?, |text| text.parse().ok())?,
+            attempts: next()?.parse().ok()?,
+            latency_ms: optional(next()?, |text| text.parse().ok())?,
+            at: next()?.into(),
+            contacts: optional(next()?, |text| serde_json::from_str(text).ok())?,
+            raw: optional(next()?, |text| Some(text.into()))?,
+        })
+    }
+
+    fn decision(&mut self, line: Line<'_>) -> Result<Decision, Fault> {
+        let unknown = |what: &str, word: &str| Fault::Foreign(format!("unknown {what} {}", model::excerpt(word, 40)));
+        if *self.source != *line.source {
+            self.source = line.source.as_ref().into();
+        }
+        let reason = match line.reason.as_ref() {
+            "" => None,
+            word => Some(Reason::parse(word).ok_or_else(|| unknown("reason", word))?),
+        };
+        let at: Timestamp = line.at.parse().map_err(|_| unknown("time", &line.at))?;
+        Ok(Decision {
+            origin: Origin { source: Arc::clone(&self.source), row: line.row, line: line.line },
+            outcome: Outcome::parse(&line.outcome).ok_or_else(|| unknown("outcome", &line.outcome))?,
+            euid: line.euid.into(),
+            reason,
+            answered: Answered {
+                code: line.code,
+                message: line.message.map(Cow::into_owned),
+                http_status: line.http_status,
+            },
+            attempts: line.attempts,
+            latency_ms: line.latency_ms,
+            at_ms: at.as_millisecond(),
+            contacts: line.contacts.map(|contacts| contacts.0),
+            raw: line.raw.map(Into::into),
+        })
+    }
+}
+
+/// Whether bytes that are no whole record may be the beginning of a report that was cut there, or was never filled.
+pub(crate) fn may_begin_report(bytes: &[u8]) -> bool {
+    let zeros = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let written = &bytes[..zeros];
+    [HEADER.as_bytes(), b"{\"source\":"].iter().any(|start| {
+        let common = written.len().min(start.len());
+        written[..common] == start[..common]
+    })
+}
+
+/// Empty is null; else what the text holds, or none where it doesn't hold that.
+#[expect(clippy::option_option, reason = "absent and wrong are different things")]
+fn optional<'a, T>(text: &'a str, read: impl FnOnce(&'a str) -> Option<T>) -> Option<Option<T>> {
+    if text.is_empty() { Some(None) } else { read(text).map(Some) }
+}
+
+/// The fields by name; further ones are ignored.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    row: u64,
+    line: u64,
+    #[serde(borrow)]
+    euid: Cow<'a, str>,
+    #[serde(borrow)]
+    outcome: Cow<'a, str>,
+    #[serde(borrow)]
+    reason: Cow<'a, str>,
+    code: Option<i64>,
+    #[serde(borrow)]
+    message: Option<Cow<'a, str>>,
+    http_status: Option<u16>,
+    attempts: u32,
+    latency_ms: Option<u64>,
+    #[serde(borrow)]
+    at: Cow<'a, str>,
+    contacts: Option<OrderedContacts>,
+    #[serde(borrow)]
+    raw: Option<Cow<'a, str>>,
+}
+
+/// Contacts in the order in which they stand.
+struct OrderedContacts(Contacts);
+
+impl<'de> Deserialize<'de> for OrderedContacts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = OrderedContacts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut contacts = Contacts::default();
+                while let Some((name, value)) = map.next_entry::<String, String>()? {
+                    contacts.push(name.into(), &value);
+                }
+                Ok(OrderedContacts(contacts))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+/// One CSV record, split; its buffers are reused.
+#[derive(Default)]
+struct CsvFields {
+    reader: csv_core::Reader,
+    unquoted: Vec<u8>,
+    ends: Vec<usize>,
+    fields: Vec<Range<usize>>,
+}
+
+/// More columns than any version will write.
+const MOST_COLUMNS: usize = 64;
+
+impl CsvFields {
+    /// Splits one record; false where the bytes are not just one.
+    fn split(&mut self, record: &[u8]) -> bool {
+        self.reader.reset();
+        self.unquoted.resize(record.len() + 1, 0);
+        self.ends.resize(MOST_COLUMNS, 0);
+        self.fields.clear();
+        let (result, taken, _, ends) = self.reader.read_record(record, &mut self.unquoted, &mut self.ends);
+        let rest = record.get(taken..).unwrap_or_default();
+        if result != ReadRecordResult::Record || !rest.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            return false;
+        }
+        let mut start = 0;
+        for end in self.ends.iter().take(ends) {
+            self.fields.push(start..*end);
+            start = *end;
+        }
+        true
+    }
+
+    fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    fn text(&self, index: usize) -> Option<&str> {
+        str::from_utf8(self.unquoted.get(self.fields.get(index)?.clone())?).ok()
+    }
+}

@@ -1,0 +1,216 @@
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use model::Decision;
+
+use crate::{
+    format::{Compression, Encoding, ReportFormat},
+    parse::{Fault, Parser, may_begin_report},
+    unpack::Unpacked,
+};
+
+/// Longer than any record: an input record has at most 1 MiB, and escapes make it some times longer.
+const LONGEST_RECORD: usize = 16 << 20;
+
+/// Why a report can't be read on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The system said so.
+    #[error("the report {} can't be read: {cause}", path.display())]
+    Read {
+        /// Which report.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// What follows is no whole record: the run was killed, or is writing.
+    #[error("the report {} is torn after byte {whole_bytes}", path.display())]
+    Torn {
+        /// Which report.
+        path: PathBuf,
+        /// So much of the file can stand: it ends with a whole record, and where it is compressed with a whole gzip
+        /// member or zstd frame.
+        whole_bytes: u64,
+    },
+    /// It is no report, or one of a later version.
+    #[error("{} is not a report that this version can read: record {record}: {what}", path.display())]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+        /// Which record, from 1.
+        record: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+impl ReadError {
+    /// What to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { .. } => None,
+            Self::Torn { .. } => Some("resume the run: its report is then cut to the last whole record".to_owned()),
+            Self::Foreign { .. } => Some("name a report that this version of contactsync wrote".to_owned()),
+        }
+    }
+}
+
+/// The records of a report in the order in which they stand, NDJSON or CSV, compressed or not, whatever its name.
+///
+/// Memory doesn't depend on its size. After an error it ends; a torn end comes as [`ReadError::Torn`] behind the whole
+/// records. In CSV a message without text can't be told from none.
+pub struct ReportReader {
+    path: PathBuf,
+    input: BufReader<Unpacked>,
+    encoding: Encoding,
+    parser: Parser,
+    /// The record that is being read; reused.
+    bytes: Vec<u8>,
+    /// Records begun so far, the header of CSV not counted.
+    records: u64,
+    /// Bytes, without the compression, of all whole records so far.
+    whole: u64,
+    /// The last place after a whole record at which the file can be cut.
+    cut: u64,
+    ended: bool,
+}
+
+impl ReportReader {
+    /// Opens a report.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let failed = |cause| ReadError::Read { path: path.to_owned(), cause };
+        let file = File::open(path).map_err(failed)?;
+        let mut input = BufReader::with_capacity(64 << 10, Unpacked::new(file, path).map_err(failed)?);
+        let encoding = match input.fill_buf() {
+            Ok([b'{', ..]) => Encoding::Ndjson,
+            Ok([b's', ..]) => Encoding::Csv,
+            Err(cause) if input.get_ref().failed_by_system() => return Err(failed(cause)),
+            _ => ReportFormat::of(path).encoding,
+        };
+        let path = path.to_owned();
+        let parser = Parser::new();
+        Ok(Self { path, input, encoding, parser, bytes: Vec::new(), records: 0, whole: 0, cut: 0, ended: false })
+    }
+
+    /// How the file is written: what its content says, not its name.
+    pub fn format(&self) -> ReportFormat {
+        ReportFormat { encoding: self.encoding, compression: self.compression() }
+    }
+
+    /// The last place, in bytes of the file, at which it can be cut behind the records read so far.
+    pub fn whole_bytes(&self) -> u64 {
+        self.cut
+    }
+
+    fn compression(&self) -> Compression {
+        self.input.get_ref().compression()
+    }
+
+    fn next_record(&mut self) -> Result<Option<Decision>, ReadError> {
+        if self.encoding == Encoding::Csv && self.whole == 0 {
+            if !self.next_bytes()? {
+                return Ok(None);
+            }
+            let header = self.parser.csv_header(&self.bytes);
+            self.accept(header)?;
+        }
+        loop {
+            if !self.next_bytes()? {
+                return Ok(None);
+            }
+            if self.bytes.trim_ascii().is_empty() {
+                self.accept(Ok(()))?;
+                continue;
+            }
+            self.records += 1;
+            let decision = match self.encoding {
+                Encoding::Ndjson => self.parser.ndjson(&self.bytes),
+                Encoding::Csv => self.parser.csv_record(&self.bytes),
+            };
+            return self.accept(decision).map(Some);
+        }
+    }
+
+    /// Takes note of where a whole record ends.
+    fn accept<T>(&mut self, parsed: Result<T, Fault>) -> Result<T, ReadError> {
+        let parsed = parsed.map_err(|fault| match fault {
+            Fault::NotWhole => self.torn(),
+            Fault::Foreign(what) => self.foreign(what),
+        })?;
+        self.whole += self.bytes.len() as u64;
+        self.note_cut();
+        Ok(parsed)
+    }
+
+    fn note_cut(&mut self) {
+        if let Some(cut) = self.input.get_mut().cut_at(self.whole) {
+            self.cut = cut;
+        }
+    }
+
+    /// Reads the bytes of the next record, its line end included; false at the end of the report.
+    fn next_bytes(&mut self) -> Result<bool, ReadError> {
+        self.bytes.clear();
+        let mut quotes = 0;
+        loop {
+            let line = self.bytes.len();
+            let left = (LONGEST_RECORD + 1).saturating_sub(line) as u64;
+            let read = self.input.by_ref().take(left).read_until(b'\n', &mut self.bytes);
+            match read {
+                Err(cause) if self.input.get_ref().failed_by_system() => {
+                    return Err(ReadError::Read { path: self.path.clone(), cause });
+                }
+                Err(_) => return Err(self.torn()),
+                Ok(0) if self.bytes.is_empty() => {
+                    self.note_cut();
+                    return Ok(false);
+                }
+                Ok(read) if read == 0 || !self.bytes.ends_with(b"\n") || self.bytes.len() > LONGEST_RECORD => {
+                    return Err(self.torn());
+                }
+                Ok(_) => {}
+            }
+            // In CSV a line end within quotes belongs to the text.
+            quotes += self.bytes.iter().skip(line).filter(|byte| **byte == b'"').count();
+            if self.encoding == Encoding::Ndjson || quotes % 2 == 0 {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// What is not whole right at the beginning may be another file altogether.
+    fn torn(&mut self) -> ReadError {
+        self.note_cut();
+        if self.whole == 0 && !may_begin_report(&self.bytes) {
+            return self.foreign("it doesn't begin like a report".to_owned());
+        }
+        ReadError::Torn { path: self.path.clone(), whole_bytes: self.cut }
+    }
+
+    fn foreign(&self, what: String) -> ReadError {
+        ReadError::Foreign { path: self.path.clone(), record: self.records.max(1), what }
+    }
+}
+
+impl Iterator for ReportReader {
+    type Item = Result<Decision, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.next_record().transpose();
+        self.ended = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+impl std::fmt::Debug for ReportReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReportReader").field("path", &self.path).field("records", &self.records).finish_non_exhaustive()
+    }
+}
