@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use model::{Decision, Outcome, Reason};
+use model::{Decision, Euid, Outcome, Reason};
 use roaring::RoaringTreemap;
 
 use crate::{error::ReportError, read::ReportReader, tally::Tally};
@@ -20,15 +20,20 @@ const BLOCK_ROWS: u64 = 64;
 /// | last record of the row | the row is |
 /// |---|---|
 /// | `synced`, `unchanged`, `rejected`, `valid` | decided |
-/// | `failed`, reason `credentials` or `http_status` | sent again: the cause lay in the run, not in the row |
+/// | `failed`, reason `credentials` or `http_status` | sent again: the cause lay in the run, not in the row; but decided where a later record says that a row of the same EUID was accepted, since an old value must not be written over a new one |
 /// | `failed`, any other reason | decided; a replay sends it, where time can cure it |
 /// | none, or a torn one | sent |
 #[derive(Debug, Default)]
 pub struct Decided {
     path: PathBuf,
+    /// So many bytes of the report are whole.
+    bytes: u64,
     /// In name order, so that what is said about them doesn't change from run to run.
     sources: BTreeMap<Arc<str>, SourceRows>,
     tally: Tally,
+    /// Records of rows to be sent again, by EUID.
+    again: HashMap<u64, Vec<Decision>>,
+    superseded: u64,
 }
 
 #[derive(Debug, Default)]
@@ -41,8 +46,8 @@ struct SourceRows {
 }
 
 impl Decided {
-    pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), ..Self::default() }
+    pub(crate) fn new(path: &Path, bytes: u64) -> Self {
+        Self { path: path.to_owned(), bytes, ..Self::default() }
     }
 
     /// Takes over the last record of a row.
@@ -51,11 +56,30 @@ impl Decided {
         let rows = self.sources.entry(Arc::clone(&record.origin.source)).or_default();
         let digest = rows.euids.entry(row / BLOCK_ROWS).or_default();
         *digest = digest.wrapping_add(euid_digest(row, &record.euid));
-        if is_sent_again(record) {
-            rows.again.insert(row);
-        } else {
-            rows.decided.insert(row);
-            self.tally.add(record);
+        let euid = Euid::parse(&record.euid).map(Euid::get);
+        match euid {
+            Ok(euid) if is_sent_again(record) => {
+                rows.again.insert(row);
+                self.again.entry(euid).or_default().push(Decision { contacts: None, raw: None, ..record.clone() });
+            }
+            _ => {
+                rows.decided.insert(row);
+                self.tally.add(record);
+            }
+        }
+        if let (Ok(euid), Outcome::Synced | Outcome::Unchanged) = (euid, record.outcome) {
+            self.supersede(euid);
+        }
+    }
+
+    fn supersede(&mut self, euid: u64) {
+        for record in self.again.remove(&euid).into_iter().flatten() {
+            if let Some(rows) = self.sources.get_mut(&record.origin.source) {
+                rows.again.remove(record.origin.row);
+                rows.decided.insert(record.origin.row);
+                self.tally.add(&record);
+                self.superseded += 1;
+            }
         }
     }
 
@@ -74,6 +98,26 @@ impl Decided {
     /// How many rows are decided.
     pub fn rows(&self) -> u64 {
         self.sources.values().map(|rows| rows.decided.len()).sum()
+    }
+
+    /// How many rows of a source are decided.
+    pub fn rows_of(&self, source: &str) -> u64 {
+        self.sources.get(source).map_or(0, |rows| rows.decided.len())
+    }
+
+    /// Rows that would be sent again, but for a later row of the same EUID that was accepted.
+    pub fn superseded(&self) -> u64 {
+        self.superseded
+    }
+
+    /// Whether the report has no record.
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    /// Whether no row is to be sent again.
+    pub fn is_complete(&self) -> bool {
+        self.again.is_empty()
     }
 
     /// The sources that the report names. One that is not among the inputs means that it is the report of another run.
@@ -165,7 +209,7 @@ impl EuidComparison<'_> {
     /// Looks the block up in the report, which only now is worth reading once more.
     fn difference(&self, source: &Arc<str>, number: u64) -> Result<ReportError, ReportError> {
         let mut first: Option<(u64, ReportError)> = None;
-        for record in ReportReader::open(&self.decided.path)? {
+        for record in ReportReader::open_up_to(&self.decided.path, self.decided.bytes)? {
             let Decision { origin, euid, .. } = record?;
             if origin.source != *source || origin.row / BLOCK_ROWS != number {
                 continue;

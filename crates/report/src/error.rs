@@ -48,6 +48,23 @@ pub enum ReportError {
         /// The first byte that belongs to no whole record.
         at: u64,
     },
+    /// The file beside a report is not what a run leaves there.
+    #[error("{} is damaged, or was not written by this version", .0.display())]
+    ForeignRun(PathBuf),
+    /// Without it nobody knows what the report was made with.
+    #[error("the report {} can't be resumed: {}.run is not there", .0.display(), .0.display())]
+    WithoutRun(PathBuf),
+    /// A report that somebody writes can't be replayed: what fails now may be accepted in a moment.
+    #[error("the report {} is being written", .0.display())]
+    BeingWritten(PathBuf),
+    /// A report to be replayed that holds no contacts.
+    #[error("the report {} holds no contacts: record {record} failed and has none", path.display())]
+    WithoutContacts {
+        /// Which report.
+        path: PathBuf,
+        /// Which record, from 1.
+        record: u64,
+    },
     /// A row is not the one that the report speaks of.
     #[error("row {row} of {origin} has the EUID {}, in the report {}", quoted(here), quoted(there))]
     OtherEuid {
@@ -85,6 +102,13 @@ impl ReportError {
             Self::Read(error) => return error.hint(),
             Self::OtherFormat(_) => "give it back the ending it was written under, or choose another name",
             Self::Damaged { .. } => "restore the file, or begin another report under another name with `--report`",
+            Self::ForeignRun(_) | Self::WithoutRun(_) => {
+                "restore the file, or begin another report under another name with `--report`; what failed can be sent again with `contactsync replay`"
+            }
+            Self::BeingWritten(_) => "wait for its run to end",
+            Self::WithoutContacts { .. } => {
+                "it was written with `--report-contacts never`: take the rows from the input instead"
+            }
             Self::OtherEuid { .. } | Self::MissingRow { .. } => {
                 "resume with the same input; for another one choose another name with `--report`"
             }

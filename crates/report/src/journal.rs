@@ -15,8 +15,8 @@ use crate::{
     tally::Tally,
 };
 
-/// Records are handed to the file when so many bytes of them wait.
-const WRITE_BYTES: usize = 256 << 10;
+/// So many bytes of records may wait.
+const FULL_BYTES: usize = 1 << 20;
 
 /// How a report is created.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +78,7 @@ impl Journal {
             file,
             format: ReportFormat::of(path),
             contacts,
-            buffer: Vec::with_capacity(WRITE_BYTES + (64 << 10)),
+            buffer: Vec::new(),
             pending: Tally::default(),
             tally,
             unsynced: true,
@@ -93,8 +93,9 @@ impl Journal {
         self.sync()
     }
 
-    /// Adds a record. It is on the disk after the next [`Journal::sync`].
-    pub fn append(&mut self, decision: &Decision) -> Result<(), ReportError> {
+    /// Adds a record, which waits in memory. It is on the disk after the next [`Journal::sync`]; call that, or
+    /// [`Journal::write`], as soon as [`Journal::is_full`].
+    pub fn append(&mut self, decision: &Decision) {
         let contacts = match self.contacts {
             ContactsPolicy::Always => true,
             ContactsPolicy::Never => false,
@@ -103,7 +104,21 @@ impl Journal {
         let quoteless = if self.contacts == ContactsPolicy::Never { without_values(decision) } else { None };
         record::write(self.format.encoding, quoteless.as_ref().unwrap_or(decision), contacts, &mut self.buffer);
         self.pending.add(decision);
-        if self.buffer.len() >= WRITE_BYTES { self.write() } else { Ok(()) }
+    }
+
+    /// Whether enough records wait to be worth a write.
+    pub fn is_full(&self) -> bool {
+        self.buffer.len() >= FULL_BYTES
+    }
+
+    /// Whether a row was accepted, be its record in the file or still waiting.
+    pub fn has_accepted(&self) -> bool {
+        self.tally.rows(Outcome::Synced) + self.pending.rows(Outcome::Synced) > 0
+    }
+
+    /// Whether it is a file, which can be resumed; not a pipe or a device.
+    pub fn is_resumable(&self) -> bool {
+        self.is_regular
     }
 
     /// Hands waiting records to the file.

@@ -2,7 +2,7 @@
 //!
 //! In go [`model::Decision`]s, out comes a file (NDJSON or CSV, compressed or not) that says what became of every row,
 //! a [`Tally`] of it, and a [`Summary`]. The file is read again by [`ReportReader`], written on after
-//! [`Journal::resume`], and turned into rows to send again by [`ReplayPlan`]. Blocking; meant for a thread of its own.
+//! [`Resumption`], and turned into rows to send again by [`ReplayPlan`]. Blocking; meant for a thread of its own.
 
 mod decided;
 mod error;
@@ -12,7 +12,9 @@ mod journal;
 mod parse;
 mod read;
 mod record;
+mod replay;
 mod resume;
+mod run_file;
 mod summary;
 mod tally;
 mod time;
@@ -23,7 +25,9 @@ pub use error::ReportError;
 pub use format::{Compression, Encoding, ReportFormat};
 pub use journal::{ContactsPolicy, Journal, JournalOptions};
 pub use read::{ReadError, ReportReader};
-pub use resume::Resumed;
+pub use replay::{Chosen, ReplayChoice, ReplayPlan, ReplayRows, SourceReport};
+pub use resume::Resumption;
+pub use run_file::{Finished, Run, RunFile, RunInput};
 pub use summary::{CheckSummary, InputSummary, Latency, Summary};
 pub use tally::Tally;
 pub use time::rfc3339;

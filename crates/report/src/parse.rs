@@ -52,7 +52,7 @@ impl Parser {
             return Err(Fault::NotWhole);
         }
         let column = |name: &&str| (0..self.csv.len()).find(|index| self.csv.text(*index) == Some(*name));
-        let columns: Option<Vec<usize>> = FIELDS.iter().map(|name| column(name)).collect();
+        let columns: Option<Vec<usize>> = FIELDS.iter().map(column).collect();
         self.columns = columns.ok_or_else(|| Fault::Foreign("columns are missing".to_owned()))?;
         Ok(())
     }
@@ -137,6 +137,7 @@ fn optional<'a, T>(text: &'a str, read: impl FnOnce(&'a str) -> Option<T>) -> Op
 
 /// The fields by name; further ones are ignored.
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the field's name is given")]
 struct Line<'a> {
     #[serde(borrow)]
     source: Cow<'a, str>,

@@ -82,12 +82,18 @@ pub struct ReportReader {
 impl ReportReader {
     /// Opens a report.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
+        Self::open_up_to(path, u64::MAX)
+    }
+
+    /// Opens a report of which only so many bytes are read.
+    pub(crate) fn open_up_to(path: &Path, bytes: u64) -> Result<Self, ReadError> {
         let failed = |cause| ReadError::Read { path: path.to_owned(), cause };
-        let file = File::open(path).map_err(failed)?;
+        let file = File::open(path).map_err(failed)?.take(bytes);
         let mut input = BufReader::with_capacity(64 << 10, Unpacked::new(file, path).map_err(failed)?);
-        let encoding = match input.fill_buf() {
-            Ok([b'{', ..]) => Encoding::Ndjson,
-            Ok([b's', ..]) => Encoding::Csv,
+        let first = input.fill_buf().map(|bytes| bytes.first().copied());
+        let encoding = match first {
+            Ok(Some(b'{')) => Encoding::Ndjson,
+            Ok(Some(b's')) => Encoding::Csv,
             Err(cause) if input.get_ref().failed_by_system() => return Err(failed(cause)),
             _ => ReportFormat::of(path).encoding,
         };

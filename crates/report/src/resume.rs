@@ -1,8 +1,8 @@
 use std::{
     collections::HashMap,
-    fs,
+    fs::File,
     io::ErrorKind,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -12,116 +12,117 @@ use crate::{
     decided::Decided,
     error::ReportError,
     file::{is_special, open_locked},
-    format::{Compression, ReportFormat},
-    journal::{ContactsPolicy, Journal, JournalOptions},
+    format::ReportFormat,
+    journal::{ContactsPolicy, Journal},
     read::{ReadError, ReportReader},
+    run_file::{Run, RunFile},
 };
 
 /// More than what a run decides between two syncs; what is torn from further up was not torn by a kill.
 const LONGEST_TORN_END: u64 = 64 << 20;
-/// The same for a gzip member or zstd frame: the journal packs some 256 KiB into each.
-const LONGEST_TORN_PIECE: u64 = 4 << 20;
 
-/// A report that is written on.
+/// A report that is there and may be written on. It is locked, and not changed before [`Resumption::into_journal`].
 #[derive(Debug)]
-pub struct Resumed {
-    /// Its tally counts the rows taken over.
-    pub journal: Journal,
-    /// The rows taken over.
+pub struct Resumption {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    /// So many of its bytes are whole.
+    whole: u64,
+    /// What its run was about. None only where the report has no record: then it was killed as it began.
+    pub run: Option<Run>,
+    /// The rows that it decides.
     pub decided: Decided,
 }
 
-impl Journal {
-    /// Opens a report to write on in it, or creates it where there is none. It is locked, then a torn end is cut off:
-    /// the last record, or anything after the first byte that belongs to no whole record; in a compressed report the
-    /// gzip member or zstd frame in which that lies. A file that is no report, or is damaged long before its end, is left
-    /// as it is.
-    pub fn resume(path: &Path, contacts: ContactsPolicy) -> Result<Resumed, ReportError> {
+impl Resumption {
+    /// Looks at a report; none where there is none. A torn end doesn't count: the last record, or anything after the
+    /// first byte that belongs to no whole record; in a compressed report the gzip member or zstd frame in which that
+    /// lies. An error means that it is no report, has no `.run` file, or is damaged long before its end.
+    pub fn open(path: &Path) -> Result<Option<Self>, ReportError> {
         if is_special(path) {
             return Err(ReportError::NotResumable(path.to_owned()));
         }
         let file = match open_locked(path) {
-            Err(ReportError::Open { cause, .. }) if cause.kind() == ErrorKind::NotFound => {
-                let journal = Self::create(path, JournalOptions { force: false, contacts })?;
-                return Ok(Resumed { journal, decided: Decided::new(path) });
-            }
+            Err(ReportError::Open { cause, .. }) if cause.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
-        let failed = |cause| ReportError::Open { path: path.to_owned(), cause };
-        let scan = loop {
-            let scan = Scan::of(path)?;
-            let Some(whole_bytes) = scan.torn_after else { break scan };
-            let size = file.metadata().map_err(failed)?.len();
-            let longest = match ReportFormat::of(path).compression {
-                Compression::None => LONGEST_TORN_END,
-                Compression::Gzip | Compression::Zstd => LONGEST_TORN_PIECE,
-            };
-            if size.saturating_sub(whole_bytes) > longest {
-                return Err(ReportError::Damaged { path: path.to_owned(), at: whole_bytes });
-            }
-            file.set_len(whole_bytes).and_then(|()| file.sync_all()).map_err(failed)?;
-        };
-        let decided = scan.last_records(path)?;
-        let mut journal = Self::over(path, file, contacts, decided.tally().clone());
-        if scan.is_empty {
+        let metadata = file.metadata().map_err(|cause| ReportError::Open { path: path.to_owned(), cause })?;
+        let size = metadata.len();
+        let (whole, repeated) = whole_part(path, size)?;
+        if size - whole > LONGEST_TORN_END {
+            return Err(ReportError::Damaged { path: path.to_owned(), at: whole });
+        }
+        let decided = last_records(path, whole, &repeated)?;
+        let run = RunFile::read(path)?;
+        let is_begun = !decided.is_empty();
+        if is_begun && run.is_none() {
+            return Err(ReportError::WithoutRun(path.to_owned()));
+        }
+        let run = run.filter(|_| is_begun);
+        Ok(Some(Self { path: path.to_owned(), file, size, whole, run, decided }))
+    }
+
+    /// Cuts off a torn end and writes on behind it. The journal's tally counts the decided rows.
+    pub fn into_journal(self, contacts: ContactsPolicy) -> Result<(Journal, Decided), ReportError> {
+        let Self { path, file, size, whole, decided, .. } = self;
+        if whole < size {
+            let cut = file.set_len(whole).and_then(|()| file.sync_all());
+            cut.map_err(|cause| ReportError::Open { path: path.clone(), cause })?;
+        }
+        let mut journal = Journal::over(&path, file, contacts, decided.tally().clone());
+        if whole == 0 {
             journal.begin()?;
         }
-        Ok(Resumed { journal, decided })
+        Ok((journal, decided))
     }
 }
 
-/// A first look through a report.
-struct Scan {
-    /// Where it is to be cut.
-    torn_after: Option<u64>,
-    /// Not even a header.
-    is_empty: bool,
-    /// Rows with several records, and which record of the report is their last. Few: those that were sent again.
-    repeated: HashMap<(Arc<str>, u64), u64>,
-}
+/// Rows with several records, and which record of the report is their last. Few: those that were sent again.
+type Repeated = HashMap<(Arc<str>, u64), u64>;
 
-impl Scan {
-    fn of(path: &Path) -> Result<Self, ReportError> {
+/// How many bytes of a report are whole.
+fn whole_part(path: &Path, size: u64) -> Result<(u64, Repeated), ReportError> {
+    let mut bytes = size;
+    'scan: loop {
         let mut seen: HashMap<Arc<str>, RoaringTreemap> = HashMap::new();
-        let mut scan = Self { torn_after: None, is_empty: false, repeated: HashMap::new() };
-        let mut report = ReportReader::open(path)?;
+        let mut repeated = Repeated::new();
+        let mut report = ReportReader::open_up_to(path, bytes)?;
         for (index, record) in (0..).zip(&mut report) {
             let origin = match record {
                 Ok(record) => record.origin,
-                Err(ReadError::Torn { whole_bytes, .. }) => {
-                    scan.torn_after = Some(whole_bytes);
-                    return Ok(scan);
+                Err(ReadError::Torn { whole_bytes, .. }) if whole_bytes < bytes => {
+                    // Records within a torn member or frame are lost with it, so what is left is looked at anew.
+                    bytes = whole_bytes;
+                    continue 'scan;
                 }
                 Err(error) => return Err(error.into()),
             };
             if !seen.entry(Arc::clone(&origin.source)).or_default().insert(origin.row) {
-                scan.repeated.insert((origin.source, origin.row), index);
+                repeated.insert((origin.source, origin.row), index);
             }
         }
-        let size = fs::metadata(path).map_err(|cause| ReportError::Open { path: path.to_owned(), cause })?.len();
-        scan.is_empty = size == 0;
         // Appending to what is written otherwise would make it unreadable.
-        if !scan.is_empty && report.format() != ReportFormat::of(path) {
+        if bytes > 0 && report.format() != ReportFormat::of(path) {
             return Err(ReportError::OtherFormat(path.to_owned()));
         }
-        Ok(scan)
+        return Ok((bytes, repeated));
     }
+}
 
-    /// A second look, at the last record of each row.
-    fn last_records(&self, path: &Path) -> Result<Decided, ReportError> {
-        let mut decided = Decided::new(path);
-        for (index, record) in (0_u64..).zip(ReportReader::open(path)?) {
-            let record = record?;
-            let is_last = self.repeated.is_empty()
-                || self
-                    .repeated
-                    .get(&(Arc::clone(&record.origin.source), record.origin.row))
-                    .is_none_or(|last| *last == index);
-            if is_last {
-                decided.take_over(&record);
-            }
+/// A second look, at the last record of each row.
+fn last_records(path: &Path, bytes: u64, repeated: &Repeated) -> Result<Decided, ReportError> {
+    let mut decided = Decided::new(path, bytes);
+    for (index, record) in (0_u64..).zip(ReportReader::open_up_to(path, bytes)?) {
+        let record = record?;
+        let is_last = repeated.is_empty()
+            || repeated
+                .get(&(Arc::clone(&record.origin.source), record.origin.row))
+                .is_none_or(|last| *last == index);
+        if is_last {
+            decided.take_over(&record);
         }
-        decided.optimize();
-        Ok(decided)
     }
+    decided.optimize();
+    Ok(decided)
 }

@@ -1,7 +1,7 @@
 use std::{
     collections::VecDeque,
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Take},
     path::Path,
 };
 
@@ -30,7 +30,7 @@ enum Piece {
     Plain(Source),
     /// Where the next member or frame would begin.
     Between(Source),
-    Gzip(GzDecoder<Source>),
+    Gzip(Box<GzDecoder<Source>>),
     Zstd(ZstdDecoder<'static, Source>),
     /// After an error.
     Broken {
@@ -40,7 +40,7 @@ enum Piece {
 
 impl Unpacked {
     /// Reads a file whose compression is told by its first bytes, or by its name where it is too short for that.
-    pub(crate) fn new(file: File, path: &Path) -> io::Result<Self> {
+    pub(crate) fn new(file: Take<File>, path: &Path) -> io::Result<Self> {
         let mut source = Source { inner: BufReader::with_capacity(64 << 10, file), taken: 0, failed: false };
         let compression = sniff(source.fill_buf()?, ReportFormat::of(path).compression);
         let piece = if compression == Compression::None { Piece::Plain(source) } else { Piece::Between(source) };
@@ -80,7 +80,7 @@ impl Unpacked {
             return Ok(false);
         }
         self.piece = if self.compression == Compression::Gzip {
-            Piece::Gzip(GzDecoder::new(source))
+            Piece::Gzip(Box::new(GzDecoder::new(source)))
         } else {
             Piece::Zstd(ZstdDecoder::with_buffer(source)?.single_frame())
         };
@@ -148,7 +148,7 @@ impl Read for Unpacked {
 
 /// The file, counting what was taken from it.
 struct Source {
-    inner: BufReader<File>,
+    inner: BufReader<Take<File>>,
     taken: u64,
     failed: bool,
 }

@@ -54,11 +54,11 @@ fn records_have_every_field_in_every_format() {
         for ending in ["", ".gz", ".zst"] {
             let path = folder.path().join(format!("{name}{ending}"));
             let mut journal = Journal::create(&path, OPTIONS).unwrap();
-            journal.append(&decision(1, Outcome::Failed)).unwrap();
+            journal.append(&decision(1, Outcome::Failed));
             // What is synced can be read while the journal goes on.
             journal.sync().unwrap();
             assert_eq!(text(&path), format!("{expected}\n"), "{name}{ending}");
-            journal.append(&decision(2, Outcome::Synced)).unwrap();
+            journal.append(&decision(2, Outcome::Synced));
             journal.finish().unwrap();
             assert!(text(&path).starts_with(expected) && text(&path).contains("synced"), "{name}{ending}");
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -86,7 +86,7 @@ fn a_report_is_never_overwritten_and_written_by_one_at_a_time() {
 #[test]
 fn only_what_was_handed_to_the_file_is_counted() {
     let mut journal = Journal::create(Path::new("/dev/full"), OPTIONS).unwrap();
-    journal.append(&decision(1, Outcome::Synced)).unwrap();
+    journal.append(&decision(1, Outcome::Synced));
     assert!(matches!(journal.sync(), Err(ReportError::Write { .. })));
     assert_eq!((journal.tally().total(), journal.unwritten()), (0, 1));
 }
@@ -97,7 +97,7 @@ fn a_file_that_was_removed_or_replaced_is_noticed() {
     let path = folder.path().join("r.ndjson");
     for replace in [false, true] {
         let mut journal = Journal::create(&path, JournalOptions { force: true, ..OPTIONS }).unwrap();
-        journal.append(&decision(1, Outcome::Synced)).unwrap();
+        journal.append(&decision(1, Outcome::Synced));
         journal.sync().unwrap();
         std::fs::remove_file(&path).unwrap();
         if replace {
@@ -114,7 +114,7 @@ fn a_message_that_repeats_a_value_loses_it_under_never() {
     let mut journal = Journal::create(&path, JournalOptions { contacts: ContactsPolicy::Never, ..OPTIONS }).unwrap();
     let mut failed = decision(1, Outcome::Failed);
     failed.answered.message = Some("a,\"b\"@example.com is taken".to_owned());
-    journal.append(&failed).unwrap();
+    journal.append(&failed);
     journal.finish().unwrap();
     assert!(text(&path).contains(r#""message":"[value] is taken""#) && !text(&path).contains("@example.com"));
 }
