@@ -32,14 +32,14 @@ pub(crate) struct Parser {
 
 impl Parser {
     pub(crate) fn new() -> Self {
-        Self { source: "".into(), csv: CsvFields::default(), columns: Vec::new() }
+        Self { source: "".into(), csv: CsvFields::new(), columns: Vec::new() }
     }
 
     /// Reads an object of NDJSON, with or without its line end.
     pub(crate) fn ndjson(&mut self, line: &[u8]) -> Result<Decision, Fault> {
         let text = str::from_utf8(line).map_err(|_| Fault::NotWhole)?;
         match serde_json::from_str::<Line<'_>>(text) {
-            Ok(line) => self.decision(line),
+            Ok(line) => decision(line, &mut self.source),
             // The parser's own words could quote a contact value.
             Err(error) if error.is_data() => Err(Fault::Foreign("JSON without the fields of a record".to_owned())),
             Err(_) => Err(Fault::NotWhole),
@@ -62,61 +62,60 @@ impl Parser {
         if !self.csv.split(record) || self.columns.iter().any(|column| *column >= self.csv.len()) {
             return Err(Fault::NotWhole);
         }
-        let csv = std::mem::take(&mut self.csv);
-        let decision = self.columns_line(&csv).ok_or(Fault::NotWhole).and_then(|line| self.decision(line));
-        self.csv = csv;
-        decision
+        let line = columns_line(&self.csv, &self.columns).ok_or(Fault::NotWhole)?;
+        decision(line, &mut self.source)
     }
+}
 
-    /// None where a field doesn't hold what it should.
-    fn columns_line<'a>(&self, csv: &'a CsvFields) -> Option<Line<'a>> {
-        let mut texts = self.columns.iter().map(|column| csv.text(*column));
-        let mut next = || texts.next().flatten();
-        Some(Line {
-            source: next()?.into(),
-            row: next()?.parse().ok()?,
-            line: next()?.parse().ok()?,
-            euid: next()?.into(),
-            outcome: next()?.into(),
-            reason: next()?.into(),
-            code: optional(next()?, |text| text.parse().ok())?,
-            message: optional(next()?, |text| Some(text.into()))?,
-            http_status: optional(next()?, |text| text.parse().ok())?,
-            attempts: next()?.parse().ok()?,
-            latency_ms: optional(next()?, |text| text.parse().ok())?,
-            at: next()?.into(),
-            contacts: optional(next()?, |text| serde_json::from_str(text).ok())?,
-            raw: optional(next()?, |text| Some(text.into()))?,
-        })
-    }
+/// None where a field doesn't hold what it should.
+fn columns_line<'a>(csv: &'a CsvFields, columns: &[usize]) -> Option<Line<'a>> {
+    let mut texts = columns.iter().map(|column| csv.text(*column));
+    let mut next = || texts.next().flatten();
+    Some(Line {
+        source: next()?.into(),
+        row: next()?.parse().ok()?,
+        line: next()?.parse().ok()?,
+        euid: next()?.into(),
+        outcome: next()?.into(),
+        reason: next()?.into(),
+        code: optional(next()?, |text| text.parse().ok())?,
+        message: optional(next()?, |text| Some(text.into()))?,
+        http_status: optional(next()?, |text| text.parse().ok())?,
+        attempts: next()?.parse().ok()?,
+        latency_ms: optional(next()?, |text| text.parse().ok())?,
+        at: next()?.into(),
+        contacts: optional(next()?, |text| serde_json::from_str(text).ok())?,
+        raw: optional(next()?, |text| Some(text.into()))?,
+    })
+}
 
-    fn decision(&mut self, line: Line<'_>) -> Result<Decision, Fault> {
-        let unknown = |what: &str, word: &str| Fault::Foreign(format!("unknown {what} {}", model::excerpt(word, 40)));
-        if *self.source != *line.source {
-            self.source = line.source.as_ref().into();
-        }
-        let reason = match line.reason.as_ref() {
-            "" => None,
-            word => Some(Reason::parse(word).ok_or_else(|| unknown("reason", word))?),
-        };
-        let at: Timestamp = line.at.parse().map_err(|_| unknown("time", &line.at))?;
-        Ok(Decision {
-            origin: Origin { source: Arc::clone(&self.source), row: line.row, line: line.line },
-            outcome: Outcome::parse(&line.outcome).ok_or_else(|| unknown("outcome", &line.outcome))?,
-            euid: line.euid.into(),
-            reason,
-            answered: Answered {
-                code: line.code,
-                message: line.message.map(Cow::into_owned),
-                http_status: line.http_status,
-            },
-            attempts: line.attempts,
-            latency_ms: line.latency_ms,
-            at_ms: at.as_millisecond(),
-            contacts: line.contacts.map(|contacts| contacts.0),
-            raw: line.raw.map(Into::into),
-        })
+/// Turns the texts into what they stand for; `source` is kept from record to record.
+fn decision(line: Line<'_>, source: &mut Arc<str>) -> Result<Decision, Fault> {
+    let unknown = |what: &str, word: &str| Fault::Foreign(format!("unknown {what} {}", model::excerpt(word, 40)));
+    if **source != *line.source {
+        *source = line.source.as_ref().into();
     }
+    let reason = match line.reason.as_ref() {
+        "" => None,
+        word => Some(Reason::parse(word).ok_or_else(|| unknown("reason", word))?),
+    };
+    let at: Timestamp = line.at.parse().map_err(|_| unknown("time", &line.at))?;
+    Ok(Decision {
+        origin: Origin { source: Arc::clone(source), row: line.row, line: line.line },
+        outcome: Outcome::parse(&line.outcome).ok_or_else(|| unknown("outcome", &line.outcome))?,
+        euid: line.euid.into(),
+        reason,
+        answered: Answered {
+            code: line.code,
+            message: line.message.map(Cow::into_owned),
+            http_status: line.http_status,
+        },
+        attempts: line.attempts,
+        latency_ms: line.latency_ms,
+        at_ms: at.as_millisecond(),
+        contacts: line.contacts.map(|contacts| contacts.0),
+        raw: line.raw.map(Into::into),
+    })
 }
 
 /// Whether bytes that are no whole record may be the beginning of a report that was cut there, or was never filled.
@@ -188,7 +187,6 @@ impl<'de> Deserialize<'de> for OrderedContacts {
 }
 
 /// One CSV record, split; its buffers are reused.
-#[derive(Default)]
 struct CsvFields {
     reader: csv_core::Reader,
     unquoted: Vec<u8>,
@@ -200,6 +198,12 @@ struct CsvFields {
 const MOST_COLUMNS: usize = 64;
 
 impl CsvFields {
+    fn new() -> Self {
+        // Its `default` has an empty table, unlike its `new`.
+        let reader = csv_core::Reader::new();
+        Self { reader, unquoted: Vec::new(), ends: Vec::new(), fields: Vec::new() }
+    }
+
     /// Splits one record; false where the bytes are not just one.
     fn split(&mut self, record: &[u8]) -> bool {
         self.reader.reset();

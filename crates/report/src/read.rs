@@ -145,6 +145,7 @@ impl ReportReader {
     fn accept<T>(&mut self, parsed: Result<T, Fault>) -> Result<T, ReadError> {
         let parsed = parsed.map_err(|fault| match fault {
             Fault::NotWhole => self.torn(),
+            Fault::Foreign(_) if !self.input.get_mut().piece_is_whole() => self.torn(),
             Fault::Foreign(what) => self.foreign(what),
         })?;
         self.whole += self.bytes.len() as u64;
@@ -191,7 +192,7 @@ impl ReportReader {
     /// What is not whole right at the beginning may be another file altogether.
     fn torn(&mut self) -> ReadError {
         self.note_cut();
-        if self.whole == 0 && !may_begin_report(&self.bytes) {
+        if self.whole == 0 && !may_begin_report(&self.bytes) && self.input.get_mut().piece_is_whole() {
             return self.foreign("it doesn't begin like a report".to_owned());
         }
         ReadError::Torn { path: self.path.clone(), whole_bytes: self.cut }

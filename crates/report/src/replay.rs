@@ -221,9 +221,11 @@ impl ReplayPlan {
             if candidate.overridden {
                 continue;
             }
-            if !choice.include_superseded && accepted.get(&euid).is_some_and(|moment| *moment > Some(candidate.moment)) {
+            if !choice.include_superseded && accepted.get(&euid).is_some_and(|moment| *moment > Some(candidate.moment))
+            {
                 plan.superseded += 1;
-            } else if now_ms.saturating_sub(candidate.at_ms) > i64::try_from(choice.max_age.as_millis()).unwrap_or(i64::MAX)
+            } else if now_ms.saturating_sub(candidate.at_ms)
+                > i64::try_from(choice.max_age.as_millis()).unwrap_or(i64::MAX)
             {
                 plan.expired += 1;
             } else if !candidate.has_contacts {

@@ -21,6 +21,9 @@ use crate::{
 /// More than what a run decides between two syncs; what is torn from further up was not torn by a kill.
 const LONGEST_TORN_END: u64 = 64 << 20;
 
+/// A run writes its `.run` file before the first record; until then its report is no longer than a header.
+const LONGEST_BEGINNING: u64 = 4 << 10;
+
 /// A report that is there and may be written on. It is locked, and not changed before [`Resumption::into_journal`].
 #[derive(Debug)]
 pub struct Resumption {
@@ -56,7 +59,7 @@ impl Resumption {
         let decided = last_records(path, whole, &repeated)?;
         let run = RunFile::read(path)?;
         let is_begun = !decided.is_empty();
-        if is_begun && run.is_none() {
+        if run.is_none() && (is_begun || size > LONGEST_BEGINNING) {
             return Err(ReportError::WithoutRun(path.to_owned()));
         }
         let run = run.filter(|_| is_begun);
@@ -116,9 +119,7 @@ fn last_records(path: &Path, bytes: u64, repeated: &Repeated) -> Result<Decided,
     for (index, record) in (0_u64..).zip(ReportReader::open_up_to(path, bytes)?) {
         let record = record?;
         let is_last = repeated.is_empty()
-            || repeated
-                .get(&(Arc::clone(&record.origin.source), record.origin.row))
-                .is_none_or(|last| *last == index);
+            || repeated.get(&(Arc::clone(&record.origin.source), record.origin.row)).is_none_or(|last| *last == index);
         if is_last {
             decided.take_over(&record);
         }

@@ -73,6 +73,19 @@ impl Unpacked {
         cut
     }
 
+    /// Whether the member or frame that is being read is whole. What comes out of one that is not may be anything, and
+    /// only its end shows it. Nothing can be read afterwards.
+    pub(crate) fn piece_is_whole(&mut self) -> bool {
+        let ended = self.ends.len();
+        let mut rest = vec![0; 64 << 10];
+        while matches!(self.piece, Piece::Gzip(_) | Piece::Zstd(_)) && self.ends.len() == ended {
+            if self.read(&mut rest).is_err() {
+                return self.ends.len() > ended;
+            }
+        }
+        !matches!(self.piece, Piece::Broken { .. })
+    }
+
     /// Begins the next member or frame; false at the end of the file.
     fn begin_piece(&mut self, mut source: Source) -> io::Result<bool> {
         if source.fill_buf().inspect_err(|_| self.piece = Piece::Broken { by_system: true })?.is_empty() {

@@ -1,0 +1,407 @@
+//! A report that was cut, overwritten or killed is written on, and loses nothing that was synced.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod support;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, OpenOptions},
+    io::{Seek, SeekFrom, Write},
+    path::Path,
+};
+
+use model::{Contacts, Decision, Origin, Outcome, Reason};
+use proptest::prelude::*;
+use report::{ContactsPolicy, Journal, JournalOptions, ReadError, ReportError, ReportReader, Resumption, Run, RunFile};
+use support::decision;
+
+const OPTIONS: JournalOptions = JournalOptions { force: false, contacts: ContactsPolicy::Failed };
+const NAMES: [&str; 6] = ["r.ndjson", "r.csv", "r.ndjson.gz", "r.csv.gz", "r.ndjson.zst", "r.csv.zst"];
+
+/// An accepted row.
+fn synced(row: u64) -> Decision {
+    decision(row, Outcome::Synced, None)
+}
+
+/// Creates a report with a `.run` file beside it.
+fn create(path: &Path) -> Journal {
+    let run = Run {
+        command: "push".to_owned(),
+        target: "sandbox".to_owned(),
+        api_key: None,
+        options: BTreeMap::new(),
+        inputs: Vec::new(),
+        finished: None,
+    };
+    RunFile::new(path, run).save().unwrap();
+    Journal::create(path, OPTIONS).unwrap()
+}
+
+fn resume(path: &Path) -> Result<(Journal, report::Decided), ReportError> {
+    Resumption::open(path)?.unwrap().into_journal(ContactsPolicy::Failed)
+}
+
+fn read(path: &Path) -> Vec<Decision> {
+    ReportReader::open(path).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+fn rows(path: &Path) -> Vec<u64> {
+    read(path).iter().map(|record| record.origin.row).collect()
+}
+
+#[test]
+fn what_was_written_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let unreadable = Decision {
+        contacts: None,
+        raw: Some("1,\"\r\n\u{0}\u{fffd}".into()),
+        euid: " 0x1\r\n".into(),
+        ..decision(3, Outcome::Rejected, Some(Reason::MalformedRow))
+    };
+    let bare = Decision {
+        answered: model::Answered { code: None, message: None, http_status: None },
+        latency_ms: None,
+        ..decision(4, Outcome::Failed, Some(Reason::Network))
+    };
+    let all = [synced(1), decision(2, Outcome::Failed, Some(Reason::Timeout)), unreadable, bare];
+    for name in NAMES {
+        let path = folder.path().join(name);
+        let mut journal = create(&path);
+        for decision in &all {
+            journal.append(decision);
+            journal.sync().unwrap();
+        }
+        journal.finish().unwrap();
+        assert_eq!(read(&path), all, "{name}");
+        let renamed = folder.path().join(format!("{name}.bak"));
+        fs::copy(&path, &renamed).unwrap();
+        assert_eq!(read(&renamed), all, "the content tells the format: {name}");
+    }
+}
+
+/// Cuts the report, or overwrites its end with zeros, at every byte of its last two records.
+#[test]
+fn cut_or_zeroed_at_any_byte_it_resumes_to_the_same_end() {
+    for name in NAMES {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let mut journal = create(&path);
+        let mut ends = Vec::new();
+        for row in 1..=4 {
+            let reason = (row % 2 == 0).then_some(Reason::Timeout);
+            journal.append(&decision(row, if row % 2 == 0 { Outcome::Failed } else { Outcome::Synced }, reason));
+            journal.sync().unwrap();
+            ends.push(fs::metadata(&path).unwrap().len());
+        }
+        drop(journal);
+        let (whole, expected) = (fs::read(&path).unwrap(), read(&path));
+        for at in ends[1]..=ends[3] {
+            for zeros in [false, true] {
+                let mut torn = whole[..at as usize].to_vec();
+                if zeros {
+                    torn.resize(whole.len(), 0);
+                }
+                fs::write(&path, &torn).unwrap();
+                let (mut journal, decided) = resume(&path).unwrap();
+                // The end of a gzip member may be zeros anyway.
+                let is_there = |end: &&u64| torn.get(..**end as usize) == whole.get(..**end as usize);
+                let kept = ends.iter().filter(is_there).count() as u64;
+                assert_eq!(decided.rows(), kept, "{name}, byte {at}, zeros {zeros}");
+                for decision in &expected[kept as usize..] {
+                    journal.append(decision);
+                }
+                journal.finish().unwrap();
+                assert_eq!(read(&path), expected, "{name}, byte {at}, zeros {zeros}");
+            }
+        }
+    }
+}
+
+/// The same for the beginning: even a header that was never written whole is no obstacle.
+#[test]
+fn a_report_without_a_whole_record_begins_anew() {
+    for name in NAMES {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let mut journal = create(&path);
+        journal.append(&synced(1));
+        journal.finish().unwrap();
+        let whole = fs::read(&path).unwrap();
+        fs::remove_file(RunFile::path_of(&path)).unwrap();
+        for at in 0..whole.len() {
+            for zeros in [false, true] {
+                let mut torn = whole[..at].to_vec();
+                if zeros {
+                    torn.resize(whole.len(), 0);
+                }
+                if torn == whole {
+                    // A gzip member ends with zeros.
+                    continue;
+                }
+                fs::write(&path, &torn).unwrap();
+                let (mut journal, decided) = resume(&path).unwrap();
+                assert!(decided.is_empty(), "{name}, byte {at}, zeros {zeros}");
+                journal.append(&synced(1));
+                journal.finish().unwrap();
+                assert_eq!(rows(&path), [1], "{name}, byte {at}, zeros {zeros}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_no_report_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in [
+        ("r.ndjson", "euid,email\n1,a@example.com\n"),
+        ("r.ndjson", "{\"source\":1}\n"),
+        ("r.csv", "source,row\n"),
+        ("r.csv", "{}\n"),
+        ("r.ndjson.gz", "plain\n"),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        let error = Resumption::open(&path).unwrap_err();
+        assert!(matches!(error, ReportError::Read(ReadError::Foreign { .. })), "{name}: {error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), content);
+    }
+    // A report of this kind, but under a name of another.
+    let path = folder.path().join("s.ndjson");
+    let mut journal = create(&path);
+    journal.append(&synced(1));
+    journal.finish().unwrap();
+    fs::rename(&path, folder.path().join("s.csv")).unwrap();
+    assert!(matches!(Resumption::open(&folder.path().join("s.csv")), Err(ReportError::OtherFormat(_))));
+}
+
+#[test]
+fn a_report_with_records_is_not_resumed_without_its_run_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.ndjson");
+    let mut journal = create(&path);
+    journal.append(&synced(1));
+    journal.finish().unwrap();
+    fs::remove_file(RunFile::path_of(&path)).unwrap();
+    assert!(matches!(Resumption::open(&path), Err(ReportError::WithoutRun(_))));
+}
+
+#[test]
+fn damage_long_before_the_end_is_not_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.ndjson");
+    let mut journal = create(&path);
+    journal.append(&synced(1));
+    journal.finish().unwrap();
+    let mut file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.seek(SeekFrom::End(70 << 20)).unwrap();
+    file.write_all(b"{}\n").unwrap();
+    let size = file.metadata().unwrap().len();
+    assert!(matches!(Resumption::open(&path), Err(ReportError::Damaged { .. })));
+    assert_eq!(fs::metadata(&path).unwrap().len(), size);
+}
+
+#[test]
+fn one_at_a_time_and_no_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.ndjson");
+    let journal = create(&path);
+    assert!(matches!(Resumption::open(&path), Err(ReportError::Locked(_))));
+    drop(journal);
+    assert!(Resumption::open(&path).unwrap().is_some());
+    assert!(Resumption::open(&folder.path().join("none.ndjson")).unwrap().is_none());
+    assert!(matches!(Resumption::open(Path::new("/dev/null")), Err(ReportError::NotResumable(_))));
+}
+
+/// Writes these records and says what is decided then.
+fn decided(folder: &tempfile::TempDir, records: &[Decision]) -> report::Decided {
+    let path = folder.path().join("r.ndjson");
+    let mut journal = create(&path);
+    for record in records {
+        journal.append(record);
+    }
+    journal.finish().unwrap();
+    resume(&path).unwrap().1
+}
+
+#[test]
+fn what_lay_in_the_run_is_sent_again_unless_a_later_row_of_the_euid_was_accepted() {
+    let failed = |row, reason| decision(row, Outcome::Failed, Some(reason));
+    let of_euid = |euid: &str, record: Decision| Decision { euid: euid.into(), ..record };
+    let folder = tempfile::tempdir().unwrap();
+    let resumed = decided(
+        &folder,
+        &[
+            failed(1, Reason::HttpStatus),
+            failed(2, Reason::Credentials),
+            failed(3, Reason::Timeout),
+            of_euid("77", failed(4, Reason::HttpStatus)),
+            of_euid("077", synced(5)),
+            of_euid("78", synced(6)),
+            of_euid("78", failed(7, Reason::HttpStatus)),
+        ],
+    );
+    let source = "Kunden, alle.csv";
+    let contains: Vec<u64> = (1..=7).filter(|row| resumed.contains(source, *row)).collect();
+    assert_eq!((contains, resumed.superseded(), resumed.rows()), (vec![3, 4, 5, 6], 1, 4));
+    assert_eq!(resumed.tally().rows(Outcome::Failed), 2);
+    assert_eq!((resumed.last_row(source), resumed.is_complete()), (Some(7), false));
+    // The last record of a row counts.
+    let folder = tempfile::tempdir().unwrap();
+    let again = decided(&folder, &[failed(1, Reason::HttpStatus), synced(1)]);
+    assert_eq!((again.rows(), again.tally().total(), again.is_complete()), (1, 1, true));
+}
+
+#[test]
+fn the_first_row_that_differs_is_named() {
+    let records: Vec<Decision> = (1..=200).filter(|row| row % 3 == 0).map(synced).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let resumed = decided(&folder, &records);
+    let compare = |euid: &dyn Fn(u64) -> String, last: u64| {
+        let mut comparison = resumed.compare_euids();
+        for row in 1..=last {
+            comparison.see("Kunden, alle.csv", row, &euid(row))?;
+        }
+        comparison.finish()
+    };
+    assert!(compare(&|row| row.to_string(), 200).is_ok());
+    // Rows without a record may differ.
+    assert!(compare(&|row| if row % 3 == 0 { row.to_string() } else { "x".to_owned() }, 200).is_ok());
+    let shifted = compare(&|row| if row >= 100 { (row + 1).to_string() } else { row.to_string() }, 200);
+    assert!(matches!(shifted, Err(ReportError::OtherEuid { row: 102, .. })), "{shifted:?}");
+    assert!(matches!(compare(&|row| row.to_string(), 150), Err(ReportError::MissingRow { .. })));
+}
+
+/// What happens to a journal.
+#[derive(Debug, Clone)]
+enum Step {
+    Append(u8),
+    Write,
+    Sync,
+    /// The machine goes down: of what was not synced only a part is there, and the rest of it may be zeros.
+    Crash {
+        keep: f64,
+        zeros: bool,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1_u8..40).prop_map(Step::Append),
+        2 => Just(Step::Write),
+        2 => Just(Step::Sync),
+        1 => (0.0..1.0, any::<bool>()).prop_map(|(keep, zeros)| Step::Crash { keep, zeros }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Against an oracle, over a file that loses what was not synced: nothing synced is ever lost, nothing is there that
+    /// was not written, in order, and a resume finds exactly the rows that the file holds.
+    #[test]
+    fn any_course_of_appends_syncs_and_crashes_keeps_what_was_synced(
+        name in prop::sample::select(&NAMES[..]),
+        steps in prop::collection::vec(step(), 1..30),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let mut journal = create(&path);
+        let (mut next, mut synced_rows, mut synced_bytes) = (1_u64, 0_usize, 0_u64);
+        // What was ever appended, cut back to what survived each crash.
+        let mut written: Vec<u64> = Vec::new();
+        for step in steps.into_iter().chain([Step::Crash { keep: 0.5, zeros: true }]) {
+            match step {
+                Step::Append(rows) => for _ in 0..rows {
+                    journal.append(&synced(next));
+                    written.push(next);
+                    next += 1;
+                },
+                Step::Write => journal.write().unwrap(),
+                Step::Sync => {
+                    journal.sync().unwrap();
+                    synced_rows = written.len();
+                    synced_bytes = fs::metadata(&path).unwrap().len();
+                }
+                Step::Crash { keep, zeros } => {
+                    drop(journal);
+                    let mut bytes = fs::read(&path).unwrap();
+                    let unsynced = bytes.len() - synced_bytes as usize;
+                    let kept = synced_bytes as usize + (unsynced as f64 * keep) as usize;
+                    let size = if zeros { bytes.len() } else { kept };
+                    bytes.truncate(kept);
+                    bytes.resize(size, 0);
+                    fs::write(&path, bytes).unwrap();
+                    let (resumed, decided) = resume(&path).unwrap();
+                    let there = rows(&path);
+                    prop_assert!(there.len() >= synced_rows, "{} rows of {synced_rows} synced ones", there.len());
+                    prop_assert_eq!(&there[..], &written[..there.len()], "what is there was written, in order");
+                    prop_assert_eq!(decided.rows(), there.len() as u64);
+                    prop_assert!(there.iter().all(|row| decided.contains("Kunden, alle.csv", *row)));
+                    prop_assert_eq!(resumed.tally().total(), there.len() as u64);
+                    written.truncate(there.len());
+                    (synced_rows, synced_bytes) = (there.len(), fs::metadata(&path).unwrap().len());
+                    journal = resumed;
+                }
+            }
+        }
+    }
+
+    /// Whatever bytes stand in a report: no panic, what is read before the torn end is read again once it is cut, and
+    /// what is resumed can be read.
+    #[test]
+    fn any_bytes_are_records_or_a_fault(
+        name in prop::sample::select(&NAMES[..]),
+        at in 0.0..1.0,
+        replacement in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let mut journal = create(&path);
+        for row in 1..=8 {
+            journal.append(&decision(row, Outcome::Failed, Some(Reason::Timeout)));
+            if row % 3 == 0 {
+                journal.sync().unwrap();
+            }
+        }
+        journal.finish().unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        let start = (bytes.len() as f64 * at) as usize;
+        let end = (start + replacement.len()).min(bytes.len());
+        bytes.splice(start..end, replacement);
+        fs::write(&path, &bytes).unwrap();
+        if let Ok((journal, decided)) = resume(&path) {
+            journal.finish().unwrap();
+            let distinct: BTreeSet<(std::sync::Arc<str>, u64)> =
+                read(&path).into_iter().map(|record| (record.origin.source, record.origin.row)).collect();
+            prop_assert_eq!(decided.rows(), distinct.len() as u64);
+        } else {
+            prop_assert_eq!(fs::read(&path).unwrap(), bytes);
+        }
+    }
+
+    /// Any text in any field comes back.
+    #[test]
+    fn any_text_comes_back(
+        name in prop::sample::select(&NAMES[..2]),
+        source in "\\PC{1,20}", euid in any::<String>(), message in ".{1,30}", key in any::<String>(), value in any::<String>(),
+        raw in ".{1,20}",
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let mut contacts = Contacts::default();
+        contacts.push(key.as_str().into(), &value);
+        let written = Decision {
+            origin: Origin { source: source.as_str().into(), row: u64::MAX, line: 1 },
+            euid: euid.into(),
+            answered: model::Answered { code: Some(i64::MIN), message: Some(message), http_status: Some(599) },
+            contacts: Some(contacts),
+            raw: Some(raw.into()),
+            ..decision(1, Outcome::Failed, Some(Reason::ApiOther))
+        };
+        let mut journal = create(&path);
+        journal.append(&written);
+        journal.finish().unwrap();
+        prop_assert_eq!(read(&path), [written]);
+    }
+}
