@@ -103,9 +103,9 @@ impl Thread {
     }
 
     /// Whether anybody still listens.
-    fn read_one(&mut self, index: usize, input: Input) -> Result<bool, ReadError> {
+    fn read_one(&mut self, index: usize, mut input: Input) -> Result<bool, ReadError> {
         let name = input.name().clone();
-        let mut records = input.into_records()?;
+        let mut records = input.records()?;
         loop {
             let mut batch = self.reuse.try_recv().unwrap_or_default();
             let more = records.next_batch(&mut batch);

@@ -116,6 +116,47 @@ impl RecordBatch {
         self.records.clear();
     }
 
+    /// A batch of its own with some of the records, and no more memory than these need.
+    #[must_use]
+    pub fn with_only(&self, keep: impl Fn(&RecordHead) -> bool) -> Self {
+        let mut kept = Self { source: Arc::clone(&self.source), columns: Arc::clone(&self.columns), ..Self::default() };
+        for head in self.records.iter().filter(|head| keep(head)) {
+            let first = kept.fields.len() as u32;
+            let euid = kept.take_value(self, head.euid);
+            for field in &self.fields[head.fields.start as usize..head.fields.end as usize] {
+                let name = match field.name {
+                    Name::Column(column) => Name::Column(column),
+                    Name::Own(span) => Name::Own(kept.take_text(self, span)),
+                };
+                let value = kept.take_value(self, field.value);
+                kept.fields.push(Field { name, value });
+            }
+            kept.records.push(RecordHead { euid, fields: first..kept.fields.len() as u32, ..head.clone() });
+        }
+        kept
+    }
+
+    /// Bytes held in memory, roughly.
+    pub fn bytes(&self) -> usize {
+        let raw: usize = self.records.iter().filter_map(|head| head.raw.as_ref()).map(|raw| raw.len()).sum();
+        self.text.len() + raw + size_of_val(&self.fields[..]) + size_of_val(&self.records[..])
+    }
+
+    fn take_value(&mut self, from: &Self, value: Value) -> Value {
+        match value {
+            Value::Missing | Value::Null => value,
+            Value::Text(span) => Value::Text(self.take_text(from, span)),
+            Value::Integer(span) => Value::Integer(self.take_text(from, span)),
+            Value::Other(kind, span) => Value::Other(kind, self.take_text(from, span)),
+        }
+    }
+
+    fn take_text(&mut self, from: &Self, span: Span) -> Span {
+        let start = self.text.len() as u32;
+        self.text.push_str(from.text(span));
+        Span { start, end: self.text.len() as u32 }
+    }
+
     fn text(&self, span: Span) -> &str {
         &self.text[span.start as usize..span.end as usize]
     }

@@ -59,17 +59,15 @@ pub struct Input {
     options: ReaderOptions,
     naming: Naming,
     notices: Vec<String>,
-    /// What was looked at in a pipe: it can't be read again.
-    kept: Option<(Body, Arc<Meter>)>,
+    source: Source,
 }
 
-/// BLAKE3 of the beginning of an input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PrefixDigest {
-    /// How many bytes it covers; fewer than asked for where the file is shorter.
-    pub bytes: u64,
-    /// The digest.
-    pub blake3: [u8; 32],
+/// Where records come from.
+enum Source {
+    /// A file, each time from its beginning.
+    File,
+    /// A pipe: what was looked at can't be read again. None while somebody reads it.
+    Pipe(Option<Box<Records>>),
 }
 
 impl Input {
@@ -85,7 +83,7 @@ impl Input {
 
     /// Whether it is a file that can be read again.
     pub fn is_regular_file(&self) -> bool {
-        self.kept.is_none()
+        matches!(self.source, Source::File)
     }
 
     /// Device and inode, to tell whether an output is the same file.
@@ -98,35 +96,17 @@ impl Input {
         &self.notices
     }
 
-    /// BLAKE3 of the first `bytes` bytes, in a pass of its own over a file.
-    pub fn prefix_digest(&mut self, bytes: u64) -> io::Result<PrefixDigest> {
-        self.file.file.rewind()?;
-        let mut hasher = blake3::Hasher::new();
-        let mut prefix = (&self.file.file).take(bytes);
-        let mut buffer = vec![0; 256 << 10];
-        let mut total = 0;
-        loop {
-            match prefix.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => {
-                    hasher.update(&buffer[..count]);
-                    total += count as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.file.file.rewind()?;
-        Ok(PrefixDigest { bytes: total, blake3: *hasher.finalize().as_bytes() })
-    }
-
-    /// Starts to read records: a file from its beginning, a pipe with what was looked at.
-    pub fn into_records(self) -> Result<Records, ReadError> {
-        if let Some((body, meter)) = self.kept {
-            return Ok(Records::new(self.name, body, meter));
-        }
+    /// Starts to read records: a file from its beginning, each time; a pipe with what was looked at, once, unless its
+    /// records are given back.
+    pub fn records(&mut self) -> Result<Records, ReadError> {
         let broken = |cause| ReadError::Broken { input: self.name.to_string(), line: 1, cause };
-        let meter = Meter::new(self.options.digest);
+        if let Source::Pipe(records) = &mut self.source {
+            return match records.take() {
+                Some(records) => Ok(*records),
+                None => Err(broken(io::Error::other("it can be read only once"))),
+            };
+        }
+        let meter = self.options.meter(&self.name);
         let mut file = self.file.file.try_clone().map_err(broken)?;
         file.rewind().map_err(broken)?;
         let body = open_body(&self.name, &self.file, file, &meter, Some(self.format), &self.options, &self.naming)
@@ -134,7 +114,14 @@ impl Input {
                 OpenError::Read(error) => error,
                 other => broken(io::Error::other(other.to_string())),
             })?;
-        Ok(Records::new(self.name, body.0, meter))
+        Ok(Records::new(Arc::clone(&self.name), body.0, meter))
+    }
+
+    /// Takes a pipe's records back, which [`Input::records`] then gives out again as they are.
+    pub fn give_back(&mut self, records: Records) {
+        if let Source::Pipe(kept) = &mut self.source {
+            *kept = Some(Box::new(records));
+        }
     }
 
     fn look(
@@ -144,7 +131,7 @@ impl Input {
         naming: &Naming,
     ) -> Result<(Self, Option<UnknownColumns>), OpenError> {
         let broken = |cause| OpenError::Unreadable { input: name.to_owned(), cause };
-        let meter = Meter::new(options.digest);
+        let meter = options.meter(name);
         let handle = file.file.try_clone().map_err(broken)?;
         let (mut body, format) = open_body(name, &file, handle, &meter, options.format, options, naming)?;
         let keep = !file.is_seekable();
@@ -166,15 +153,13 @@ impl Input {
                 unknown = (!names.is_empty()).then(|| UnknownColumns { input: name.to_owned(), names });
             }
         }
-        let input = Self {
-            name: name.into(),
-            format,
-            options: options.clone(),
-            naming: naming.clone(),
-            notices,
-            kept: keep.then_some((body, meter)),
-            file,
+        let name: Arc<str> = name.into();
+        let source = if keep {
+            Source::Pipe(Some(Box::new(Records::new(Arc::clone(&name), body, meter))))
+        } else {
+            Source::File
         };
+        let input = Self { name, format, options: options.clone(), naming: naming.clone(), notices, source, file };
         Ok((input, unknown))
     }
 }

@@ -26,6 +26,6 @@ mod window;
 
 pub use encoding::{Encoding, encoding_for_label};
 pub use error::{OpenError, ReadError, UnknownColumns};
-pub use input::{Input, PrefixDigest, open_all};
+pub use input::{Input, open_all};
 pub use options::{Format, Header, ReaderOptions, Selection};
 pub use records::{Notice, Position, Records};

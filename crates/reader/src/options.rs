@@ -1,4 +1,6 @@
-use crate::encoding::Encoding;
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{encoding::Encoding, raw::Meter};
 
 /// How inputs are read.
 #[derive(Debug, Clone)]
@@ -21,6 +23,14 @@ pub struct ReaderOptions {
     pub flexible: bool,
     /// Keep a BLAKE3 of the bytes read.
     pub digest: bool,
+    /// By input: of how many bytes at its beginning a further digest is kept ([`crate::Position::at_mark`]).
+    pub marks: BTreeMap<String, u64>,
+}
+
+impl ReaderOptions {
+    pub(crate) fn meter(&self, input: &str) -> Arc<Meter> {
+        Meter::new(self.digest, self.marks.get(input).copied().unwrap_or(0))
+    }
 }
 
 impl Default for ReaderOptions {
@@ -35,6 +45,7 @@ impl Default for ReaderOptions {
             selection: Selection::Known,
             flexible: false,
             digest: false,
+            marks: BTreeMap::new(),
         }
     }
 }

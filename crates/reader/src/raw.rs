@@ -9,16 +9,44 @@ use std::{
 };
 
 /// How much of an input was read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Meter {
     bytes: AtomicU64,
-    digest: Option<Mutex<blake3::Hasher>>,
+    digest: Option<Mutex<Digest>>,
+}
+
+#[derive(Debug, Default)]
+struct Digest {
+    hasher: blake3::Hasher,
+    bytes: u64,
+    /// After how many bytes a digest is kept, and that digest once so many were read.
+    mark: u64,
+    at_mark: Option<[u8; 32]>,
+}
+
+impl Digest {
+    fn update(&mut self, bytes: &[u8]) {
+        let before_mark = usize::try_from(self.mark - self.mark.min(self.bytes)).unwrap_or(usize::MAX);
+        let (before, behind) = bytes.split_at(before_mark.min(bytes.len()));
+        self.hasher.update(before);
+        self.bytes += before.len() as u64;
+        if self.at_mark.is_none() && self.bytes >= self.mark {
+            self.at_mark = Some(*self.hasher.finalize().as_bytes());
+        }
+        self.hasher.update(behind);
+        self.bytes += behind.len() as u64;
+    }
 }
 
 impl Meter {
-    /// A meter at zero; with `digest` it keeps a BLAKE3 of all bytes.
-    pub(crate) fn new(digest: bool) -> Arc<Self> {
-        Arc::new(Self { bytes: AtomicU64::new(0), digest: digest.then(Mutex::default) })
+    /// A meter at zero; with `digest` it keeps a BLAKE3 of all bytes, and one of those up to `mark`.
+    pub(crate) fn new(digest: bool, mark: u64) -> Arc<Self> {
+        let digest = digest.then(|| {
+            let mut digest = Digest { mark, ..Digest::default() };
+            digest.update(&[]);
+            Mutex::new(digest)
+        });
+        Arc::new(Self { bytes: AtomicU64::new(0), digest })
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -26,14 +54,18 @@ impl Meter {
     }
 
     pub(crate) fn digest(&self) -> Option<[u8; 32]> {
-        let hasher = self.digest.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(*hasher.finalize().as_bytes())
+        let digest = self.digest.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(*digest.hasher.finalize().as_bytes())
+    }
+
+    pub(crate) fn digest_at_mark(&self) -> Option<[u8; 32]> {
+        self.digest.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).at_mark
     }
 
     fn add(&self, bytes: &[u8]) {
         self.bytes.fetch_add(bytes.len() as u64, Relaxed);
-        if let Some(hasher) = &self.digest {
-            hasher.lock().unwrap_or_else(PoisonError::into_inner).update(bytes);
+        if let Some(digest) = &self.digest {
+            digest.lock().unwrap_or_else(PoisonError::into_inner).update(bytes);
         }
     }
 }

@@ -1,4 +1,4 @@
-use std::{io::Read, sync::Arc};
+use std::{collections::VecDeque, io::Read, mem, sync::Arc};
 
 use model::RecordBatch;
 
@@ -23,6 +23,15 @@ pub struct Records {
     name: Arc<str>,
     body: Body,
     meter: Arc<Meter>,
+    ahead: Ahead,
+}
+
+/// What was read before its turn.
+#[derive(Default)]
+struct Ahead {
+    batches: VecDeque<RecordBatch>,
+    /// How reading ended, if it did.
+    end: Option<Result<(), ReadError>>,
 }
 
 /// How far an input was read.
@@ -34,6 +43,8 @@ pub struct Position {
     pub rows: u64,
     /// BLAKE3 of those bytes, where it was asked for.
     pub blake3: Option<[u8; 32]>,
+    /// BLAKE3 of the bytes up to the mark that was asked for, once they are read.
+    pub at_mark: Option<[u8; 32]>,
 }
 
 /// Something about an input that the user should know.
@@ -48,7 +59,7 @@ impl std::fmt::Display for Notice {
 
 impl Records {
     pub(crate) fn new(name: Arc<str>, body: Body, meter: Arc<Meter>) -> Self {
-        Self { name, body, meter }
+        Self { name, body, meter, ahead: Ahead::default() }
     }
 
     /// Reads records from anything that gives bytes: uncompressed, and nothing is known of changes. For tests and fuzzing.
@@ -60,18 +71,30 @@ impl Records {
     ) -> Result<Self, OpenError> {
         let naming = Naming::new(options);
         let (body, _) = body_of(name, Box::new(source), Box::new(|| None), Some(format), options, &naming)?;
-        Ok(Self::new(name.into(), body, Meter::new(false)))
+        Ok(Self::new(name.into(), body, Meter::new(false, 0)))
     }
 
     /// Empties the batch and fills it with the next records, about 1,024 or 256 KiB of text. `Ok(true)`: there may be
     /// more; `Ok(false)`: these were the last, if there are any. After an error the batch holds what was whole before.
     pub fn next_batch(&mut self, batch: &mut RecordBatch) -> Result<bool, ReadError> {
+        if let Some(ahead) = self.ahead.batches.pop_front() {
+            *batch = ahead;
+            return Ok(true);
+        }
         batch.clear();
         batch.source = Arc::clone(&self.name);
+        if let Some(end) = mem::take(&mut self.ahead.end) {
+            return end.map(|()| false);
+        }
         match &mut self.body {
             Body::Csv(records) => records.fill(batch),
             Body::Ndjson(records) => records.fill(batch),
         }
+    }
+
+    /// Gives records back that were read before their turn, so that they come first; `end`: how reading ended, if it did.
+    pub fn put_back(&mut self, batches: Vec<RecordBatch>, end: Option<Result<(), ReadError>>) {
+        self.ahead = Ahead { batches: batches.into(), end };
     }
 
     /// How far the input was read.
@@ -80,7 +103,8 @@ impl Records {
             Body::Csv(records) => records.rows(),
             Body::Ndjson(records) => records.rows(),
         };
-        Position { bytes: self.meter.bytes(), rows, blake3: self.meter.digest() }
+        let meter = &self.meter;
+        Position { bytes: meter.bytes(), rows, blake3: meter.digest(), at_mark: meter.digest_at_mark() }
     }
 
     /// What came up since the last call.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
+    collections::BTreeMap,
     io::{self, Read, Write},
     os::fd::AsRawFd,
 };
@@ -24,30 +25,35 @@ impl Read for Pieces {
     }
 }
 
-/// A row in words: `row@line euid name=value …`, or `row@line reason: message`.
+/// Rows in words: `row@line euid name=value …`, or `row@line reason: message`.
+fn shown(batch: &RecordBatch) -> Vec<String> {
+    let show = |(record, head): (model::Record<'_>, &model::RecordHead)| {
+        let mut row = format!("{}@{}", head.row, head.line);
+        if let Some(fault) = record.fault() {
+            return row + &format!(" {}: {}", fault.reason, fault.message);
+        }
+        row += &format!(" {}", record.euid_text());
+        for (name, value) in record.fields() {
+            row += &match value {
+                ValueRef::Text(text) => format!(" {name}={text}"),
+                ValueRef::Integer(digits) => format!(" {name}:{digits}"),
+                ValueRef::Other(kind, text) => format!(" {name}!{kind}({text})"),
+                ValueRef::Null => format!(" {name}=null"),
+                ValueRef::Missing => format!(" {name}?"),
+            };
+        }
+        row
+    };
+    batch.iter().zip(&batch.records).map(show).collect()
+}
+
+/// All rows that are left, and how reading ended.
 fn drain(mut records: Records) -> (Vec<String>, Option<ReadError>) {
     let mut rows = Vec::new();
     let mut batch = RecordBatch::default();
     loop {
         let more = records.next_batch(&mut batch);
-        for (record, head) in batch.iter().zip(&batch.records) {
-            let mut row = format!("{}@{}", head.row, head.line);
-            if let Some(fault) = record.fault() {
-                row += &format!(" {}: {}", fault.reason, fault.message);
-            } else {
-                row += &format!(" {}", record.euid_text());
-                for (name, value) in record.fields() {
-                    row += &match value {
-                        ValueRef::Text(text) => format!(" {name}={text}"),
-                        ValueRef::Integer(digits) => format!(" {name}:{digits}"),
-                        ValueRef::Other(kind, text) => format!(" {name}!{kind}({text})"),
-                        ValueRef::Null => format!(" {name}=null"),
-                        ValueRef::Missing => format!(" {name}?"),
-                    };
-                }
-            }
-            rows.push(row);
-        }
+        rows.extend(shown(&batch));
         match more {
             Ok(true) => {}
             Ok(false) => return (rows, None),
@@ -131,8 +137,8 @@ fn all_ways(name: &str, text: &[u8], format: Format, options: &ReaderOptions) {
 }
 
 fn opened(path: &str, options: &ReaderOptions) -> Vec<String> {
-    let input = open_all(&[path.to_owned()], options).unwrap().pop().unwrap();
-    let (rows, error) = drain(input.into_records().unwrap());
+    let mut input = open_all(&[path.to_owned()], options).unwrap().pop().unwrap();
+    let (rows, error) = drain(input.records().unwrap());
     assert!(error.is_none(), "{path}: {error:?}");
     rows
 }
@@ -144,7 +150,7 @@ fn piped(bytes: &[u8], format: Format, options: &ReaderOptions) -> Vec<String> {
     let writing = std::thread::spawn(move || writer.write_all(&bytes).unwrap());
     let options = ReaderOptions { format: Some(format), ..options.clone() };
     let mut inputs = open_all(&[format!("/dev/fd/{}", reader.as_raw_fd())], &options).unwrap();
-    let (rows, error) = drain(inputs.pop().unwrap().into_records().unwrap());
+    let (rows, error) = drain(inputs.pop().unwrap().records().unwrap());
     assert!(error.is_none(), "{error:?}");
     writing.join().unwrap();
     rows
@@ -450,7 +456,7 @@ fn a_cut_record_is_never_delivered() {
         for length in 8..packed.len() {
             let path = file(&folder, name, &packed[..length]);
             let Ok(mut inputs) = open_all(&[path], &ReaderOptions::default()) else { continue };
-            let (rows, error) = drain(inputs.pop().unwrap().into_records().unwrap());
+            let (rows, error) = drain(inputs.pop().unwrap().records().unwrap());
             assert_eq!(rows, whole[..rows.len()], "cut at {length}");
             assert!(error.is_some(), "cut at {length}");
         }
@@ -462,9 +468,9 @@ fn a_file_that_changes_while_it_is_read_loses_its_unterminated_end() {
     let folder = tempfile::tempdir().unwrap();
     for (before, rows_left) in [(&b"euid,email\n1,a\n2,b"[..], 1), (b"euid,email\n1,a\n2,b\n", 2)] {
         let path = file(&folder, "a.csv", before);
-        let input = open_all(std::slice::from_ref(&path), &ReaderOptions::default()).unwrap().pop().unwrap();
+        let mut input = open_all(std::slice::from_ref(&path), &ReaderOptions::default()).unwrap().pop().unwrap();
         let mut grown = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
-        let records = input.into_records().unwrap();
+        let records = input.records().unwrap();
         grown.write_all(b"5@ex").unwrap();
         let (rows, error) = drain(records);
         assert_eq!(rows.len(), rows_left);
@@ -477,14 +483,55 @@ fn position_and_digest_follow_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let bytes = gz(b"euid,email\n1,a\n2,b\n");
     let path = file(&folder, "a.csv.gz", &bytes);
-    let options = ReaderOptions { digest: true, ..ReaderOptions::default() };
-    let mut input = open_all(&[path], &options).unwrap().pop().unwrap();
-    let prefix = input.prefix_digest(bytes.len() as u64).unwrap();
-    let mut records = input.into_records().unwrap();
+    for mark in 0..=bytes.len() {
+        let marks = BTreeMap::from([(path.clone(), mark as u64)]);
+        let options = ReaderOptions { digest: true, marks, ..ReaderOptions::default() };
+        let mut input = open_all(std::slice::from_ref(&path), &options).unwrap().pop().unwrap();
+        // A file is read from its beginning each time.
+        for _ in 0..2 {
+            let mut records = input.records().unwrap();
+            while records.next_batch(&mut RecordBatch::default()).unwrap() {}
+            let position = records.position();
+            assert_eq!((position.bytes, position.rows), (bytes.len() as u64, 2));
+            let digests = (position.blake3, position.at_mark);
+            let [whole, part] = [&bytes[..], &bytes[..mark]].map(|bytes| Some(*blake3::hash(bytes).as_bytes()));
+            assert_eq!(digests, (whole, part), "{mark}");
+        }
+    }
+    let options =
+        ReaderOptions { digest: true, marks: BTreeMap::from([(path.clone(), 1_000)]), ..ReaderOptions::default() };
+    let mut records = open_all(&[path], &options).unwrap().pop().unwrap().records().unwrap();
     while records.next_batch(&mut RecordBatch::default()).unwrap() {}
-    let position = records.position();
-    assert_eq!((position.bytes, position.rows), (bytes.len() as u64, 2));
-    assert_eq!(position.blake3, Some(prefix.blake3));
+    assert_eq!(records.position().at_mark, None, "there are fewer bytes than that");
+}
+
+#[test]
+fn records_read_before_their_turn_come_first_and_then_the_rest() {
+    let text: String =
+        (1..=3_000).map(|euid| format!("{{\"euid\":{euid},\"email\":\"{euid}@example.com\"}}\n")).collect();
+    let all = ndjson(&text);
+    for ahead in 0..5 {
+        let source = io::Cursor::new(text.clone().into_bytes());
+        let mut records = Records::from_reader("in", source, Format::Ndjson, &ReaderOptions::default()).unwrap();
+        let (mut batches, mut end, mut expected) = (Vec::new(), None, all.clone());
+        for _ in 0..ahead {
+            let mut batch = RecordBatch::default();
+            let more = records.next_batch(&mut batch);
+            let left_out = shown(&batch.with_only(|head| head.row % 2 == 0));
+            expected.retain(|row| !left_out.contains(row));
+            let kept = batch.with_only(|head| head.row % 2 == 1);
+            assert!(kept.bytes() < batch.bytes() || batch.records.is_empty());
+            batches.push(kept);
+            if !matches!(more, Ok(true)) {
+                end = Some(more.map(drop));
+                break;
+            }
+        }
+        records.put_back(batches, end);
+        let (rows, error) = drain(records);
+        assert!(error.is_none());
+        assert_eq!(rows, expected);
+    }
 }
 
 proptest! {

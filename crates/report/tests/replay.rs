@@ -15,7 +15,7 @@ use support::decision;
 use tempfile::TempDir;
 
 const CURABLE: ReplayChoice =
-    ReplayChoice { chosen: Chosen::Curable, include_superseded: false, max_age: Duration::from_secs(86_400) };
+    ReplayChoice { chosen: Chosen::Curable, include_superseded: false, max_age: Duration::from_hours(24) };
 const HOUR: i64 = 3_600_000;
 /// When the plans are made.
 const NOW: i64 = 1_000 * HOUR;
