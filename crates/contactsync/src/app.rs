@@ -6,7 +6,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     layers::{Environment, Resolved, Source, Unresolved, resolve, user_file},
-    settings::{PushSettings, served_sandbox},
+    settings::{CommandLine, PushSettings, ReplaySettings, served_sandbox},
     signals::Signals,
     terminal::{Printer, Style, start_log},
 };
@@ -14,6 +14,7 @@ use crate::{
 /// Obeys a command line and returns the status to end with. `end` ends the process at once: after a second signal.
 pub(crate) fn run(arguments: Vec<OsString>, environment: Environment, end: fn(Exit)) -> Exit {
     let early = Printer::new(Style::of(&crate::args::TerminalArgs::default(), &environment));
+    let command_line = CommandLine::new(&arguments);
     let resolved = match resolve(arguments, environment) {
         Ok(resolved) => resolved,
         Err(unresolved) => return refuse(unresolved, &early),
@@ -27,22 +28,25 @@ pub(crate) fn run(arguments: Vec<OsString>, environment: Environment, end: fn(Ex
     for setting in resolved.settings.iter().filter(|setting| setting.source != Source::Flag) {
         tracing::info!("{} is set in {}", setting.key, setting.source);
     }
-    obey(resolved, &printer, end).unwrap_or_else(|failure| {
+    obey(resolved, command_line, &printer, end).unwrap_or_else(|failure| {
         printer.failure(&failure);
         failure.exit
     })
 }
 
-fn obey(resolved: Resolved, printer: &Printer, end: fn(Exit)) -> Result<Exit, Failure> {
+fn obey(resolved: Resolved, command_line: CommandLine, printer: &Printer, end: fn(Exit)) -> Result<Exit, Failure> {
     let Resolved { cli, settings, layers } = resolved;
     let listen = || {
         Signals::listen(end).map_err(|error| Failure::new(Exit::Bug, format!("signals can't be listened to: {error}")))
     };
     match cli.command {
         Command::Push(args) => {
-            let progress = args.progress;
             let settings = PushSettings::of(&args, &settings, &layers)?;
-            commands::push(settings, progress, printer, &listen()?)
+            commands::push(settings, command_line, printer, &listen()?)
+        }
+        Command::Replay(args) => {
+            let settings = ReplaySettings::of(&args, &settings, &layers)?;
+            commands::replay(settings, command_line, printer, &listen()?)
         }
         Command::Check(args) => commands::check(&args, printer, &listen()?),
         Command::Sandbox(args) => commands::serve_sandbox(served_sandbox(&args), printer, &listen()?),

@@ -1,11 +1,8 @@
 use std::{
     io,
     sync::{
-        Arc,
-        atomic::{
-            AtomicBool, AtomicU64,
-            Ordering::{Relaxed, SeqCst},
-        },
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
     },
 };
 
@@ -27,12 +24,43 @@ pub(crate) enum Read {
     Failed(ReadError),
 }
 
+/// How far an input was read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Progressed {
+    /// Bytes as they lie in the file; no record behind them was handed on.
+    pub(crate) bytes: u64,
+    /// BLAKE3 of these, where it was asked for.
+    pub(crate) blake3: Option<[u8; 32]>,
+    /// Whether they are the whole input.
+    pub(crate) ended: bool,
+}
+
+/// How far each input was read, as the reading thread goes on.
+#[derive(Debug, Clone)]
+pub(crate) struct Positions(Arc<Vec<Mutex<Progressed>>>);
+
+impl Positions {
+    /// Those of so many inputs, none of which was begun.
+    pub(crate) fn new(inputs: usize) -> Self {
+        Self(Arc::new((0..inputs).map(|_| Mutex::default()).collect()))
+    }
+
+    /// In the order of the inputs.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Progressed> {
+        self.0.iter().map(|position| *position.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, input: usize, position: Progressed) -> Progressed {
+        std::mem::replace(&mut self.0[input].lock().unwrap_or_else(PoisonError::into_inner), position)
+    }
+}
+
 /// Inputs that are read on a thread of their own. Dropping it ends the thread with its next batch.
 #[derive(Debug)]
 pub(crate) struct Reading {
     read: Receiver<Read>,
     spent: Sender<RecordBatch>,
-    bytes: Arc<Vec<AtomicU64>>,
+    positions: Positions,
     finished: Arc<AtomicBool>,
 }
 
@@ -41,12 +69,12 @@ impl Reading {
     pub(crate) fn start(inputs: Vec<Input>, counters: Arc<Counters>) -> io::Result<Self> {
         let (hand_on, read) = bounded(WAITING_BATCHES);
         let (spent, reuse) = bounded(WAITING_BATCHES);
-        let bytes: Arc<Vec<AtomicU64>> = Arc::new(inputs.iter().map(|_| AtomicU64::new(0)).collect());
+        let positions = Positions::new(inputs.len());
         let finished = Arc::new(AtomicBool::new(false));
         let mut thread =
-            Thread { hand_on, reuse, counters, bytes: Arc::clone(&bytes), finished: Arc::clone(&finished) };
+            Thread { hand_on, reuse, counters, positions: positions.clone(), finished: Arc::clone(&finished) };
         std::thread::Builder::new().name("reader".to_owned()).spawn(move || thread.run(inputs))?;
-        Ok(Self { read, spent, bytes, finished })
+        Ok(Self { read, spent, positions, finished })
     }
 
     /// The next piece; none at the end of all inputs.
@@ -62,9 +90,9 @@ impl Reading {
         }
     }
 
-    /// Bytes read of each input so far.
-    pub(crate) fn bytes_read(&self) -> impl Iterator<Item = u64> {
-        self.bytes.iter().map(|bytes| bytes.load(Relaxed))
+    /// How far the inputs were read.
+    pub(crate) fn positions(&self) -> &Positions {
+        &self.positions
     }
 
     /// Gives a batch back, so that its memory is used again.
@@ -78,7 +106,7 @@ struct Thread {
     hand_on: Sender<Read>,
     reuse: Receiver<RecordBatch>,
     counters: Arc<Counters>,
-    bytes: Arc<Vec<AtomicU64>>,
+    positions: Positions,
     finished: Arc<AtomicBool>,
 }
 
@@ -109,9 +137,10 @@ impl Thread {
         loop {
             let mut batch = self.reuse.try_recv().unwrap_or_default();
             let more = records.next_batch(&mut batch);
-            let bytes = records.position().bytes;
-            let more_bytes = bytes - self.bytes[index].swap(bytes, Relaxed);
-            Counters::add(&self.counters.bytes_read, more_bytes);
+            let reader::Position { bytes, blake3, .. } = records.position();
+            // Before the batch is handed on: what is decided is never ahead of this.
+            let before = self.positions.set(index, Progressed { bytes, blake3, ended: matches!(more, Ok(false)) });
+            Counters::add(&self.counters.bytes_read, bytes - before.bytes);
             for notice in records.notices() {
                 if self.hand_on.send_blocking(Read::Notice(notice.to_string())).is_err() {
                     return Ok(false);

@@ -34,6 +34,8 @@ pub struct Decided {
     /// Records of rows to be sent again, by EUID.
     again: HashMap<u64, Vec<Decision>>,
     superseded: u64,
+    /// Rows to be sent again are sent whatever was accepted since.
+    all_again: bool,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +50,15 @@ struct SourceRows {
 impl Decided {
     pub(crate) fn new(path: &Path, bytes: u64) -> Self {
         Self { path: path.to_owned(), bytes, ..Self::default() }
+    }
+
+    pub(crate) fn without_superseding(path: &Path, bytes: u64) -> Self {
+        Self { all_again: true, ..Self::new(path, bytes) }
+    }
+
+    /// The whole records of the report.
+    pub(crate) fn records(&self) -> Result<ReportReader, ReportError> {
+        Ok(ReportReader::open_up_to(&self.path, self.bytes)?)
     }
 
     /// Takes over the last record of a row.
@@ -67,7 +78,7 @@ impl Decided {
                 self.tally.add(record);
             }
         }
-        if let (Ok(euid), Outcome::Synced | Outcome::Unchanged) = (euid, record.outcome) {
+        if let (Ok(euid), Outcome::Synced | Outcome::Unchanged, false) = (euid, record.outcome, self.all_again) {
             self.supersede(euid);
         }
     }
@@ -97,7 +108,7 @@ impl Decided {
 
     /// How many rows are decided.
     pub fn rows(&self) -> u64 {
-        self.sources.values().map(|rows| rows.decided.len()).sum()
+        self.tally.total()
     }
 
     /// How many rows of a source are decided.
@@ -115,9 +126,13 @@ impl Decided {
         self.sources.is_empty()
     }
 
-    /// Whether no row is to be sent again.
-    pub fn is_complete(&self) -> bool {
-        self.again.is_empty()
+    /// What all rows with a record add up to, also those to be sent again.
+    pub fn whole_tally(&self) -> Tally {
+        let mut tally = self.tally.clone();
+        for record in self.again.values().flatten() {
+            tally.add(record);
+        }
+        tally
     }
 
     /// The sources that the report names. One that is not among the inputs means that it is the report of another run.
@@ -181,6 +196,11 @@ impl EuidComparison<'_> {
         Ok(())
     }
 
+    /// Compares what was seen last without waiting for the rest of its 64 rows.
+    pub fn compare_now(&mut self) -> Result<(), ReportError> {
+        self.close_block()
+    }
+
     /// Ends: every row of the report was seen.
     pub fn finish(mut self) -> Result<(), ReportError> {
         self.close_block()?;
@@ -209,7 +229,7 @@ impl EuidComparison<'_> {
     /// Looks the block up in the report, which only now is worth reading once more.
     fn difference(&self, source: &Arc<str>, number: u64) -> Result<ReportError, ReportError> {
         let mut first: Option<(u64, ReportError)> = None;
-        for record in ReportReader::open_up_to(&self.decided.path, self.decided.bytes)? {
+        for record in self.decided.records()? {
             let Decision { origin, euid, .. } = record?;
             if origin.source != *source || origin.row / BLOCK_ROWS != number {
                 continue;

@@ -242,6 +242,11 @@ impl ReplayPlan {
         self.records.iter().map(RoaringTreemap::len).sum()
     }
 
+    /// How many rows come from each report.
+    pub fn rows_by_report(&self) -> Vec<u64> {
+        self.records.iter().map(RoaringTreemap::len).collect()
+    }
+
     /// Reads the rows again, in the order in which they were decided: so rows of one EUID keep theirs.
     pub fn into_rows(self) -> Result<ReplayRows, ReportError> {
         let mut reports = Vec::with_capacity(self.reports.len());
@@ -315,7 +320,7 @@ impl ChosenRecords {
 }
 
 impl Iterator for ReplayRows {
-    type Item = Result<Decision, ReadError>;
+    type Item = Result<Decision, ReportError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let heads = self.reports.iter_mut().filter(|(_, head)| head.is_some());
@@ -323,7 +328,7 @@ impl Iterator for ReplayRows {
         let (_, record) = head.take()?;
         match records.next() {
             Ok(next) => *head = next,
-            Err(error) => return Some(Err(error)),
+            Err(error) => return Some(Err(error.into())),
         }
         Some(Ok(record))
     }

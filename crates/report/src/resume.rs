@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use model::Decision;
 use roaring::RoaringTreemap;
 
 use crate::{
@@ -43,6 +44,15 @@ impl Resumption {
     /// first byte that belongs to no whole record; in a compressed report the gzip member or zstd frame in which that
     /// lies. An error means that it is no report, has no `.run` file, or is damaged long before its end.
     pub fn open(path: &Path) -> Result<Option<Self>, ReportError> {
+        Self::open_with(path, Decided::new)
+    }
+
+    /// The same, but rows to be sent again are sent also where a later row of their EUID was accepted.
+    pub fn open_for_all(path: &Path) -> Result<Option<Self>, ReportError> {
+        Self::open_with(path, Decided::without_superseding)
+    }
+
+    fn open_with(path: &Path, decided: fn(&Path, u64) -> Decided) -> Result<Option<Self>, ReportError> {
         if is_special(path) {
             return Err(ReportError::NotResumable(path.to_owned()));
         }
@@ -56,7 +66,7 @@ impl Resumption {
         if size - whole > LONGEST_TORN_END {
             return Err(ReportError::Damaged { path: path.to_owned(), at: whole });
         }
-        let decided = last_records(path, whole, &repeated)?;
+        let decided = last_records(decided(path, whole), &repeated)?;
         let run = RunFile::read(path)?;
         let is_begun = !decided.is_empty();
         if run.is_none() && (is_begun || size > LONGEST_BEGINNING) {
@@ -64,6 +74,11 @@ impl Resumption {
         }
         let run = run.filter(|_| is_begun);
         Ok(Some(Self { path: path.to_owned(), file, size, whole, run, decided }))
+    }
+
+    /// How many bytes of its end are torn.
+    pub fn torn_bytes(&self) -> u64 {
+        self.size - self.whole
     }
 
     /// Cuts off a torn end and writes on behind it. The journal's tally counts the decided rows.
@@ -81,8 +96,9 @@ impl Resumption {
     }
 }
 
-/// Rows with several records, and which record of the report is their last. Few: those that were sent again.
-type Repeated = HashMap<(Arc<str>, u64), u64>;
+/// Rows with several records, and which record of the report is their last. Few: those that were sent again. In the
+/// report of a replay rows of several nights may bear one number; their EUIDs tell them apart.
+type Repeated = HashMap<(Arc<str>, u64), HashMap<Box<str>, u64>>;
 
 /// How many bytes of a report are whole.
 fn whole_part(path: &Path, size: u64) -> Result<(u64, Repeated), ReportError> {
@@ -91,7 +107,7 @@ fn whole_part(path: &Path, size: u64) -> Result<(u64, Repeated), ReportError> {
         let mut seen: HashMap<Arc<str>, RoaringTreemap> = HashMap::new();
         let mut repeated = Repeated::new();
         let mut report = ReportReader::open_up_to(path, bytes)?;
-        for (index, record) in (0..).zip(&mut report) {
+        for record in &mut report {
             let origin = match record {
                 Ok(record) => record.origin,
                 Err(ReadError::Torn { whole_bytes, .. }) if whole_bytes < bytes => {
@@ -102,7 +118,15 @@ fn whole_part(path: &Path, size: u64) -> Result<(u64, Repeated), ReportError> {
                 Err(error) => return Err(error.into()),
             };
             if !seen.entry(Arc::clone(&origin.source)).or_default().insert(origin.row) {
-                repeated.insert((origin.source, origin.row), index);
+                repeated.entry((origin.source, origin.row)).or_default();
+            }
+        }
+        if !repeated.is_empty() {
+            for (index, record) in (0..).zip(ReportReader::open_up_to(path, bytes)?) {
+                let Decision { origin, euid, .. } = record?;
+                if let Some(last) = repeated.get_mut(&(origin.source, origin.row)) {
+                    last.insert(euid, index);
+                }
             }
         }
         // Appending to what is written otherwise would make it unreadable.
@@ -114,12 +138,13 @@ fn whole_part(path: &Path, size: u64) -> Result<(u64, Repeated), ReportError> {
 }
 
 /// A second look, at the last record of each row.
-fn last_records(path: &Path, bytes: u64, repeated: &Repeated) -> Result<Decided, ReportError> {
-    let mut decided = Decided::new(path, bytes);
-    for (index, record) in (0_u64..).zip(ReportReader::open_up_to(path, bytes)?) {
+fn last_records(mut decided: Decided, repeated: &Repeated) -> Result<Decided, ReportError> {
+    for (index, record) in (0_u64..).zip(decided.records()?) {
         let record = record?;
         let is_last = repeated.is_empty()
-            || repeated.get(&(Arc::clone(&record.origin.source), record.origin.row)).is_none_or(|last| *last == index);
+            || repeated
+                .get(&(Arc::clone(&record.origin.source), record.origin.row))
+                .is_none_or(|last| last.get(&record.euid) == Some(&index));
         if is_last {
             decided.take_over(&record);
         }

@@ -245,11 +245,11 @@ fn what_lay_in_the_run_is_sent_again_unless_a_later_row_of_the_euid_was_accepted
     let contains: Vec<u64> = (1..=7).filter(|row| resumed.contains(source, *row)).collect();
     assert_eq!((contains, resumed.superseded(), resumed.rows()), (vec![3, 4, 5, 6], 1, 4));
     assert_eq!(resumed.tally().rows(Outcome::Failed), 2);
-    assert_eq!((resumed.last_row(source), resumed.is_complete()), (Some(7), false));
+    assert_eq!((resumed.last_row(source), resumed.whole_tally().total()), (Some(7), 7));
     // The last record of a row counts.
     let folder = tempfile::tempdir().unwrap();
     let again = decided(&folder, &[failed(1, Reason::HttpStatus), synced(1)]);
-    assert_eq!((again.rows(), again.tally().total(), again.is_complete()), (1, 1, true));
+    assert_eq!((again.rows(), again.tally().total(), again.whole_tally().total()), (1, 1, 1));
 }
 
 #[test]

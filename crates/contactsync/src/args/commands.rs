@@ -4,8 +4,9 @@ use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
 
 use super::{
-    config::LayerArgs, inputs::InputArgs, inputs::RuleArgs, report::ReportArgs, sandbox::SandboxFaultArgs,
-    sending::SendingArgs, terminal::ProgressChoice, terminal::TerminalArgs, values,
+    config::LayerArgs, inputs::InputArgs, inputs::RuleArgs, replay::ReplayChoiceArgs, report::ReportArgs,
+    report::ResumeArgs, sandbox::SandboxFaultArgs, sending::SendingArgs, terminal::ProgressChoice,
+    terminal::TerminalArgs, values,
 };
 
 const ABOUT: &str = "Bulk synchronisation of contact files with EngageLab Marketing Automation";
@@ -55,6 +56,9 @@ pub(crate) enum Command {
     /// Read, validate, send and report: the main job
     #[command(after_long_help = environment())]
     Push(Box<PushArgs>),
+    /// Send again the rows of earlier reports that failed
+    #[command(after_long_help = environment())]
+    Replay(Box<ReplayArgs>),
     /// Validate and report without the network
     Check(Box<CheckArgs>),
     /// Serve an imitation of the API on this machine
@@ -80,6 +84,31 @@ pub(crate) struct PushArgs {
     pub(crate) sending: SendingArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) resume: ResumeArgs,
+    #[command(flatten)]
+    pub(crate) faults: SandboxFaultArgs,
+    /// How progress is shown [default: auto: a bar on a terminal, else a line every 10 seconds]
+    #[arg(long, value_name = "HOW", help_heading = "Terminal", hide_short_help = true)]
+    pub(crate) progress: Option<ProgressChoice>,
+    #[command(flatten)]
+    pub(crate) layers: LayerArgs,
+}
+
+/// `replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Reports of earlier runs: NDJSON or CSV, compressed or not
+    #[arg(value_name = "REPORT", required = true)]
+    pub(crate) reports: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) choice: ReplayChoiceArgs,
+    #[command(flatten)]
+    pub(crate) sending: SendingArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) resume: ResumeArgs,
     #[command(flatten)]
     pub(crate) faults: SandboxFaultArgs,
     /// How progress is shown [default: auto: a bar on a terminal, else a line every 10 seconds]

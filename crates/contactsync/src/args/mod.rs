@@ -8,15 +8,17 @@
 mod commands;
 mod config;
 mod inputs;
+mod replay;
 mod report;
 mod sandbox;
 mod sending;
 mod terminal;
 mod values;
 
-pub(crate) use commands::{CheckArgs, Cli, Command, ConfigCommand, PushArgs, SandboxArgs, VARIABLES};
+pub(crate) use commands::{CheckArgs, Cli, Command, ConfigCommand, PushArgs, ReplayArgs, SandboxArgs, VARIABLES};
 pub(crate) use inputs::{EmptyChoice, FormatChoice, InputArgs, RuleArgs};
-pub(crate) use report::{ContactsChoice, FailOn, ReportArgs};
+pub(crate) use replay::ReplayChoiceArgs;
+pub(crate) use report::{ContactsChoice, FailOn, ReportArgs, ResumeArgs};
 pub(crate) use sandbox::SandboxFaultArgs;
 pub(crate) use sending::{Region, SendingArgs};
 pub(crate) use terminal::{ColorChoice, LogFormat, ProgressChoice, TerminalArgs};

@@ -24,6 +24,19 @@ pub(crate) struct ReportArgs {
     pub(crate) fail_on: Option<FailOn>,
 }
 
+/// How a run that was stopped goes on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Report")]
+pub(crate) struct ResumeArgs {
+    /// Go on with the run of this report: rows that it decides are not sent again; without a report it is begun
+    /// [default: off]
+    #[arg(long, requires = "report", conflicts_with = "force")]
+    pub(crate) resume: bool,
+    /// Go on although the rows of the report were accepted under another API key [default: off]
+    #[arg(long, requires = "resume", hide_short_help = true)]
+    pub(crate) accept_new_key: bool,
+}
+
 /// `--report-contacts`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ContactsChoice {

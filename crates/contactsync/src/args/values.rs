@@ -2,6 +2,7 @@ use std::{num::NonZeroU64, time::Duration};
 
 use clap::builder::{StringValueParser, TypedValueParser};
 use dispatcher::{MaxFailures, Rate};
+use model::Reason;
 use secrecy::SecretString;
 
 /// No wait is longer than this; clocks can be added to without fear of overflow.
@@ -73,6 +74,11 @@ pub(crate) fn rate(text: &str) -> Result<Rate, String> {
         Ok(_) => Err("at most 1000000000; for no limit say unlimited".to_owned()),
         Err(_) => Err(format!("it must be at least 1; {HELP}")),
     }
+}
+
+/// A reason by its word.
+pub(crate) fn reason(text: &str) -> Result<Reason, String> {
+    Reason::parse(text).ok_or_else(|| "no such reason; `contactsync explain` lists them".to_owned())
 }
 
 /// `10`, `5%` or `none`.

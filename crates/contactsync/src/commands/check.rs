@@ -34,7 +34,8 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
     for notice in inputs.iter().flat_map(Input::notices) {
         printer.warning(notice, None);
     }
-    refuse_shared_outputs(&inputs, &report.outputs())?;
+    let files: Vec<_> = inputs.iter().map(|input| (&**input.name(), input.file_id())).collect();
+    refuse_shared_outputs(&files, &report.outputs())?;
     let journal = match &report.path {
         Some(path) => Some(Journal::create(path, JournalOptions { force: report.force, contacts: report.contacts })?),
         None => None,
@@ -68,10 +69,7 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
     };
     let summary = checker.books.summary(started.elapsed(), exit);
     printer.note(&for_people(&summary, report.path.as_deref()));
-    if let Some(target) = &report.summary {
-        let text = serde_json::to_string(&summary).map_err(|error| Failure::new(Exit::Bug, error))?;
-        target.write(&format!("{text}\n"))?;
-    }
+    report.write_summary(&summary)?;
     Ok(exit)
 }
 
@@ -155,7 +153,7 @@ impl Checker {
             contacts,
             raw: None,
         };
-        Ok(journal.append(&decision)?)
+        write_down(journal, &decision)
     }
 
     fn rejected(&mut self, record: &Record<'_>, rejection: &Rejection) -> Result<(), Failure> {
@@ -163,7 +161,7 @@ impl Checker {
         show(self.books.rejected(), record, rejection, &self.printer);
         if let Some(journal) = &mut self.journal {
             let at_ms = Timestamp::now().as_millisecond();
-            journal.append(&rejected(record, rejection, &self.rules, self.contacts, at_ms))?;
+            write_down(journal, &rejected(record, rejection, &self.rules, self.contacts, at_ms))?;
         }
         Ok(())
     }
@@ -222,6 +220,14 @@ impl Books {
             exit_code: exit.code(),
         }
     }
+}
+
+fn write_down(journal: &mut Journal, decision: &Decision) -> Result<(), Failure> {
+    journal.append(decision);
+    if journal.is_full() {
+        journal.write()?;
+    }
+    Ok(())
 }
 
 fn for_people(summary: &CheckSummary, report: Option<&Path>) -> String {

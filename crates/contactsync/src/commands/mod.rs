@@ -7,6 +7,7 @@ mod config;
 mod explain;
 mod manual;
 mod push;
+mod replay;
 mod sandbox;
 
 pub(crate) use check::check;
@@ -15,4 +16,5 @@ pub(crate) use config::{config_init, config_show};
 pub(crate) use explain::explain;
 pub(crate) use manual::manual;
 pub(crate) use push::push;
+pub(crate) use replay::replay;
 pub(crate) use sandbox::serve_sandbox;

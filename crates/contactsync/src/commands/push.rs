@@ -1,289 +1,135 @@
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use dispatcher::{Dispatched, HttpTransport, Stop, StopCause};
-use jiff::Timestamp;
-use model::{Counters, Outcome};
+use model::escape_controls;
 use reader::Input;
-use report::{Journal, JournalOptions, Summary, Tally, rfc3339};
-use sandbox::Sandbox;
+use report::{Decided, InputSummary, Journal, JournalOptions, Resumption, Run, RunFile, RunInput};
 
 use crate::{
-    args::{FailOn, ProgressChoice},
     exit::Exit,
     failure::Failure,
-    pipeline::{Intaken, JournalEnd, Journaling, take_in},
-    reading::Reading,
-    settings::{PushSettings, Target, refuse_shared_outputs},
+    pipeline::{Job, Rows, TakenOver, compare_inputs, finished_before, refuse_another_run, send},
+    settings::{CommandLine, PushSettings, SendingSettings, Target, refuse_shared_outputs},
     signals::{Signal, Signals},
-    terminal::{Printer, Progress, ProgressStyle},
+    terminal::Printer,
 };
-
-/// Batches of rows that may wait for the dispatcher, which holds as many rows as it may by itself.
-const WAITING_BATCHES: usize = 2;
 
 /// `push`: reads, validates, sends and reports.
 pub(crate) fn push(
     settings: PushSettings,
-    progress: Option<ProgressChoice>,
+    command_line: CommandLine,
     printer: &Printer,
     signals: &Signals,
 ) -> Result<Exit, Failure> {
-    for warning in &settings.warnings {
+    let PushSettings { mut input, sending } = settings;
+    for warning in &sending.warnings {
         printer.warning(warning, None);
     }
-    let inputs = reader::open_all(&settings.input.names, &settings.input.reader)?;
+    let report = report_path(&sending)?;
+    let resumption = if sending.resume { Resumption::open(&report)? } else { None };
+    let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
+    input.reader.marks = marks(then.as_ref());
+    let mut inputs = reader::open_all(&input.names, &input.reader)?;
     for notice in inputs.iter().flat_map(Input::notices) {
         printer.warning(notice, None);
     }
-    refuse_shared_outputs(&inputs, &settings.report.outputs())?;
-    let unable = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(unable)?;
-    runtime.block_on(run(settings, inputs, progress, printer, signals))
-}
-
-async fn run(
-    settings: PushSettings,
-    inputs: Vec<Input>,
-    progress: Option<ProgressChoice>,
-    printer: &Printer,
-    signals: &Signals,
-) -> Result<Exit, Failure> {
-    let started_at = Timestamp::now().as_millisecond();
-    let started = Instant::now();
-    let unable = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
-    let service = Service::connect(&settings.target).await?;
-    let Some(path) = &settings.report.path else { return Err(Failure::new(Exit::Bug, "a push without a report")) };
-    let options = JournalOptions { force: settings.report.force, contacts: settings.report.contacts };
-    let journal = Journal::create(path, options)?;
-
-    let (counters, stop) = (Arc::new(Counters::default()), Stop::default());
-    let total_bytes = inputs.iter().map(Input::size).sum();
-    let style = ProgressStyle::of(progress, printer);
-    let progress = Progress::start(style, printer, Arc::clone(&counters), total_bytes, true);
-    stop_on_signal(signals.clone(), stop.clone());
-    let (decided, journaling) = Journaling::start(journal, Arc::clone(&counters), stop.clone()).map_err(unable)?;
-    let (hand_on, rows) = async_channel::bounded(WAITING_BATCHES);
-    let reading = Reading::start(inputs, Arc::clone(&counters)).map_err(unable)?;
-    let intake = tokio::spawn(take_in(
-        reading,
-        settings.input,
-        settings.report.contacts,
-        hand_on,
-        Arc::clone(&counters),
-        stop.clone(),
-        printer.clone(),
-    ));
-    let transport = service.transport;
-    let dispatched =
-        dispatcher::run(transport, &settings.dispatcher, rows, decided, Arc::clone(&counters), stop.clone()).await;
-    let bug = |what: &str| Failure::new(Exit::Bug, format!("{what} broke off: please report this"));
-    let intaken = intake.await.map_err(|_| bug("reading"))?;
-    let journaled = journaling.end().await.map_err(|_| bug("the report"))?;
-    drop(progress);
-    if let Some(sandbox) = service.sandbox {
-        sandbox.stop().await;
-    }
-
-    let end = End { intaken, dispatched, journaled, cause: stop.cause().cloned(), fail_on: settings.fail_on };
-    end.tell(printer);
-    let facts = Facts {
-        attempts: Counters::get(&counters.attempts),
-        elapsed: started.elapsed(),
-        started_at: rfc3339(started_at),
-        report: path.display().to_string(),
-        target: service.url,
-        sandbox: matches!(settings.target, Target::Sandbox(_)),
+    let files: Vec<_> = inputs.iter().map(|input| (&**input.name(), input.file_id())).collect();
+    refuse_shared_outputs(&files, &sending.report.outputs())?;
+    let mut now = Run {
+        command: "push".to_owned(),
+        target: sending.target.name(),
+        api_key: None,
+        options: input.deciding(),
+        inputs: input.names.iter().map(|name| RunInput { source: name.clone(), ..RunInput::default() }).collect(),
+        finished: None,
     };
-    let summary = end.summary(facts);
-    printer.note(&summary.for_people(&[]));
-    if summary.exit_code == Exit::Bug.code() {
-        printer.failure(&Failure::new(Exit::Bug, "the books don't balance: please report this with the summary above"));
-    }
-    if let Some(target) = &settings.report.summary {
-        let text = serde_json::to_string(&summary).map_err(|error| Failure::new(Exit::Bug, error))?;
-        target.write(&format!("{text}\n"))?;
-    }
-    Ok(end.exit())
-}
-
-/// Where requests go: the service, or a sandbox that runs in this process.
-struct Service {
-    transport: HttpTransport,
-    url: String,
-    sandbox: Option<Sandbox>,
-}
-
-impl Service {
-    async fn connect(target: &Target) -> Result<Self, Failure> {
-        let (http, sandbox) = match target {
-            Target::Service(http) => (http.clone(), None),
-            Target::Sandbox(target) => {
-                let sandbox = Sandbox::start(target.options.clone()).await.map_err(Failure::usage)?;
-                let url = sandbox.base_url().parse().map_err(|error| Failure::new(Exit::Bug, error))?;
-                (target.http_settings(url), Some(sandbox))
-            }
-        };
-        let transport = HttpTransport::new(&http).map_err(Failure::usage)?;
-        Ok(Self { transport, url: http.base_url.as_str().trim_end_matches('/').to_owned(), sandbox })
-    }
-}
-
-fn stop_on_signal(signals: Signals, stop: Stop) {
-    tokio::spawn(async move {
-        signals.wait().await;
-        if let Some(signal) = signals.received() {
-            stop.because(StopCause::Signal(signal.number()));
+    if let (Some(then), Some(resumption)) = (&then, &resumption) {
+        refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
+        if !compare_inputs(&mut inputs, then, &resumption.decided, signals)? {
+            return Ok(signals.received().map_or(Exit::Interrupted, Signal::exit));
         }
+        if then.inputs.len() == now.inputs.len()
+            && let Some(exit) = end_as_it_ended(then, &resumption.decided, &report, &sending, printer)?
+        {
+            return Ok(exit);
+        }
+        go_on(then, &mut now);
+    }
+    let (journal, decided) = begin(resumption, &sending, printer)?;
+    let mut run = journal.is_resumable().then(|| RunFile::new(&report, now));
+    if let Some(run) = &mut run {
+        run.save()?;
+    }
+    let taken_over = decided.as_ref().map_or_else(TakenOver::default, TakenOver::of);
+    let rows = Rows::Inputs { inputs, settings: Box::new(input), decided: decided.map(Arc::new) };
+    send(Job { settings: sending, rows, journal, report, run, taken_over, command_line }, printer, signals)
+}
+
+/// Where the report lies: a push and a replay always have one.
+pub(super) fn report_path(settings: &SendingSettings) -> Result<PathBuf, Failure> {
+    settings.report.path.clone().ok_or_else(|| Failure::new(Exit::Bug, "a run without a report"))
+}
+
+/// Opens the report: the one that is resumed, or a new one.
+pub(super) fn begin(
+    resumption: Option<Resumption>,
+    settings: &SendingSettings,
+    printer: &Printer,
+) -> Result<(Journal, Option<Decided>), Failure> {
+    let contacts = settings.report.contacts;
+    let Some(resumption) = resumption else {
+        let journal =
+            Journal::create(&report_path(settings)?, JournalOptions { force: settings.report.force, contacts })?;
+        return Ok((journal, None));
+    };
+    let torn = resumption.torn_bytes();
+    let (journal, decided) = resumption.into_journal(contacts)?;
+    if torn > 0 {
+        printer.note(&format!("cut off the torn end of the report, {torn} bytes"));
+    }
+    let superseded = match decided.superseded() {
+        0 => String::new(),
+        rows => format!("; {rows} that failed are left alone, since a later row of the same EUID was accepted"),
+    };
+    printer.note(&format!("resuming: the report decides {} rows{superseded}", decided.rows()));
+    Ok((journal, Some(decided)))
+}
+
+/// What an earlier try has done holds on.
+pub(super) fn go_on(then: &Run, now: &mut Run) {
+    now.api_key.clone_from(&then.api_key);
+    for (input, before) in now.inputs.iter_mut().zip(&then.inputs) {
+        *input = before.clone();
+    }
+}
+
+/// Where the run came to its end in an earlier try there is nothing to do: says so, and gives the status it ended with.
+pub(super) fn end_as_it_ended(
+    then: &Run,
+    decided: &Decided,
+    report: &std::path::Path,
+    settings: &SendingSettings,
+    printer: &Printer,
+) -> Result<Option<Exit>, Failure> {
+    let Some(finished) = &then.finished else { return Ok(None) };
+    let inputs = then.inputs.iter().map(|input| {
+        let (source, bytes) = (input.source.clone(), input.bytes);
+        InputSummary { rows: decided.rows_of(&source), source, bytes }
     });
+    let target = (report, settings.target.name(), matches!(settings.target, Target::Sandbox(_)));
+    let (exit, summary) = finished_before(decided, inputs.collect(), settings.fail_on, target);
+    if summary.rows_read != finished.rows {
+        // The report lost records since.
+        return Ok(None);
+    }
+    let at = escape_controls(&finished.at).into_owned();
+    printer.note(&format!("this run finished at {at}: there is nothing left to send"));
+    printer.note(&summary.for_people(&[]));
+    settings.report.write_summary(&summary)?;
+    Ok(Some(exit))
 }
 
-/// What the steps of a run left behind.
-struct End {
-    intaken: Intaken,
-    dispatched: Dispatched,
-    journaled: JournalEnd,
-    cause: Option<StopCause>,
-    fail_on: FailOn,
-}
-
-/// What a summary also says.
-struct Facts {
-    attempts: u64,
-    elapsed: Duration,
-    started_at: String,
-    report: String,
-    target: String,
-    sandbox: bool,
-}
-
-impl End {
-    /// Why the run stopped, in the summary's word, with the status it ends with. An input that broke off comes first:
-    /// had anything else stopped the run before, nobody would have read on.
-    fn stopped(&self) -> Option<(&'static str, Exit)> {
-        if self.intaken.error.is_some() {
-            return Some(("input", Exit::ReadOrWrite));
-        }
-        Some(match self.cause.as_ref()? {
-            StopCause::Signal(number) => {
-                let signal = [Signal::Hangup, Signal::Interrupt, Signal::Terminate];
-                let signal = signal.into_iter().find(|signal| signal.number() == *number);
-                ("signal", signal.map_or(Exit::Interrupted, Signal::exit))
-            }
-            StopCause::Credentials(_) => ("credentials", Exit::Credentials),
-            StopCause::MaxFailures(_) => ("max_failures", Exit::MaxFailures),
-            StopCause::Outage(_) => ("outage", Exit::OutOfReach),
-            StopCause::Input(_) => ("input", Exit::ReadOrWrite),
-            StopCause::Report(_) => ("report", Exit::ReadOrWrite),
-        })
-    }
-
-    fn not_sent(&self) -> u64 {
-        self.dispatched.not_sent + self.journaled.lost
-    }
-
-    fn exit(&self) -> Exit {
-        let tally = &self.journaled.tally;
-        let (failed, rejected) = (tally.rows(Outcome::Failed), tally.rows(Outcome::Rejected));
-        let stopped = self.stopped();
-        let counted = tally.total() + self.not_sent() == self.intaken.rows;
-        if !counted || (stopped.is_none() && self.not_sent() > 0) {
-            return Exit::Bug;
-        }
-        match (stopped, self.fail_on) {
-            (Some((_, exit)), _) => exit,
-            (None, FailOn::Any) if failed + rejected > 0 => Exit::RowsFailed,
-            (None, FailOn::Failed) if failed > 0 => Exit::RowsFailed,
-            (None, _) => Exit::Success,
-        }
-    }
-
-    /// Says why the run stopped, where it did.
-    fn tell(&self, printer: &Printer) {
-        if let Some(error) = &self.intaken.error {
-            printer.failure(&Failure::new(Exit::ReadOrWrite, error).with_hint(error.hint()));
-        }
-        let (message, hint) = match &self.cause {
-            None => return,
-            Some(StopCause::Signal(_)) => ("stopped by a signal".to_owned(), None),
-            Some(StopCause::Credentials(said)) => (
-                format!("stopped: the API refuses the credentials or the project ({said})"),
-                Some(
-                    "check key, secret and `--region`; then send the rows that have no record in the report".to_owned(),
-                ),
-            ),
-            Some(StopCause::MaxFailures(what)) => (format!("stopped: {what} (--max-failures)"), None),
-            Some(StopCause::Outage(what)) => (
-                format!("stopped: {what}"),
-                Some("check `--base-url`, proxy and network, and whether the service is up".to_owned()),
-            ),
-            Some(StopCause::Input(what)) => (format!("stopped: {what}"), None),
-            Some(StopCause::Report(what)) => {
-                let hint = self.journaled.error.as_ref().and_then(report::ReportError::hint);
-                (format!("stopped: {what}"), hint)
-            }
-        };
-        printer.failure(&Failure::new(self.exit(), message).with_hint(hint));
-    }
-
-    fn summary(&self, facts: Facts) -> Summary {
-        let tally: &Tally = &self.journaled.tally;
-        let seconds = facts.elapsed.as_secs_f64();
-        let decided = tally.total();
-        Summary {
-            rows_read: self.intaken.rows,
-            synced: tally.rows(Outcome::Synced),
-            unchanged: tally.rows(Outcome::Unchanged),
-            rejected: tally.rows(Outcome::Rejected),
-            failed: tally.rows(Outcome::Failed),
-            not_sent: self.not_sent(),
-            superseded: 0,
-            expired: 0,
-            attempts: facts.attempts,
-            retries: tally.retries,
-            elapsed_seconds: seconds,
-            rows_per_second: if seconds > 0.0 { decided as f64 / seconds } else { 0.0 },
-            stopped_by: self.stopped().map(|(word, _)| word),
-            exit_code: self.exit().code(),
-            reasons: tally.reasons.clone(),
-            codes: tally.codes.clone(),
-            latency_ms: tally.latency(),
-            report: facts.report,
-            target: facts.target,
-            sandbox: facts.sandbox,
-            resumed_rows: 0,
-            version: env!("CARGO_PKG_VERSION"),
-            started_at: facts.started_at,
-            finished_at: rfc3339(Timestamp::now().as_millisecond()),
-            inputs: self.intaken.inputs.clone(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The end of a run that read so many rows, of which so many were not sent; none was decided.
-    fn end(rows: u64, not_sent: u64, cause: Option<StopCause>) -> End {
-        End {
-            intaken: Intaken { rows, inputs: Vec::new(), error: None },
-            dispatched: Dispatched { not_sent },
-            journaled: JournalEnd::default(),
-            cause,
-            fail_on: FailOn::Any,
-        }
-    }
-
-    #[test]
-    fn books_that_do_not_balance_are_a_bug_whatever_else_happened() {
-        assert_eq!(end(0, 0, None).exit(), Exit::Success);
-        assert_eq!(end(2, 1, None).exit(), Exit::Bug, "a row is missing");
-        assert_eq!(end(2, 2, None).exit(), Exit::Bug, "a finished run sends everything");
-        assert_eq!(end(2, 1, Some(StopCause::Signal(15))).exit(), Exit::Bug);
-        assert_eq!(end(2, 2, Some(StopCause::Signal(15))).exit(), Exit::Terminated);
-        assert_eq!(end(2, 2, Some(StopCause::Outage("down".to_owned()))).exit(), Exit::OutOfReach);
-    }
+/// Up to where each input is compared with an earlier try.
+fn marks(then: Option<&Run>) -> BTreeMap<String, u64> {
+    let inputs = then.map_or(&[][..], |run| &run.inputs);
+    inputs.iter().map(|input| (input.source.clone(), input.bytes)).collect()
 }

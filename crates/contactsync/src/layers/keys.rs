@@ -9,7 +9,7 @@ pub(crate) const CREDENTIAL_KEYS: [&str; 4] = ["api_key", "api_secret", "api_key
 /// Options that choose the configuration, and the one that must be typed each time.
 const FLAGS_ONLY: [&str; 2] = ["config", "sandbox"];
 /// Commands whose options can be set in the environment and in files.
-const CONFIGURABLE: [&str; 3] = ["push", "check", "sandbox"];
+const CONFIGURABLE: [&str; 4] = ["push", "replay", "check", "sandbox"];
 
 /// Every setting there is, by key.
 pub(crate) struct Keys(BTreeMap<String, Arg>);

@@ -12,6 +12,6 @@ mod resolve;
 mod source;
 
 pub(crate) use environment::Environment;
-pub(crate) use keys::{Keys, closest, default_of, long_help};
+pub(crate) use keys::{Keys, closest, default_of, long_help, options};
 pub(crate) use resolve::{Layers, Resolved, Unresolved, resolve, user_file};
 pub(crate) use source::{Setting, Source};

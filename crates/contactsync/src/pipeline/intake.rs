@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
-use async_channel::Sender;
-use dispatcher::{Intake, Stop};
+use dispatcher::Intake;
 use jiff::Timestamp;
 use model::{Counters, RecordBatch};
-use reader::ReadError;
-use report::{ContactsPolicy, InputSummary};
+use report::{ContactsPolicy, Decided, InputSummary};
 use validator::{Rules, Validator};
 
+use super::Way;
 use crate::{
+    failure::Failure,
     reading::{Read, Reading},
     rejected::{rejected, show},
     settings::{InputSettings, RowRange, RowTaken},
@@ -23,24 +23,24 @@ pub(crate) struct Intaken {
     /// How far each input was read.
     pub(crate) inputs: Vec<InputSummary>,
     /// Why an input could not be read to its end.
-    pub(crate) error: Option<ReadError>,
+    pub(crate) error: Option<Failure>,
 }
 
-/// Reads and validates rows and hands them on, until they end or the run stops.
+/// Reads and validates rows and hands them on, but for those that are `decided`, until they end or the run stops.
 pub(crate) async fn take_in(
     reading: Reading,
     settings: InputSettings,
+    decided: Option<Arc<Decided>>,
     contacts: ContactsPolicy,
-    rows: Sender<Vec<Intake>>,
-    counters: Arc<Counters>,
-    stop: Stop,
-    printer: Printer,
+    way: Way,
 ) -> Intaken {
+    let Way { rows, counters, stop, printer } = way;
     let mut intake = Validating {
         validator: Validator::new(settings.rules.clone()),
         rules: settings.rules,
         range: settings.rows,
         contacts,
+        decided,
         counters,
         printer,
         rejected: 0,
@@ -59,7 +59,7 @@ pub(crate) async fn take_in(
             None => break,
             Some(Read::Notice(notice)) => intake.printer.warning(&notice, None),
             Some(Read::Failed(failed)) => {
-                error = Some(failed);
+                error = Some(failed.into());
                 break;
             }
             Some(Read::Batch(batch)) => {
@@ -72,8 +72,9 @@ pub(crate) async fn take_in(
             }
         }
     }
-    for (input, bytes) in intake.inputs.iter_mut().zip(reading.bytes_read()) {
-        input.bytes = bytes;
+    for (input, position) in intake.inputs.iter_mut().zip(reading.positions().iter()) {
+        input.bytes = position.bytes;
+        input.rows += intake.decided.as_ref().map_or(0, |decided| decided.rows_of(&input.source));
     }
     Intaken { rows: intake.rows, inputs: intake.inputs, error }
 }
@@ -83,6 +84,8 @@ struct Validating {
     rules: Rules,
     range: RowRange,
     contacts: ContactsPolicy,
+    /// Rows of an earlier try.
+    decided: Option<Arc<Decided>>,
     counters: Arc<Counters>,
     printer: Printer,
     rejected: u64,
@@ -103,6 +106,9 @@ impl Validating {
                 RowTaken::Skipped => continue,
                 RowTaken::Over => break,
                 RowTaken::Taken => {}
+            }
+            if self.decided.as_ref().is_some_and(|decided| decided.contains(&batch.source, record.row())) {
+                continue;
             }
             let verdict = self.validator.validate(&record).map(|accepted| accepted.contact(&record));
             taken.push(match verdict {

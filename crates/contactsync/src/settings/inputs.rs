@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use reader::{Format, Header, ReaderOptions, Selection};
 use validator::{EmptyValues, Rules};
 
@@ -38,6 +40,7 @@ impl InputSettings {
             },
             flexible: rules.flexible,
             digest,
+            marks: BTreeMap::new(),
         };
         let rules = Rules {
             max_value_chars: rules.max_value_chars.unwrap_or(model::limits::MAX_VALUE_CHARS),
@@ -50,6 +53,49 @@ impl InputSettings {
         };
         let rows = RowRange { skip: inputs.skip.unwrap_or(0), left: inputs.limit };
         Self { names: inputs.inputs.clone(), reader, rules, rows }
+    }
+}
+
+impl InputSettings {
+    /// The options that decide which rows are sent and with what, as far as they are not the default: a resume must have
+    /// the same.
+    pub(crate) fn deciding(&self) -> BTreeMap<String, String> {
+        let Self { reader, rules, rows, names: _ } = self;
+        let default = ReaderOptions::default();
+        let mut all = BTreeMap::new();
+        let mut set = |name: &str, value: Option<String>| {
+            all.extend(value.map(|value| (format!("--{name}"), value)));
+        };
+        let on = |on: bool| on.then(|| "on".to_owned());
+        let list = |texts: &[String]| (!texts.is_empty()).then(|| texts.join(","));
+        let format = reader.format.map(|format| match format {
+            Format::Csv => "csv",
+            Format::Tsv => "tsv",
+            Format::Ndjson => "ndjson",
+        });
+        set("format", format.map(str::to_owned));
+        set("delimiter", reader.delimiter.map(|byte| char::from(byte).escape_default().to_string()));
+        if let Header::Absent { columns } = &reader.header {
+            set("columns", list(columns));
+        }
+        set("encoding", reader.encoding.map(|encoding| encoding.name().to_ascii_lowercase()));
+        set("euid-column", (reader.euid_column != default.euid_column).then(|| reader.euid_column.clone()));
+        let mappings: Vec<String> = reader.map.iter().map(|(column, name)| format!("{column}={name}")).collect();
+        set("map", list(&mappings));
+        match &reader.selection {
+            Selection::Known => {}
+            Selection::All => set("all-columns", on(true)),
+            Selection::Exactly(names) => set("contacts", list(names)),
+        }
+        set("flexible", on(reader.flexible));
+        set("trim", on(rules.trim));
+        set("null", list(&rules.nulls));
+        set("empty", (rules.empty == EmptyValues::Reject).then(|| "reject".to_owned()));
+        let most = rules.max_value_chars;
+        set("max-value-chars", (most != model::limits::MAX_VALUE_CHARS).then(|| most.to_string()));
+        set("skip", (rows.skip > 0).then(|| rows.skip.to_string()));
+        set("limit", rows.left.map(|rows| rows.to_string()));
+        all
     }
 }
 

@@ -2,16 +2,20 @@
 //! looking at an input is found here, before anything is read or sent.
 
 mod base_url;
+mod command_line;
 mod credentials;
 mod inputs;
 mod outputs;
 mod push;
+mod replay;
 mod sandbox;
 mod target;
 
+pub(crate) use command_line::CommandLine;
 pub(crate) use credentials::Credentials;
 pub(crate) use inputs::{InputSettings, RowRange, RowTaken};
 pub(crate) use outputs::{ReportSettings, refuse_shared_outputs};
-pub(crate) use push::PushSettings;
+pub(crate) use push::{PushSettings, SendingSettings};
+pub(crate) use replay::ReplaySettings;
 pub(crate) use sandbox::served_sandbox;
 pub(crate) use target::Target;

@@ -6,8 +6,8 @@ use std::{
 };
 
 use jiff::Timestamp;
-use reader::Input;
-use report::ContactsPolicy;
+use report::{ContactsPolicy, RunFile};
+use serde::Serialize;
 
 use crate::{
     args::{ContactsChoice, ReportArgs},
@@ -58,12 +58,22 @@ impl ReportSettings {
 impl ReportSettings {
     /// The files that are written, each with the option that asks for it.
     pub(crate) fn outputs(&self) -> Vec<(&'static str, PathBuf)> {
-        let report = self.path.iter().map(|path| ("--report", path.clone()));
+        let report =
+            self.path.iter().flat_map(|path| [("--report", path.clone()), ("--report", RunFile::path_of(path))]);
         let summary = match &self.summary {
             Some(SummaryTarget::File(path)) => Some(("--summary", path.clone())),
             Some(SummaryTarget::Stdout) | None => None,
         };
         report.chain(summary).collect()
+    }
+}
+
+impl ReportSettings {
+    /// Writes the summary where one is asked for.
+    pub(crate) fn write_summary(&self, summary: &impl Serialize) -> Result<(), Failure> {
+        let Some(target) = &self.summary else { return Ok(()) };
+        let text = serde_json::to_string(summary).map_err(|error| Failure::new(Exit::Bug, error))?;
+        target.write(&format!("{text}\n"))
     }
 }
 
@@ -90,7 +100,7 @@ impl SummaryTarget {
     }
 
     /// Writes it. A file is replaced whole: a reader never sees a half.
-    pub(crate) fn write(&self, summary: &str) -> Result<(), Failure> {
+    fn write(&self, summary: &str) -> Result<(), Failure> {
         match self {
             Self::Stdout => write_stdout(summary.as_bytes()),
             Self::File(path) => replace(path, summary.as_bytes()).map_err(|error| {
@@ -124,13 +134,17 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Exit 2 where an output is also an input, or two outputs are one file: writing would destroy what is still needed.
 /// Each output is named by the option that asked for it.
-pub(crate) fn refuse_shared_outputs(inputs: &[Input], outputs: &[(&str, PathBuf)]) -> Result<(), Failure> {
+/// Inputs come with device and inode where they are files.
+pub(crate) fn refuse_shared_outputs(
+    inputs: &[(&str, Option<(u64, u64)>)],
+    outputs: &[(&str, PathBuf)],
+) -> Result<(), Failure> {
     let mut earlier: Vec<(&str, Identity)> = Vec::new();
     for (option, path) in outputs {
         let Some(identity) = Identity::of(path) else { continue };
-        let same = |input: &&Input| input.file_id().is_some_and(|(dev, ino)| identity == Identity::File(dev, ino));
-        if let Some(input) = inputs.iter().find(same) {
-            let message = format!("{option} {} would overwrite the input {}", path.display(), input.name());
+        let same = |id: Option<(u64, u64)>| id.is_some_and(|(dev, ino)| identity == Identity::File(dev, ino));
+        if let Some((input, _)) = inputs.iter().find(|(_, id)| same(*id)) {
+            let message = format!("{option} {} would overwrite the input {input}", path.display());
             return Err(Failure::usage(message));
         }
         if let Some((other, _)) = earlier.iter().find(|(_, other)| *other == identity) {

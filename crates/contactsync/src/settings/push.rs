@@ -1,6 +1,6 @@
 use super::{inputs::InputSettings, outputs::ReportSettings, sandbox::pushed_sandbox, target::Target};
 use crate::{
-    args::{FailOn, PushArgs, SendingArgs},
+    args::{FailOn, ProgressChoice, PushArgs, ReportArgs, ResumeArgs, SandboxFaultArgs, SendingArgs},
     failure::Failure,
     layers::{Layers, Setting},
 };
@@ -10,14 +10,27 @@ use crate::{
 pub(crate) struct PushSettings {
     /// What is read and let through.
     pub(crate) input: InputSettings,
+    /// Where it goes, and how.
+    pub(crate) sending: SendingSettings,
+}
+
+/// What a push and a replay have in common.
+#[derive(Debug)]
+pub(crate) struct SendingSettings {
     /// Pace, retries and stopping.
     pub(crate) dispatcher: dispatcher::Settings,
     /// Where the contacts go.
     pub(crate) target: Target,
     /// What is written down.
     pub(crate) report: ReportSettings,
+    /// Go on with the run of the report.
+    pub(crate) resume: bool,
+    /// Also under another API key.
+    pub(crate) accept_new_key: bool,
     /// Which rows make the run end with status 1.
     pub(crate) fail_on: FailOn,
+    /// How progress is shown.
+    pub(crate) progress: Option<ProgressChoice>,
     /// Things to warn of.
     pub(crate) warnings: Vec<String>,
 }
@@ -25,14 +38,40 @@ pub(crate) struct PushSettings {
 impl PushSettings {
     /// What the arguments and the layers say.
     pub(crate) fn of(args: &PushArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
+        let given = Given {
+            sending: &args.sending,
+            faults: &args.faults,
+            report: &args.report,
+            resume: &args.resume,
+            progress: args.progress,
+        };
+        let sending = SendingSettings::of(&given, settings, layers)?;
+        Ok(Self { input: InputSettings::of(&args.inputs, &args.rules, true), sending })
+    }
+}
+
+/// The arguments that a push and a replay have in common.
+pub(crate) struct Given<'a> {
+    pub(crate) sending: &'a SendingArgs,
+    pub(crate) faults: &'a SandboxFaultArgs,
+    pub(crate) report: &'a ReportArgs,
+    pub(crate) resume: &'a ResumeArgs,
+    pub(crate) progress: Option<ProgressChoice>,
+}
+
+impl SendingSettings {
+    /// What the arguments and the layers say.
+    pub(crate) fn of(args: &Given<'_>, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
         let mut warnings = Vec::new();
-        let target = Target::of(&args.sending, pushed_sandbox(&args.faults), settings, layers, &mut warnings)?;
+        let target = Target::of(args.sending, pushed_sandbox(args.faults), settings, layers, &mut warnings)?;
         Ok(Self {
-            input: InputSettings::of(&args.inputs, &args.rules, false),
-            dispatcher: dispatcher_settings(&args.sending)?,
+            dispatcher: dispatcher_settings(args.sending)?,
             target,
-            report: ReportSettings::of_push(&args.report)?,
+            report: ReportSettings::of_push(args.report)?,
+            resume: args.resume.resume,
+            accept_new_key: args.resume.accept_new_key,
             fail_on: args.report.fail_on.unwrap_or(FailOn::Any),
+            progress: args.progress,
             warnings,
         })
     }

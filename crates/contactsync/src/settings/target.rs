@@ -38,6 +38,24 @@ impl SandboxTarget {
 }
 
 impl Target {
+    /// What a run is bound to: the base URL, or `sandbox` whatever its port.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Service(http) => http.base_url.as_str().trim_end_matches('/').to_owned(),
+            Self::Sandbox(_) => "sandbox".to_owned(),
+        }
+    }
+
+    /// A digest of the API key, which tells keys apart and can't be turned back into one.
+    pub(crate) fn key_fingerprint(&self) -> String {
+        let key = match self {
+            Self::Service(http) => http.api_key.expose_secret(),
+            Self::Sandbox(target) => &target.options.api_key,
+        };
+        let digest = blake3::derive_key("contactsync fingerprint of an API key", key.as_bytes());
+        blake3::Hash::from_bytes(digest).to_hex()[..32].to_owned()
+    }
+
     /// What the arguments and the layers say. Warnings are added to `warnings`.
     pub(crate) fn of(
         args: &SendingArgs,

@@ -1,0 +1,31 @@
+use std::time::Duration;
+
+use clap::Args;
+use model::Reason;
+
+use super::values;
+
+/// Which rows of earlier reports are sent again.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Rows")]
+pub(crate) struct ReplayChoiceArgs {
+    /// Rows that failed for these reasons, as timeout,partial [default: reasons that time can cure]
+    #[arg(long, value_name = "REASONS", value_delimiter = ',', value_parser = values::reason, conflicts_with = "all")]
+    pub(crate) reason: Vec<Reason>,
+    /// Rows whose last answer had one of these API codes, as -1,55014; with --reason too, rows of either kind
+    /// [default: none]
+    #[arg(long, value_name = "CODES", value_delimiter = ',', allow_negative_numbers = true, conflicts_with = "all")]
+    pub(crate) code: Vec<i64>,
+    /// All rows that failed, for whatever reason [default: off]
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// List the rows on standard output, and send nothing [default: off]
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Leave alone rows that were decided longer ago [default: 24h]
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    pub(crate) max_age: Option<Duration>,
+    /// Send also rows behind which a later row of the same EUID was accepted: an old value over a newer one [default: off]
+    #[arg(long, hide_short_help = true)]
+    pub(crate) include_superseded: bool,
+}

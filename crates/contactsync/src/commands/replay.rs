@@ -1,0 +1,152 @@
+use std::{collections::HashSet, path::Path};
+
+use jiff::Timestamp;
+use model::{Decision, Reason, escape_controls};
+use report::{InputSummary, ReplayPlan, Resumption, Run, RunFile, SourceReport, rfc3339};
+
+use super::push::{begin, end_as_it_ended, go_on, report_path};
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    pipeline::{Job, Rows, TakenOver, refuse_another_run, send},
+    settings::{CommandLine, ReplaySettings, refuse_shared_outputs},
+    signals::Signals,
+    terminal::{Printer, write_stdout},
+};
+
+/// Bytes of a list that are written together.
+const LIST_BYTES: usize = 64 << 10;
+
+/// `replay`: sends again the rows of earlier reports that failed.
+pub(crate) fn replay(
+    mut settings: ReplaySettings,
+    command_line: CommandLine,
+    printer: &Printer,
+    signals: &Signals,
+) -> Result<Exit, Failure> {
+    let sources = open(&settings)?;
+    let Some(sending) = settings.sending.take() else {
+        let plan = plan(&sources, None, &settings, printer)?;
+        return list(plan, printer).map(|()| Exit::Success);
+    };
+    for warning in &sending.warnings {
+        printer.warning(warning, None);
+    }
+    let report = report_path(&sending)?;
+    let files = sources.iter().map(|source| Ok((source.path().to_str().unwrap_or_default(), Some(source.file_id()?))));
+    let files: Vec<_> = files.collect::<Result<_, Failure>>()?;
+    refuse_shared_outputs(&files, &sending.report.outputs())?;
+    let resumption = if sending.resume { open_own(&report, &settings)? } else { None };
+    let mut now = Run {
+        command: "replay".to_owned(),
+        target: sending.target.name(),
+        api_key: None,
+        options: settings.deciding(),
+        inputs: sources.iter().map(SourceReport::as_input).collect::<Result<_, _>>()?,
+        finished: None,
+    };
+    if let Some((resumption, then)) = resumption.as_ref().and_then(|it| Some((it, it.run.as_ref()?))) {
+        refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
+        refuse_changed_reports(then, &now)?;
+        if let Some(exit) = end_as_it_ended(then, &resumption.decided, &report, &sending, printer)? {
+            return Ok(exit);
+        }
+        go_on(then, &mut now);
+    }
+    let own = resumption.is_some().then_some(report.as_path());
+    let plan = plan(&sources, own, &settings, printer)?;
+    let (journal, decided) = begin(resumption, &sending, printer)?;
+    let mut run = journal.is_resumable().then(|| RunFile::new(&report, now.clone()));
+    if let Some(run) = &mut run {
+        run.save()?;
+    }
+    let taken_over = TakenOver {
+        superseded: plan.superseded,
+        expired: plan.expired,
+        ..decided.as_ref().map_or_else(TakenOver::default, TakenOver::of)
+    };
+    let reports = now.inputs.into_iter().zip(plan.rows_by_report());
+    let reports =
+        reports.map(|(input, rows)| InputSummary { source: input.source, rows, bytes: input.bytes }).collect();
+    let rows = Rows::Replay { rows: plan.into_rows()?, reports };
+    let end = send(Job { settings: sending, rows, journal, report, run, taken_over, command_line }, printer, signals);
+    // Until here nobody could write them.
+    drop(sources);
+    end
+}
+
+fn open(settings: &ReplaySettings) -> Result<Vec<SourceReport>, Failure> {
+    let mut seen = HashSet::new();
+    let mut sources = Vec::with_capacity(settings.reports.len());
+    for path in &settings.reports {
+        let source = SourceReport::open(path)?;
+        if !seen.insert(source.file_id()?) {
+            return Err(Failure::usage(format!("the report {} is given twice", path.display())));
+        }
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+fn open_own(report: &Path, settings: &ReplaySettings) -> Result<Option<Resumption>, Failure> {
+    let resumption =
+        if settings.choice.include_superseded { Resumption::open_for_all(report) } else { Resumption::open(report) };
+    Ok(resumption?)
+}
+
+fn plan(
+    sources: &[SourceReport],
+    own: Option<&Path>,
+    settings: &ReplaySettings,
+    printer: &Printer,
+) -> Result<ReplayPlan, Failure> {
+    for source in sources.iter().filter(|source| source.is_unfinished()) {
+        let text = format!("the run of {} did not come to its end", source.path().display());
+        let hint = "resume it first, where its input is still there: rows that it has not decided may be newer";
+        printer.warning(&text, Some(hint));
+    }
+    let plan = ReplayPlan::make(sources, own, &settings.choice, Timestamp::now().as_millisecond())?;
+    for (path, bytes) in &plan.torn {
+        let text = format!("{} is torn after byte {bytes}: what follows is left out", path.display());
+        printer.warning(&text, None);
+    }
+    for (rows, why) in [
+        (plan.superseded, "superseded: a later row of the same EUID was accepted (--include-superseded sends them)"),
+        (plan.expired, "expired: decided too long ago (--max-age)"),
+    ] {
+        if rows > 0 {
+            printer.note(&format!("{rows} rows that failed are left alone, {why}"));
+        }
+    }
+    Ok(plan)
+}
+
+/// Other reports under the same names.
+fn refuse_changed_reports(then: &Run, now: &Run) -> Result<(), Failure> {
+    let changed = then.inputs.iter().zip(&now.inputs).find(|(before, input)| before.blake3 != input.blake3);
+    let changed = changed.map(|(input, _)| input.source.as_str());
+    let further = (then.inputs.len() != now.inputs.len()).then_some("the list of reports");
+    let Some(what) = changed.or(further) else { return Ok(()) };
+    let hint = "begin another report under another name with `--report`".to_owned();
+    Err(Failure::usage(format!("{what} is not what the replay was begun with; nothing was sent")).with_hint(hint))
+}
+
+/// `--dry-run`: a line for each row that would be sent, without its contacts.
+fn list(plan: ReplayPlan, printer: &Printer) -> Result<(), Failure> {
+    let rows = plan.rows();
+    let mut lines = "source\trow\tline\teuid\treason\tcode\tat\n".to_owned();
+    for record in plan.into_rows()? {
+        let Decision { origin, euid, reason, answered, at_ms, .. } = record?;
+        let code = answered.code.map_or_else(String::new, |code| code.to_string());
+        let (source, euid) = (escape_controls(&origin.source), escape_controls(&euid));
+        let (reason, at) = (reason.map_or("", Reason::as_str), rfc3339(at_ms));
+        lines += &format!("{source}\t{}\t{}\t{euid}\t{reason}\t{code}\t{at}\n", origin.row, origin.line);
+        if lines.len() > LIST_BYTES {
+            write_stdout(lines.as_bytes())?;
+            lines.clear();
+        }
+    }
+    write_stdout(lines.as_bytes())?;
+    printer.note(&format!("{rows} rows would be sent"));
+    Ok(())
+}

@@ -1,0 +1,144 @@
+use model::RecordBatch;
+use reader::{Input, ReadError};
+use report::{Decided, EuidComparison, Run, RunInput};
+
+use crate::{failure::Failure, signals::Signals};
+
+/// Rows of a pipe that may wait in memory until all is compared.
+const MOST_HELD_BYTES: usize = 64 << 20;
+const HINT: &str =
+    "resume with what the report was begun with, or begin another report under another name with `--report`";
+
+/// Exit 2 where a report belongs to another run than this one, by what lies beside it.
+pub(crate) fn refuse_another_run(then: &Run, now: &Run, key: &str, accept_new_key: bool) -> Result<(), Failure> {
+    let differences = then.differences(now);
+    if !differences.is_empty() {
+        let message = format!("the report is of another run; nothing was sent\n{}", differences.join("\n"));
+        return Err(Failure::usage(message).with_hint(HINT.to_owned()));
+    }
+    if then.api_key.as_ref().is_some_and(|bound| bound != key) && !accept_new_key {
+        let hint = "where the key of the same project was changed, say `--accept-new-key`".to_owned();
+        let message = "the rows of the report were accepted under another API key; nothing was sent";
+        return Err(Failure::usage(message).with_hint(hint));
+    }
+    Ok(())
+}
+
+/// Reads what an earlier try has read once more, before anything is sent: the same bytes, and in each row that the
+/// report decides the same EUID. Undecided rows of a pipe are held in memory and come first afterwards. False where a
+/// signal came.
+pub(crate) fn compare_inputs(
+    inputs: &mut [Input],
+    then: &Run,
+    decided: &Decided,
+    signals: &Signals,
+) -> Result<bool, Failure> {
+    for source in decided.sources() {
+        if !inputs.iter().any(|input| **input.name() == *source) {
+            let message = format!("the report has rows of {source}, which is not among the inputs; nothing was sent");
+            return Err(Failure::usage(message).with_hint(HINT.to_owned()));
+        }
+    }
+    let mut euids = decided.compare_euids();
+    for input in inputs {
+        let name = input.name().clone();
+        let last_row = decided.last_row(&name).unwrap_or(0);
+        let Some(before) = then.inputs.iter().find(|before| *before.source == *name) else { continue };
+        if before.bytes == 0 && last_row == 0 && !before.ended {
+            continue;
+        }
+        if !compare(input, before, last_row, decided, &mut euids, signals)? {
+            return Ok(false);
+        }
+    }
+    euids.finish()?;
+    Ok(true)
+}
+
+/// The same for one input.
+fn compare(
+    input: &mut Input,
+    before: &RunInput,
+    last_row: u64,
+    decided: &Decided,
+    euids: &mut EuidComparison<'_>,
+    signals: &Signals,
+) -> Result<bool, Failure> {
+    let name = input.name().clone();
+    let mut records = input.records()?;
+    let mut held = Held { batches: Vec::new(), bytes: 0, wanted: !input.is_regular_file() };
+    let mut end: Option<Result<(), ReadError>> = None;
+    let mut batch = RecordBatch::default();
+    while end.is_none() {
+        if signals.received().is_some() {
+            return Ok(false);
+        }
+        let position = records.position();
+        if position.bytes >= before.bytes && position.rows >= last_row && !before.ended {
+            break;
+        }
+        match records.next_batch(&mut batch) {
+            Ok(true) => {}
+            ended => end = Some(ended.map(drop)),
+        }
+        for record in batch.iter() {
+            if record.row() <= last_row {
+                euids.see(&name, record.row(), record.euid_text())?;
+            }
+        }
+        held.take(&batch, decided)?;
+    }
+    let position = records.position();
+    let digest = position.at_mark.map(|digest| blake3::Hash::from_bytes(digest).to_hex().to_string());
+    let what = if digest.is_none() {
+        format!("it has only {} of the {} bytes that were read then", position.bytes, before.bytes)
+    } else if digest.as_ref() != Some(&before.blake3) {
+        format!("the {} bytes that were read then are others now", before.bytes)
+    } else if before.ended && position.bytes > before.bytes {
+        format!("it was read to its end then, {} bytes, and is longer now", before.bytes)
+    } else {
+        records.put_back(held.batches, end);
+        input.give_back(records);
+        return Ok(true);
+    };
+    // What can't be read can't be compared either.
+    if let Some(Err(error)) = end
+        && digest.is_none()
+    {
+        return Err(error.into());
+    }
+    euids.compare_now()?;
+    let message = format!("{name} is not what the report was begun with: {what}; nothing was sent");
+    Err(Failure::usage(message).with_hint(HINT.to_owned()))
+}
+
+/// Rows of a pipe that are not decided.
+struct Held {
+    batches: Vec<RecordBatch>,
+    bytes: usize,
+    wanted: bool,
+}
+
+impl Held {
+    fn take(&mut self, batch: &RecordBatch, decided: &Decided) -> Result<(), Failure> {
+        if !self.wanted {
+            return Ok(());
+        }
+        let undecided = batch.with_only(|head| !decided.contains(&batch.source, head.row));
+        if undecided.records.is_empty() {
+            return Ok(());
+        }
+        self.bytes += undecided.bytes();
+        if self.bytes > MOST_HELD_BYTES {
+            let message = format!(
+                "{} has more than {} MiB of rows that are not decided and must wait until all is compared",
+                batch.source,
+                MOST_HELD_BYTES >> 20
+            );
+            let hint = "put the input into a file and resume with that under the same name, or begin anew".to_owned();
+            return Err(Failure::usage(message).with_hint(hint));
+        }
+        self.batches.push(undecided);
+        Ok(())
+    }
+}

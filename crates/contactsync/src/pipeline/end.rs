@@ -1,0 +1,249 @@
+use std::{path::Path, time::Duration};
+
+use dispatcher::{Dispatched, StopCause};
+use jiff::Timestamp;
+use model::{Outcome, Reason};
+use report::{Decided, Finished, InputSummary, ReportError, RunFile, Summary, Tally, rfc3339};
+
+use super::{
+    intake::Intaken,
+    journaling::JournalEnd,
+    send::{TakenOver, per_second},
+};
+use crate::{args::FailOn, exit::Exit, failure::Failure, settings::CommandLine, signals::Signal, terminal::Printer};
+
+/// What the steps of a run left behind.
+pub(super) struct End {
+    pub(super) intaken: Intaken,
+    pub(super) dispatched: Dispatched,
+    pub(super) journaled: JournalEnd,
+    pub(super) taken_over: TakenOver,
+    pub(super) cause: Option<StopCause>,
+    pub(super) fail_on: FailOn,
+}
+
+/// What a summary also says.
+pub(super) struct Facts {
+    /// Attempts of this try.
+    pub(super) attempts: u64,
+    pub(super) elapsed: Duration,
+    pub(super) started_at: String,
+    pub(super) report: String,
+    pub(super) target: String,
+    pub(super) sandbox: bool,
+}
+
+impl End {
+    /// Why the run stopped, in the summary's word, with the status it ends with. An input that broke off comes first:
+    /// had anything else stopped the run before, nobody would have read on.
+    fn stopped(&self) -> Option<(&'static str, Exit)> {
+        if self.intaken.error.is_some() {
+            return Some(("input", Exit::ReadOrWrite));
+        }
+        let Some(cause) = &self.cause else {
+            return self.journaled.error.is_some().then_some(("report", Exit::ReadOrWrite));
+        };
+        Some(match cause {
+            StopCause::Signal(number) => {
+                let signal = [Signal::Hangup, Signal::Interrupt, Signal::Terminate];
+                let signal = signal.into_iter().find(|signal| signal.number() == *number);
+                ("signal", signal.map_or(Exit::Interrupted, Signal::exit))
+            }
+            StopCause::Credentials(_) => ("credentials", Exit::Credentials),
+            StopCause::MaxFailures(_) => ("max_failures", Exit::MaxFailures),
+            StopCause::Outage(_) => ("outage", Exit::OutOfReach),
+            StopCause::Input(_) => ("input", Exit::ReadOrWrite),
+            StopCause::Report(_) => ("report", Exit::ReadOrWrite),
+        })
+    }
+
+    fn not_sent(&self) -> u64 {
+        self.dispatched.not_sent + self.journaled.lost
+    }
+
+    fn rows_read(&self) -> u64 {
+        self.taken_over.rows + self.intaken.rows
+    }
+
+    /// The status to end with.
+    pub(super) fn exit(&self) -> Exit {
+        let tally = &self.journaled.tally;
+        let stopped = self.stopped();
+        let counted = tally.total() + self.not_sent() == self.rows_read();
+        if !counted || (stopped.is_none() && self.not_sent() > 0) {
+            return Exit::Bug;
+        }
+        stopped.map_or_else(|| finished_exit(tally, self.fail_on), |(_, exit)| exit)
+    }
+
+    /// Writes down beside the report that the run came to its end, where it did.
+    pub(super) fn note_finish(&mut self, run: Option<RunFile>) {
+        let Some(mut run) = run else { return };
+        if self.stopped().is_some() || self.exit() == Exit::Bug {
+            return;
+        }
+        let at = rfc3339(Timestamp::now().as_millisecond());
+        run.run_mut().finished = Some(Finished { at, rows: self.journaled.tally.total() });
+        if let Err(error) = run.save() {
+            self.cause = Some(StopCause::Report(error.to_string()));
+            self.journaled.error = Some(error);
+        }
+    }
+
+    /// Says why the run stopped, where it did.
+    pub(super) fn tell(&self, printer: &Printer) {
+        if let Some(failure) = &self.intaken.error {
+            printer.failure(failure);
+        }
+        let (message, hint) = match &self.cause {
+            None => return,
+            Some(StopCause::Signal(_)) => ("stopped by a signal".to_owned(), None),
+            Some(StopCause::Credentials(said)) => (
+                format!("stopped: the API refuses the credentials or the project ({said})"),
+                Some("check key, secret and `--region`, then resume".to_owned()),
+            ),
+            Some(StopCause::MaxFailures(what)) => (format!("stopped: {what} (--max-failures)"), None),
+            Some(StopCause::Outage(what)) => (
+                format!("stopped: {what}"),
+                Some("check `--base-url`, proxy and network, and whether the service is up".to_owned()),
+            ),
+            Some(StopCause::Input(what)) => (format!("stopped: {what}"), None),
+            Some(StopCause::Report(what)) => {
+                let hint = self.journaled.error.as_ref().and_then(ReportError::hint);
+                (format!("stopped: {what}"), hint)
+            }
+        };
+        printer.failure(&Failure::new(self.exit(), message).with_hint(hint));
+    }
+
+    /// The commands to go on with: the one that resumes a run that stopped, and the one that replays failures that time
+    /// can cure.
+    pub(super) fn next_steps(&self, typed: &CommandLine, report: &Path, is_resumable: bool) -> Vec<String> {
+        // Where the report is gone there is nothing to go on with.
+        let is_gone = matches!(self.journaled.error, Some(ReportError::Replaced(_)));
+        if !is_resumable || is_gone {
+            return Vec::new();
+        }
+        let mut steps = Vec::new();
+        if self.stopped().is_some() {
+            steps.push(format!("to go on: {}", typed.resume(report)));
+        }
+        if has_curable(&self.journaled.tally) {
+            steps.push(format!("to send again what failed: {}", typed.replay(report)));
+        }
+        steps
+    }
+
+    /// The summary of the whole, an earlier try included.
+    pub(super) fn summary(&self, facts: Facts) -> Summary {
+        let tally: &Tally = &self.journaled.tally;
+        Summary {
+            rows_read: self.rows_read(),
+            not_sent: self.not_sent(),
+            superseded: self.taken_over.superseded,
+            expired: self.taken_over.expired,
+            attempts: self.taken_over.attempts + facts.attempts,
+            elapsed_seconds: facts.elapsed.as_secs_f64(),
+            rows_per_second: per_second(tally.total() - self.taken_over.rows, facts.elapsed),
+            stopped_by: self.stopped().map(|(word, _)| word),
+            exit_code: self.exit().code(),
+            resumed_rows: self.taken_over.rows,
+            started_at: facts.started_at,
+            inputs: self.intaken.inputs.clone(),
+            ..of_tally(tally, facts.report, facts.target, facts.sandbox)
+        }
+    }
+}
+
+/// The status and the summary of a run that a report says is finished.
+pub(crate) fn finished_before(
+    decided: &Decided,
+    inputs: Vec<InputSummary>,
+    fail_on: FailOn,
+    (report, target, sandbox): (&Path, String, bool),
+) -> (Exit, Summary) {
+    let tally = decided.whole_tally();
+    let exit = finished_exit(&tally, fail_on);
+    let summary = Summary {
+        rows_read: tally.total(),
+        superseded: decided.superseded(),
+        attempts: tally.attempts,
+        exit_code: exit.code(),
+        resumed_rows: tally.total(),
+        inputs,
+        ..of_tally(&tally, report.display().to_string(), target, sandbox)
+    };
+    (exit, summary)
+}
+
+fn finished_exit(tally: &Tally, fail_on: FailOn) -> Exit {
+    let (failed, rejected) = (tally.rows(Outcome::Failed), tally.rows(Outcome::Rejected));
+    match fail_on {
+        FailOn::Any if failed + rejected > 0 => Exit::RowsFailed,
+        FailOn::Failed if failed > 0 => Exit::RowsFailed,
+        _ => Exit::Success,
+    }
+}
+
+/// Failed rows whose reason time can cure. Reasons of rejected rows are never among these.
+fn has_curable(tally: &Tally) -> bool {
+    tally.reasons.keys().any(|word| Reason::parse(word).is_some_and(Reason::curable))
+}
+
+fn of_tally(tally: &Tally, report: String, target: String, sandbox: bool) -> Summary {
+    let now = rfc3339(Timestamp::now().as_millisecond());
+    Summary {
+        rows_read: 0,
+        synced: tally.rows(Outcome::Synced),
+        unchanged: tally.rows(Outcome::Unchanged),
+        rejected: tally.rows(Outcome::Rejected),
+        failed: tally.rows(Outcome::Failed),
+        not_sent: 0,
+        superseded: 0,
+        expired: 0,
+        attempts: 0,
+        retries: tally.retries,
+        elapsed_seconds: 0.0,
+        rows_per_second: 0.0,
+        stopped_by: None,
+        exit_code: 0,
+        reasons: tally.reasons.clone(),
+        codes: tally.codes.clone(),
+        latency_ms: tally.latency(),
+        report,
+        target,
+        sandbox,
+        resumed_rows: 0,
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: now.clone(),
+        finished_at: now,
+        inputs: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The end of a run that read so many rows, of which so many were not sent; none was decided.
+    fn end(rows: u64, not_sent: u64, cause: Option<StopCause>) -> End {
+        End {
+            intaken: Intaken { rows, inputs: Vec::new(), error: None },
+            dispatched: Dispatched { not_sent },
+            journaled: JournalEnd::default(),
+            taken_over: TakenOver::default(),
+            cause,
+            fail_on: FailOn::Any,
+        }
+    }
+
+    #[test]
+    fn books_that_do_not_balance_are_a_bug_whatever_else_happened() {
+        assert_eq!(end(0, 0, None).exit(), Exit::Success);
+        assert_eq!(end(2, 1, None).exit(), Exit::Bug, "a row is missing");
+        assert_eq!(end(2, 2, None).exit(), Exit::Bug, "a finished run sends everything");
+        assert_eq!(end(2, 1, Some(StopCause::Signal(15))).exit(), Exit::Bug);
+        assert_eq!(end(2, 2, Some(StopCause::Signal(15))).exit(), Exit::Terminated);
+        assert_eq!(end(2, 2, Some(StopCause::Outage("down".to_owned()))).exit(), Exit::OutOfReach);
+    }
+}

@@ -1,0 +1,165 @@
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use dispatcher::{Stop, StopCause};
+use jiff::Timestamp;
+use model::Counters;
+use reader::Input;
+use report::{Decided, InputSummary, Journal, ReplayRows, RunFile, rfc3339};
+
+use super::{
+    Way,
+    end::{End, Facts},
+    intake::{Intaken, take_in},
+    journaling::{Journaling, RunRecord},
+    replayed::take_replayed,
+    service::Service,
+};
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    reading::{Positions, Reading},
+    settings::{CommandLine, InputSettings, SendingSettings, Target},
+    signals::Signals,
+    terminal::{Printer, Progress, ProgressStyle},
+};
+
+/// Batches of rows that may wait for the dispatcher, which holds as many rows as it may by itself.
+const WAITING_BATCHES: usize = 2;
+
+/// A run, ready to begin.
+pub(crate) struct Job {
+    pub(crate) settings: SendingSettings,
+    pub(crate) rows: Rows,
+    /// The report, and its path.
+    pub(crate) journal: Journal,
+    pub(crate) report: PathBuf,
+    /// What lies beside the report; none beside a pipe or a device.
+    pub(crate) run: Option<RunFile>,
+    pub(crate) taken_over: TakenOver,
+    pub(crate) command_line: CommandLine,
+}
+
+/// Where the rows come from.
+pub(crate) enum Rows {
+    /// From inputs; those that are decided are left out.
+    Inputs { inputs: Vec<Input>, settings: Box<InputSettings>, decided: Option<Arc<Decided>> },
+    /// From reports of earlier runs.
+    Replay {
+        rows: ReplayRows,
+        /// The reports, each with the rows that come from it.
+        reports: Vec<InputSummary>,
+    },
+}
+
+/// What an earlier try or an earlier run left.
+#[derive(Debug, Default)]
+pub(crate) struct TakenOver {
+    /// Rows that the report decides.
+    pub(crate) rows: u64,
+    /// Attempts made for them.
+    pub(crate) attempts: u64,
+    /// Rows left alone because a later row of their EUID was accepted.
+    pub(crate) superseded: u64,
+    /// Rows left alone because they were decided too long ago.
+    pub(crate) expired: u64,
+}
+
+impl TakenOver {
+    /// What a report to be resumed says.
+    pub(crate) fn of(decided: &Decided) -> Self {
+        let (rows, attempts) = (decided.rows(), decided.tally().attempts);
+        Self { rows, attempts, superseded: decided.superseded(), expired: 0 }
+    }
+}
+
+/// Sends all rows and returns the status to end with.
+pub(crate) fn send(job: Job, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
+    let unable = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(unable)?;
+    runtime.block_on(run(job, printer, signals))
+}
+
+async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
+    let Job { settings, rows, journal, report, run, taken_over, command_line } = job;
+    let started_at = Timestamp::now().as_millisecond();
+    let started = Instant::now();
+    let unable = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
+    let service = Service::connect(&settings.target).await?;
+    let (counters, stop) = (Arc::new(Counters::default()), Stop::default());
+    let style = ProgressStyle::of(settings.progress, printer);
+    let progress = Progress::start(style, printer, Arc::clone(&counters), rows.bytes(), true);
+    stop_on_signal(signals.clone(), stop.clone());
+    let (hand_on, taken) = async_channel::bounded(WAITING_BATCHES);
+    let way = Way { rows: hand_on, counters: Arc::clone(&counters), stop: stop.clone(), printer: printer.clone() };
+    let is_resumable = run.is_some();
+    let mut positions = Positions::new(0);
+    let intake: tokio::task::JoinHandle<Intaken> = match rows {
+        Rows::Inputs { inputs, settings: input, decided } => {
+            let reading = Reading::start(inputs, Arc::clone(&counters)).map_err(unable)?;
+            positions = reading.positions().clone();
+            tokio::spawn(take_in(reading, *input, decided, settings.report.contacts, way))
+        }
+        Rows::Replay { rows, reports } => tokio::task::spawn_blocking(move || take_replayed(rows, reports, &way)),
+    };
+    let run = run.map(|file| RunRecord { file, positions, api_key: settings.target.key_fingerprint() });
+    let (decided, journaling) = Journaling::start(journal, run, Arc::clone(&counters), stop.clone()).map_err(unable)?;
+    let transport = service.transport;
+    let dispatched =
+        dispatcher::run(transport, &settings.dispatcher, taken, decided, Arc::clone(&counters), stop.clone()).await;
+    let bug = |what: &str| Failure::new(Exit::Bug, format!("{what} broke off: please report this"));
+    let intaken = intake.await.map_err(|_| bug("reading"))?;
+    let mut journaled = journaling.end().await.map_err(|_| bug("the report"))?;
+    drop(progress);
+    if let Some(sandbox) = service.sandbox {
+        sandbox.stop().await;
+    }
+    let run = journaled.run.take();
+    let mut end =
+        End { intaken, dispatched, journaled, taken_over, cause: stop.cause().cloned(), fail_on: settings.fail_on };
+    end.note_finish(run);
+    end.tell(printer);
+    let summary = end.summary(Facts {
+        attempts: Counters::get(&counters.attempts),
+        elapsed: started.elapsed(),
+        started_at: rfc3339(started_at),
+        report: report.display().to_string(),
+        target: service.url,
+        sandbox: matches!(settings.target, Target::Sandbox(_)),
+    });
+    let steps = end.next_steps(&command_line, &report, is_resumable);
+    printer.note(&summary.for_people(&steps));
+    if summary.exit_code == Exit::Bug.code() {
+        printer.failure(&Failure::new(Exit::Bug, "the books don't balance: please report this with the summary above"));
+    }
+    settings.report.write_summary(&summary)?;
+    Ok(end.exit())
+}
+
+impl Rows {
+    /// How many bytes are read, where it is known.
+    fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Inputs { inputs, .. } => inputs.iter().map(Input::size).sum(),
+            Self::Replay { .. } => None,
+        }
+    }
+}
+
+fn stop_on_signal(signals: Signals, stop: Stop) {
+    tokio::spawn(async move {
+        signals.wait().await;
+        if let Some(signal) = signals.received() {
+            stop.because(StopCause::Signal(signal.number()));
+        }
+    });
+}
+
+/// So many rows a second, in so much time.
+pub(super) fn per_second(rows: u64, elapsed: Duration) -> f64 {
+    let seconds = elapsed.as_secs_f64();
+    if seconds > 0.0 { rows as f64 / seconds } else { 0.0 }
+}

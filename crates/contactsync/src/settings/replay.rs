@@ -1,0 +1,76 @@
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use report::{Chosen, ReplayChoice};
+
+use super::push::{Given, SendingSettings};
+use crate::{
+    args::{ReplayArgs, ReplayChoiceArgs},
+    failure::Failure,
+    layers::{Layers, Setting},
+};
+
+/// What failed is not sent again after so long, unless it is asked for: it may have changed since.
+const MAX_AGE: Duration = Duration::from_hours(24);
+
+/// Everything that a replay needs to know, checked.
+#[derive(Debug)]
+pub(crate) struct ReplaySettings {
+    /// The reports of earlier runs.
+    pub(crate) reports: Vec<PathBuf>,
+    /// Which of their rows.
+    pub(crate) choice: ReplayChoice,
+    /// Where they go, and how; none: they are only listed.
+    pub(crate) sending: Option<SendingSettings>,
+}
+
+impl ReplaySettings {
+    /// What the arguments and the layers say.
+    pub(crate) fn of(args: &ReplayArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
+        let given = Given {
+            sending: &args.sending,
+            faults: &args.faults,
+            report: &args.report,
+            resume: &args.resume,
+            progress: args.progress,
+        };
+        // A list needs no credentials.
+        let sending = if args.choice.dry_run { None } else { Some(SendingSettings::of(&given, settings, layers)?) };
+        Ok(Self { reports: args.reports.clone(), choice: choice(&args.choice), sending })
+    }
+
+    /// The options that decide which rows are sent, as far as they are not the default: a resume must have the same.
+    pub(crate) fn deciding(&self) -> BTreeMap<String, String> {
+        let ReplayChoice { chosen, include_superseded, max_age } = &self.choice;
+        let mut all = BTreeMap::new();
+        match chosen {
+            Chosen::Curable => {}
+            Chosen::All => _ = all.insert("--all".to_owned(), "on".to_owned()),
+            Chosen::These { reasons, codes } => {
+                let reasons: Vec<&str> = reasons.iter().map(|reason| reason.as_str()).collect();
+                let codes: Vec<String> = codes.iter().map(i64::to_string).collect();
+                for (name, values) in [("--reason", reasons.join(",")), ("--code", codes.join(","))] {
+                    if !values.is_empty() {
+                        all.insert(name.to_owned(), values);
+                    }
+                }
+            }
+        }
+        if *include_superseded {
+            all.insert("--include-superseded".to_owned(), "on".to_owned());
+        }
+        if *max_age != MAX_AGE {
+            all.insert("--max-age".to_owned(), format!("{}s", max_age.as_secs_f64()));
+        }
+        all
+    }
+}
+
+fn choice(args: &ReplayChoiceArgs) -> ReplayChoice {
+    let chosen = match (args.all, args.reason.is_empty() && args.code.is_empty()) {
+        (true, _) => Chosen::All,
+        (false, true) => Chosen::Curable,
+        (false, false) => Chosen::These { reasons: args.reason.clone(), codes: args.code.clone() },
+    };
+    let max_age = args.max_age.unwrap_or(MAX_AGE);
+    ReplayChoice { chosen, include_superseded: args.include_superseded, max_age }
+}
