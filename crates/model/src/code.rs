@@ -43,7 +43,7 @@ impl ApiCode {
             CodeClass::Again,
             Some(Reason::ServerError),
             "internal server error",
-            "Nothing while it passes: the row is retried with backoff. Rows that used up their retries can be sent again later: the report holds their contacts.",
+            "Nothing while it passes: the row is retried with backoff. Rows that used up their retries can be sent again later: `contactsync replay REPORT`.",
         ),
         code(
             40050,

@@ -66,7 +66,7 @@ pub enum ReportError {
         record: u64,
     },
     /// A row is not the one that the report speaks of.
-    #[error("row {row} of {origin} has the EUID {}, in the report {}", quoted(here), quoted(there))]
+    #[error("row {row} of {origin} has the EUID {}, in the report {}; nothing was sent", quoted(here), quoted(there))]
     OtherEuid {
         /// The input as named.
         origin: String,
@@ -78,7 +78,7 @@ pub enum ReportError {
         there: String,
     },
     /// The report has a row that the input doesn't have.
-    #[error("the report has row {row} of {origin}, which the input doesn't have")]
+    #[error("the report has row {row} of {origin}, which the input doesn't have; nothing was sent")]
     MissingRow {
         /// The input as named.
         origin: String,

@@ -89,6 +89,15 @@ impl Summary {
                 let _ = writeln!(text, "  {name:<10} {rows:>12}  {share:5.1} %");
             }
         }
+        for (rows, what) in [
+            (self.resumed_rows, "of them were decided before this try"),
+            (self.superseded, "failed and were left alone: a later row of the same EUID was accepted"),
+            (self.expired, "failed and were left alone: decided too long ago (--max-age)"),
+        ] {
+            if rows > 0 {
+                let _ = writeln!(text, "  {rows} {what}");
+            }
+        }
         for (name, rows) in &self.reasons {
             let advice = Reason::parse(name).map_or("", Reason::advice);
             let _ = writeln!(text, "    {name:<18} {rows:>10}  {advice}");

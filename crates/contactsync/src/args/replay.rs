@@ -14,7 +14,7 @@ pub(crate) struct ReplayChoiceArgs {
     pub(crate) reason: Vec<Reason>,
     /// Rows whose last answer had one of these API codes, as -1,55014; with --reason too, rows of either kind
     /// [default: none]
-    #[arg(long, value_name = "CODES", value_delimiter = ',', allow_negative_numbers = true, conflicts_with = "all")]
+    #[arg(long, value_name = "CODES", value_delimiter = ',', allow_hyphen_values = true, conflicts_with = "all")]
     pub(crate) code: Vec<i64>,
     /// All rows that failed, for whatever reason [default: off]
     #[arg(long)]

@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use model::escape_controls;
 use reader::Input;
@@ -7,7 +11,7 @@ use report::{Decided, InputSummary, Journal, JournalOptions, Resumption, Run, Ru
 use crate::{
     exit::Exit,
     failure::Failure,
-    pipeline::{Job, Rows, TakenOver, compare_inputs, finished_before, refuse_another_run, send},
+    pipeline::{Job, Rows, TakenOver, compare_inputs, finished_before, refuse_another_run, replay_step, send},
     settings::{CommandLine, PushSettings, SendingSettings, Target, refuse_shared_outputs},
     signals::{Signal, Signals},
     terminal::Printer,
@@ -48,7 +52,7 @@ pub(crate) fn push(
             return Ok(signals.received().map_or(Exit::Interrupted, Signal::exit));
         }
         if then.inputs.len() == now.inputs.len()
-            && let Some(exit) = end_as_it_ended(then, &resumption.decided, &report, &sending, printer)?
+            && let Some(exit) = end_as_it_ended(then, &resumption.decided, &report, &sending, &command_line, printer)?
         {
             return Ok(exit);
         }
@@ -86,11 +90,7 @@ pub(super) fn begin(
     if torn > 0 {
         printer.note(&format!("cut off the torn end of the report, {torn} bytes"));
     }
-    let superseded = match decided.superseded() {
-        0 => String::new(),
-        rows => format!("; {rows} that failed are left alone, since a later row of the same EUID was accepted"),
-    };
-    printer.note(&format!("resuming: the report decides {} rows{superseded}", decided.rows()));
+    printer.note(&format!("resuming: the report decides {} rows", decided.rows()));
     Ok((journal, Some(decided)))
 }
 
@@ -106,8 +106,9 @@ pub(super) fn go_on(then: &Run, now: &mut Run) {
 pub(super) fn end_as_it_ended(
     then: &Run,
     decided: &Decided,
-    report: &std::path::Path,
+    report: &Path,
     settings: &SendingSettings,
+    command_line: &CommandLine,
     printer: &Printer,
 ) -> Result<Option<Exit>, Failure> {
     let Some(finished) = &then.finished else { return Ok(None) };
@@ -123,7 +124,7 @@ pub(super) fn end_as_it_ended(
     }
     let at = escape_controls(&finished.at).into_owned();
     printer.note(&format!("this run finished at {at}: there is nothing left to send"));
-    printer.note(&summary.for_people(&[]));
+    printer.note(&summary.for_people(&replay_step(&decided.whole_tally(), command_line, report)));
     settings.report.write_summary(&summary)?;
     Ok(Some(exit))
 }

@@ -48,7 +48,7 @@ pub(crate) fn replay(
     if let Some((resumption, then)) = resumption.as_ref().and_then(|it| Some((it, it.run.as_ref()?))) {
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
         refuse_changed_reports(then, &now)?;
-        if let Some(exit) = end_as_it_ended(then, &resumption.decided, &report, &sending, printer)? {
+        if let Some(exit) = end_as_it_ended(then, &resumption.decided, &report, &sending, &command_line, printer)? {
             return Ok(exit);
         }
         go_on(then, &mut now);
@@ -110,14 +110,6 @@ fn plan(
         let text = format!("{} is torn after byte {bytes}: what follows is left out", path.display());
         printer.warning(&text, None);
     }
-    for (rows, why) in [
-        (plan.superseded, "superseded: a later row of the same EUID was accepted (--include-superseded sends them)"),
-        (plan.expired, "expired: decided too long ago (--max-age)"),
-    ] {
-        if rows > 0 {
-            printer.note(&format!("{rows} rows that failed are left alone, {why}"));
-        }
-    }
     Ok(plan)
 }
 
@@ -133,7 +125,7 @@ fn refuse_changed_reports(then: &Run, now: &Run) -> Result<(), Failure> {
 
 /// `--dry-run`: a line for each row that would be sent, without its contacts.
 fn list(plan: ReplayPlan, printer: &Printer) -> Result<(), Failure> {
-    let rows = plan.rows();
+    let (rows, superseded, expired) = (plan.rows(), plan.superseded, plan.expired);
     let mut lines = "source\trow\tline\teuid\treason\tcode\tat\n".to_owned();
     for record in plan.into_rows()? {
         let Decision { origin, euid, reason, answered, at_ms, .. } = record?;
@@ -147,6 +139,7 @@ fn list(plan: ReplayPlan, printer: &Printer) -> Result<(), Failure> {
         }
     }
     write_stdout(lines.as_bytes())?;
-    printer.note(&format!("{rows} rows would be sent"));
+    let text = format!("{rows} rows would be sent; left alone: {superseded} superseded, {expired} expired");
+    printer.note(&text);
     Ok(())
 }

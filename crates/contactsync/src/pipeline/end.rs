@@ -128,9 +128,7 @@ impl End {
         if self.stopped().is_some() {
             steps.push(format!("to go on: {}", typed.resume(report)));
         }
-        if has_curable(&self.journaled.tally) {
-            steps.push(format!("to send again what failed: {}", typed.replay(report)));
-        }
+        steps.extend(replay_step(&self.journaled.tally, typed, report));
         steps
     }
 
@@ -185,9 +183,10 @@ fn finished_exit(tally: &Tally, fail_on: FailOn) -> Exit {
     }
 }
 
-/// Failed rows whose reason time can cure. Reasons of rejected rows are never among these.
-fn has_curable(tally: &Tally) -> bool {
-    tally.reasons.keys().any(|word| Reason::parse(word).is_some_and(Reason::curable))
+/// The command that sends again what failed, where some of it can be cured by time. Reasons of rejected rows never can.
+pub(crate) fn replay_step(tally: &Tally, typed: &CommandLine, report: &Path) -> Vec<String> {
+    let curable = tally.reasons.keys().any(|word| Reason::parse(word).is_some_and(Reason::curable));
+    if curable { vec![format!("to send again what failed: {}", typed.replay(report))] } else { Vec::new() }
 }
 
 fn of_tally(tally: &Tally, report: String, target: String, sandbox: bool) -> Summary {

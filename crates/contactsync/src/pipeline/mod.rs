@@ -19,7 +19,7 @@ use model::Counters;
 use crate::terminal::Printer;
 
 pub(crate) use comparing::{compare_inputs, refuse_another_run};
-pub(crate) use end::finished_before;
+pub(crate) use end::{finished_before, replay_step};
 pub(crate) use send::{Job, Rows, TakenOver, send};
 
 /// What whoever takes rows in needs for handing them on.

@@ -34,8 +34,11 @@ impl ReportSettings {
     pub(crate) fn of_push(args: &ReportArgs) -> Result<Self, Failure> {
         let mut settings = Self::of_check(args)?;
         settings.path.get_or_insert_with(|| {
-            let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-            PathBuf::from(format!("contactsync-report-{stamp}.ndjson"))
+            let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+            // A second run in the same second gets a name of its own.
+            let names = std::iter::once(stamp.clone()).chain((2..).map(|number| format!("{stamp}-{number}")));
+            let mut paths = names.map(|name| PathBuf::from(format!("contactsync-report-{name}.ndjson")));
+            paths.find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_default()
         });
         Ok(settings)
     }

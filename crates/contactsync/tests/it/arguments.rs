@@ -26,7 +26,8 @@ fn the_short_help_shows_what_matters_most() {
             "--sandbox",
             "--rate",
             "--report",
-            "--summary"
+            "--summary",
+            "--resume"
         ]
     );
 }
@@ -59,6 +60,13 @@ fn usage_errors_end_with_2_and_say_why() {
         (&["push", "a.csv", "--burst", "0"], "it is a whole number from 1 to 1000000"),
         (&["push", "a.csv", "--max-failures", "101%"], "a share is between 0% and 100%"),
         (&["push", "a.csv", "--sandbox", "--ok-code", "5", "--retry-code", "5"], "can't be both"),
+        (&["push", "a.csv", "--sandbox", "--resume"], "--report <FILE>"),
+        (&["push", "a.csv", "--sandbox", "--report", "r", "--resume", "--force"], "cannot be used with"),
+        (&["push", "a.csv", "--sandbox", "--report", "r", "--accept-new-key"], "--resume"),
+        (&["replay"], "<REPORT>..."),
+        (&["replay", "r", "--reason", "nonsense"], "no such reason"),
+        (&["replay", "r", "--all", "--code", "5"], "cannot be used with"),
+        (&["replay", "r", "--trim"], "unexpected argument '--trim'"),
         (&["sandbox", "--listen", "nowhere"], "invalid value 'nowhere' for '--listen <ADDRESS>'"),
         (&["sandbox", "--fault", "nonsense"], "invalid value 'nonsense' for '--fault <SPEC>'"),
     ] {

@@ -27,10 +27,10 @@ fn without_anything_set_the_defaults_are_shown() {
     insta::assert_snapshot!(lines.join("\n"), @r"
     api_key              none                                      default
     api_secret           none                                      default
+    accept_new_key       off                                       default
+    all                  off                                       default
     all_columns          off                                       default
     allow_insecure_http  off                                       default
-    base_url             the region's                              default
-    burst                a hundredth of the rate, at least 2       default
     ");
 }
 
