@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::ReportError,
-    file::{create, sync_folder, temporary_beside},
+    file::{create, sync_folder},
 };
 
 /// What is written today; a later version may know others.
@@ -156,7 +156,9 @@ impl RunFile {
         let stored = serde_json::to_vec(&Stored { format: FORMAT, run: &self.run });
         let mut text = stored.map_err(|error| failed(error.into()))?;
         text.push(b'\n');
-        let temporary = temporary_beside(&self.path);
+        // Whoever saves holds the lock of the report, so one name is enough; a killed run may have left it behind.
+        let temporary = self.path.with_added_extension("new");
+        let _ = fs::remove_file(&temporary);
         let written = create(&temporary).and_then(|mut file| {
             file.write_all(&text)?;
             file.sync_all()

@@ -6,6 +6,7 @@ mod arguments;
 mod check;
 mod check_outputs;
 mod config;
+mod crash;
 mod credentials;
 mod decision_table;
 mod documents;
