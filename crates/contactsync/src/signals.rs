@@ -58,10 +58,13 @@ impl Signals {
         let handle = runtime.enter();
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        // Without a listener this one ends the process; so the write that hits a file-size limit fails instead.
+        let file_too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
         let mut hangup = if ignores_hangup { None } else { Some(signal(SignalKind::hangup())?) };
         drop(handle);
         let heard = signals.clone();
         let listen = async move {
+            let _file_too_large = file_too_large;
             loop {
                 let signal = tokio::select! {
                     Some(()) = interrupt.recv() => Signal::Interrupt,

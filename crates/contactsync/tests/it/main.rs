@@ -9,6 +9,7 @@ mod config;
 mod crash;
 mod credentials;
 mod decision_table;
+mod disk;
 mod documents;
 mod explain;
 mod layers;
