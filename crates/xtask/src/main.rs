@@ -1,6 +1,7 @@
-//! Generator of inputs and benchmarks. Not shipped; run as `cargo xtask COMMAND`.
+//! Generator of inputs, benchmarks and the crash campaign. Not shipped; run as `cargo xtask COMMAND`.
 
 mod bench;
+mod crash;
 mod fixtures;
 mod generate;
 
@@ -9,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", about = "Generator of inputs and benchmarks")]
+#[command(name = "cargo xtask", about = "Generator of inputs, benchmarks and the crash campaign")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -23,6 +24,8 @@ enum Command {
     Fixtures,
     /// Measure `contactsync check` on generated rows
     BenchCheck(bench::BenchArgs),
+    /// Kill and resume runs at random moments, over many seeds
+    Crash(crash::CrashArgs),
 }
 
 fn main() -> ExitCode {
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         Command::Generate(args) => generate::generate(&args),
         Command::Fixtures => fixtures::write_all(),
         Command::BenchCheck(args) => bench::check(&args),
+        Command::Crash(args) => crash::campaign(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
