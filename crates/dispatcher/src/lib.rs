@@ -26,3 +26,4 @@ pub use run::{Dispatched, Intake, run};
 pub use settings::{DEFAULT_OUTAGE_WAIT, HttpSettings, MaxFailures, Rate, Settings};
 pub use stop::{Stop, StopCause};
 pub use transport::{Broken, Reply, Request, Transport};
+pub use verdict::{Codes, Slow, Verdict, judge};

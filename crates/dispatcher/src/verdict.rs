@@ -14,7 +14,7 @@ use crate::{
 
 /// What an attempt's end means for its row and for everybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// Accepted; the reason is kept where it isn't a plain success.
     Accepted(Option<Reason>),
     /// Refused: sending it again changes nothing.
@@ -33,7 +33,7 @@ pub(crate) enum Verdict {
 
 /// Who waits after an attempt that may be made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Slow {
+pub enum Slow {
     /// This row only.
     ThisRow,
     /// Everybody waits out the row's backoff.
@@ -44,13 +44,15 @@ pub(crate) enum Slow {
 
 /// What the user added to the table.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Codes {
-    pub(crate) retry: Vec<i64>,
-    pub(crate) ok: Vec<i64>,
+pub struct Codes {
+    /// Codes that are tried again as `rate_limited`.
+    pub retry: Vec<i64>,
+    /// Codes that count as accepted.
+    pub ok: Vec<i64>,
 }
 
 /// Judges an answer. `accepted_before`: rows of this run were accepted.
-pub(crate) fn judge(reply: &Reply, codes: &Codes, accepted_before: bool) -> (Verdict, Answered) {
+pub fn judge(reply: &Reply, codes: &Codes, accepted_before: bool) -> (Verdict, Answered) {
     let text = String::from_utf8_lossy(&reply.body);
     let body = Body::parse(&text);
     let code = body.as_ref().map(|body| body.code);

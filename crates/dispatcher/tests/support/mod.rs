@@ -1,0 +1,168 @@
+//! Runs the dispatcher against a scripted transport, on paused time.
+
+#![allow(dead_code, reason = "not every test file needs all of it")]
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use dispatcher::{Broken, Intake, Rate, Reply, Request, Settings, Stop, StopCause, Transport};
+use model::{Contact, Contacts, Counters, Decision, Euid, Origin, Reason};
+use tokio::time::Instant;
+
+/// What one attempt gets.
+pub(crate) type Answer = Result<Reply, Broken>;
+type Script = dyn Fn(u64, u32) -> (Duration, Answer) + Send + Sync;
+
+/// One attempt, as the other side saw it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) euid: u64,
+    pub(crate) value: String,
+    pub(crate) start: Duration,
+    pub(crate) end: Duration,
+    pub(crate) fresh: bool,
+}
+
+#[derive(Clone)]
+struct Scripted {
+    script: Arc<Script>,
+    began: Instant,
+    tries: Arc<Mutex<HashMap<u64, u32>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Transport for Scripted {
+    async fn send(&self, request: Request) -> Answer {
+        let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        let euid = body["euid"].as_u64().unwrap();
+        let attempt = {
+            let mut tries = self.tries.lock().unwrap();
+            let tries = tries.entry(euid).or_default();
+            *tries += 1;
+            *tries
+        };
+        let (takes, answer) = (self.script)(euid, attempt);
+        let start = self.began.elapsed();
+        let value = body["contacts"]["email"].as_str().unwrap().to_owned();
+        let seen = Seen { euid, value, start, end: start + takes, fresh: request.fresh_connection };
+        self.seen.lock().unwrap().push(seen);
+        tokio::time::sleep(takes).await;
+        answer
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "an answer among others")]
+pub(crate) fn reply(status: u16, body: &str) -> Answer {
+    Ok(Reply { status, body: body.as_bytes().to_vec(), ..Reply::default() })
+}
+
+pub(crate) fn ok() -> Answer {
+    reply(200, r#"{"code":0,"message":"success"}"#)
+}
+
+pub(crate) fn server_error() -> Answer {
+    reply(200, r#"{"code":-1,"message":"internal"}"#)
+}
+
+pub(crate) fn network(stale_connection: bool) -> Answer {
+    Err(Broken::Network { cause: "connection reset".to_owned(), stale_connection })
+}
+
+fn contact(euid: u64, row: u64) -> Contact {
+    let mut contacts = Contacts::default();
+    contacts.push("email".into(), &format!("{row}@example.com"));
+    Contact {
+        origin: Origin { source: "rows.csv".into(), row, line: row + 1 },
+        euid_text: euid.to_string().into(),
+        euid: Euid::new(euid).unwrap(),
+        contacts,
+    }
+}
+
+pub(crate) struct Ran {
+    pub(crate) decisions: Vec<Decision>,
+    pub(crate) not_sent: u64,
+    pub(crate) cause: Option<StopCause>,
+    pub(crate) seen: Vec<Seen>,
+    pub(crate) took: Duration,
+}
+
+impl Ran {
+    pub(crate) fn decision(&self, row: u64) -> &Decision {
+        self.decisions.iter().find(|decision| decision.origin.row == row).expect("the row is decided")
+    }
+
+    pub(crate) fn reasons(&self) -> Vec<Option<Reason>> {
+        self.decisions.iter().map(|decision| decision.reason).collect()
+    }
+}
+
+pub(crate) fn unlimited() -> Settings {
+    Settings { rate: Rate::Unlimited, ..Settings::default() }
+}
+
+/// Runs the rows of these EUIDs; `signal_after` asks the run to stop.
+pub(crate) async fn run(
+    settings: Settings,
+    euids: impl IntoIterator<Item = u64>,
+    signal_after: Option<Duration>,
+    script: impl Fn(u64, u32) -> (Duration, Answer) + Send + Sync + 'static,
+) -> Ran {
+    let began = Instant::now();
+    let transport = Scripted { script: Arc::new(script), began, tries: Arc::default(), seen: Arc::default() };
+    let (intake, rows) = async_channel::bounded(4);
+    let (decided, mut decisions) = tokio::sync::mpsc::channel(16);
+    let stop = Stop::default();
+    let euids: Vec<u64> = euids.into_iter().collect();
+    let reader = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            let mut sent = 0;
+            for (index, euid) in euids.into_iter().enumerate() {
+                if stop.is_stopping() || intake.send(vec![Intake::Send(contact(euid, index as u64 + 1))]).await.is_err()
+                {
+                    break;
+                }
+                sent += 1;
+            }
+            sent
+        }
+    });
+    let collector = tokio::spawn(async move {
+        let mut all = Vec::new();
+        while let Some(decision) = decisions.recv().await {
+            all.push(decision);
+        }
+        all
+    });
+    if let Some(after) = signal_after {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            stop.because(StopCause::Signal(15));
+        });
+    }
+    let dispatched =
+        dispatcher::run(transport.clone(), &settings, rows, decided, Arc::new(Counters::default()), stop.clone()).await;
+    let took = began.elapsed();
+    let read: u64 = reader.await.unwrap();
+    let decisions = collector.await.unwrap();
+    assert_eq!(read, decisions.len() as u64 + dispatched.not_sent, "every row read is decided or not sent");
+    let seen = transport.seen.lock().unwrap().clone();
+    Ran { decisions, not_sent: dispatched.not_sent, cause: stop.cause().cloned(), seen, took }
+}
+
+pub(crate) const MS: Duration = Duration::from_millis(1);
+
+/// Most starts in any window of one second.
+pub(crate) fn peak(seen: &[Seen]) -> usize {
+    let starts: Vec<Duration> = seen.iter().map(|seen| seen.start).collect();
+    starts
+        .iter()
+        .map(|from| starts.iter().filter(|at| *at >= from && **at <= *from + Duration::from_secs(1)).count())
+        .max()
+        .unwrap_or(0)
+}
