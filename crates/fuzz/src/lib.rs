@@ -1,0 +1,12 @@
+//! What a fuzzer may throw anything at: the readers of CSV, NDJSON and reports, and the parser of answers.
+//!
+//! In go bytes, nothing comes out: each entry panics where something that must hold for all bytes doesn't. The targets in
+//! `fuzz/` call them under `cargo fuzz`, the tests of this crate over the corpora and random mutations of them.
+
+mod answer;
+mod inputs;
+mod report_file;
+
+pub use answer::answer;
+pub use inputs::{csv, ndjson};
+pub use report_file::report;

@@ -1,0 +1,136 @@
+//! The entries over their corpora, over all fixtures, and over random mutations of these. More of them:
+//! `CONTACTSYNC_FUZZ_ROUNDS=100000 cargo test --release -p contactsync-fuzz`.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::{
+    io::Write,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use fastrand::Rng;
+
+/// Mutations tried for each entry.
+const ROUNDS: u64 = 2_000;
+/// Larger ones make it slow, and reach nothing new.
+const MOST_BYTES: usize = 20_000;
+/// What parsers stumble over.
+const TOKENS: [&[u8]; 20] = [
+    b"\"",
+    b"\"\"",
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"\0",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b",",
+    b";",
+    b"{",
+    b"}",
+    b"[",
+    b"\\",
+    b"\\ud800",
+    b"\\u0000",
+    b"\"euid\":",
+    b"9223372036854775807",
+    b"1e999",
+    b"sep=;\n",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn files(folder: &str) -> Vec<Vec<u8>> {
+    let Ok(entries) = std::fs::read_dir(root().join(folder)) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+/// A fixture with a byte in front that chooses nothing special.
+fn fixtures() -> Vec<Vec<u8>> {
+    files("fixtures").into_iter().map(|bytes| [b"!".as_slice(), &bytes].concat()).collect()
+}
+
+fn mutate(seeds: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+    let mut data = seeds[rng.usize(..seeds.len())].clone();
+    data.truncate(MOST_BYTES);
+    for _ in 0..rng.usize(1..6) {
+        let at = rng.usize(..=data.len());
+        let end = (at + rng.usize(..40)).min(data.len());
+        match rng.u8(..8) {
+            0 => data.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << rng.u8(..8)),
+            1 => drop(data.splice(at..at, TOKENS[rng.usize(..TOKENS.len())].iter().copied())),
+            2 => drop(data.drain(at..end)),
+            3 => {
+                let span = data[at..end].to_vec();
+                drop(data.splice(at..at, span));
+            }
+            4 => data.truncate(at),
+            5 => data[at..end].fill(0),
+            6 => {
+                let other = &seeds[rng.usize(..seeds.len())];
+                let from = rng.usize(..=other.len());
+                data.truncate(at);
+                data.extend(other[from..].iter().take(MOST_BYTES));
+            }
+            _ => drop(data.splice(at..end, std::iter::repeat_with(|| rng.u8(..)).take(5).collect::<Vec<_>>())),
+        }
+    }
+    data
+}
+
+#[track_caller]
+fn run(name: &str, seeds: &[Vec<u8>], entry: fn(&[u8])) {
+    assert!(seeds.len() > 5, "{name} has no corpus");
+    let attempt = |data: &[u8], what: String| {
+        let ended = catch_unwind(AssertUnwindSafe(|| entry(data)));
+        assert!(ended.is_ok(), "{name}: {what}: {}", data.escape_ascii());
+    };
+    for (number, data) in seeds.iter().enumerate() {
+        attempt(data, format!("seed file {number}"));
+    }
+    let rounds = std::env::var("CONTACTSYNC_FUZZ_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
+    for seed in 0..rounds {
+        attempt(&mutate(seeds, &mut Rng::with_seed(seed)), format!("mutation {seed}"));
+    }
+}
+
+#[test]
+fn csv() {
+    run("csv", &[files("fuzz/corpus/csv"), fixtures()].concat(), entries::csv);
+}
+
+#[test]
+fn ndjson() {
+    run("ndjson", &[files("fuzz/corpus/ndjson"), fixtures()].concat(), entries::ndjson);
+}
+
+#[test]
+fn answer() {
+    run("answer", &files("fuzz/corpus/answer"), entries::answer);
+}
+
+#[test]
+fn report() {
+    let plain = files("fuzz/corpus/report");
+    let packed = plain.iter().flat_map(|seed| {
+        let (choice, text) = seed.split_first().unwrap();
+        let (first, second) = text.split_at(text.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1));
+        let gz = |bytes: &[u8]| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let zst = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
+        [
+            [&[*choice % 2 + 2][..], &gz(first), &gz(second)].concat(),
+            [&[*choice % 2 + 4][..], &zst(first), &zst(second)].concat(),
+        ]
+    });
+    let seeds: Vec<Vec<u8>> = plain.iter().cloned().chain(packed).chain(fixtures()).collect();
+    run("report", &seeds, entries::report);
+}
