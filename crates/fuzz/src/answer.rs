@@ -30,7 +30,7 @@ pub fn answer(data: &[u8]) {
         }
         (Verdict::Accepted(_), None) => panic!("accepted without a code"),
         (Verdict::Refused(_), Some(code)) => {
-            assert!(code != 0 && code != OK && code != RETRY, "code {code} was refused")
+            assert!(code != 0 && code != OK && code != RETRY, "code {code} was refused");
         }
         (Verdict::Again(..) | Verdict::Denied { .. }, Some(code)) => {
             assert!(code != 0 && code != OK, "code {code} was not accepted");
