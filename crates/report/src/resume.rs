@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use model::Decision;
+use model::{Decision, Origin};
 use roaring::RoaringTreemap;
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     file::{is_special, open_locked},
     format::ReportFormat,
     journal::{ContactsPolicy, Journal},
-    read::{ReadError, ReportReader},
+    read::ReadError,
     run_file::{Run, RunFile},
 };
 
@@ -62,11 +62,10 @@ impl Resumption {
         };
         let metadata = file.metadata().map_err(|cause| ReportError::Open { path: path.to_owned(), cause })?;
         let size = metadata.len();
-        let (whole, repeated) = whole_part(path, size)?;
+        let (whole, decided) = whole_part(path, size, decided)?;
         if size - whole > LONGEST_TORN_END {
             return Err(ReportError::Damaged { path: path.to_owned(), at: whole });
         }
-        let decided = last_records(decided(path, whole), &repeated)?;
         let run = RunFile::read(path)?;
         let is_begun = !decided.is_empty();
         if run.is_none() && (is_begun || size > LONGEST_BEGINNING) {
@@ -100,16 +99,17 @@ impl Resumption {
 /// report of a replay rows of several nights may bear one number; their EUIDs tell them apart.
 type Repeated = HashMap<(Arc<str>, u64), HashMap<Box<str>, u64>>;
 
-/// How many bytes of a report are whole.
-fn whole_part(path: &Path, size: u64) -> Result<(u64, Repeated), ReportError> {
+/// How many bytes of a report are whole, and what these decide.
+fn whole_part(path: &Path, size: u64, begin: fn(&Path, u64) -> Decided) -> Result<(u64, Decided), ReportError> {
     let mut bytes = size;
     'scan: loop {
         let mut seen: HashMap<Arc<str>, RoaringTreemap> = HashMap::new();
         let mut repeated = Repeated::new();
-        let mut report = ReportReader::open_up_to(path, bytes)?;
+        let mut decided = begin(path, bytes);
+        let mut report = decided.records()?;
         for record in &mut report {
-            let origin = match record {
-                Ok(record) => record.origin,
+            let record = match record {
+                Ok(record) => record,
                 Err(ReadError::Torn { whole_bytes, .. }) if whole_bytes < bytes => {
                     // Records within a torn member or frame are lost with it, so what is left is looked at anew.
                     bytes = whole_bytes;
@@ -117,38 +117,39 @@ fn whole_part(path: &Path, size: u64) -> Result<(u64, Repeated), ReportError> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            if !seen.entry(Arc::clone(&origin.source)).or_default().insert(origin.row) {
-                repeated.entry((origin.source, origin.row)).or_default();
-            }
-        }
-        if !repeated.is_empty() {
-            for (index, record) in (0..).zip(ReportReader::open_up_to(path, bytes)?) {
-                let Decision { origin, euid, .. } = record?;
-                if let Some(last) = repeated.get_mut(&(origin.source, origin.row)) {
-                    last.insert(euid, index);
-                }
+            let Origin { source, row, .. } = &record.origin;
+            if !seen.entry(Arc::clone(source)).or_default().insert(*row) {
+                repeated.entry((Arc::clone(source), *row)).or_default();
+            } else if repeated.is_empty() {
+                decided.take_over(&record);
             }
         }
         // Appending to what is written otherwise would make it unreadable.
         if bytes > 0 && report.format() != ReportFormat::of(path) {
             return Err(ReportError::OtherFormat(path.to_owned()));
         }
-        return Ok((bytes, repeated));
+        if !repeated.is_empty() {
+            decided = last_records(begin(path, bytes), repeated)?;
+        }
+        decided.optimize();
+        return Ok((bytes, decided));
     }
 }
 
-/// A second look, at the last record of each row.
-fn last_records(mut decided: Decided, repeated: &Repeated) -> Result<Decided, ReportError> {
+/// A further look, at the last record of each row.
+fn last_records(mut decided: Decided, mut repeated: Repeated) -> Result<Decided, ReportError> {
+    for (index, record) in (0..).zip(decided.records()?) {
+        let Decision { origin, euid, .. } = record?;
+        if let Some(last) = repeated.get_mut(&(origin.source, origin.row)) {
+            last.insert(euid, index);
+        }
+    }
     for (index, record) in (0_u64..).zip(decided.records()?) {
         let record = record?;
-        let is_last = repeated.is_empty()
-            || repeated
-                .get(&(Arc::clone(&record.origin.source), record.origin.row))
-                .is_none_or(|last| last.get(&record.euid) == Some(&index));
-        if is_last {
+        let last = repeated.get(&(Arc::clone(&record.origin.source), record.origin.row));
+        if last.is_none_or(|last| last.get(&record.euid) == Some(&index)) {
             decided.take_over(&record);
         }
     }
-    decided.optimize();
     Ok(decided)
 }
