@@ -116,8 +116,9 @@ fn a_service_out_of_reach_stops_with_6_and_fails_no_row() {
         .variable("ENGAGELAB_MA_API_SECRET", "s");
     place.file("a.csv", users(500));
     let options = ["a.csv", "--outage-wait", "200ms", "--retry-base", "1ms", "--retry-cap", "5ms"];
-    let (summary, _) = stopped(&place, &options, 6, "outage");
+    let (summary, ran) = stopped(&place, &options, 6, "outage");
     assert_eq!((&summary["failed"], &summary["not_sent"]), (&json!(0), &summary["rows_read"]));
+    ran.says("to go on: ").says(" --retry-cap 5ms --resume\n");
 }
 
 /// Starts a push whose requests all hang, and waits until some are under way.
