@@ -33,6 +33,9 @@ const HEAD: &str = "\
 # api_secret = \"\"
 # api_key_command = [\"pass\", \"show\", \"engagelab/key\"]
 # api_secret_command = [\"pass\", \"show\", \"engagelab/secret\"]
+# Or, in a build with the feature `keyring`, take them from the system's keyring: service contactsync, this user name.
+# api_key_keyring = \"key\"
+# api_secret_keyring = \"secret\"
 ";
 const TAIL: &str = "
 # Settings that hold with --profile NAME only, and then beat those above.

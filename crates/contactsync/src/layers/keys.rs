@@ -4,8 +4,9 @@ use clap::{Arg, ArgAction, Command};
 
 use crate::failure::Failure;
 
-/// Keys that hold a secret, or say which command tells it.
-pub(crate) const CREDENTIAL_KEYS: [&str; 4] = ["api_key", "api_secret", "api_key_command", "api_secret_command"];
+/// Keys that hold a secret, or say which command tells it or where in the keyring it is.
+pub(crate) const CREDENTIAL_KEYS: [&str; 6] =
+    ["api_key", "api_secret", "api_key_command", "api_secret_command", "api_key_keyring", "api_secret_keyring"];
 /// Options that choose the configuration, and the one that must be typed each time.
 const FLAGS_ONLY: [&str; 2] = ["config", "sandbox"];
 /// Commands whose options can be set in the environment and in files.

@@ -153,10 +153,10 @@ mod tests {
     fn only_so_much_of_a_pipe_waits_in_memory() {
         let head = |row| RecordHead { row, line: row + 1, fault: None, euid: Value::Missing, fields: 0..0, raw: None };
         let batch = RecordBatch { records: (1..=10).map(head).collect(), source: "-".into(), ..RecordBatch::default() };
-        let mut held = Held { batches: Vec::new(), bytes: MOST_HELD_BYTES - batch.bytes(), wanted: true };
+        let mut pipe = Held { batches: Vec::new(), bytes: MOST_HELD_BYTES - batch.bytes(), wanted: true };
         let decided = Decided::default();
-        held.take(&batch, &decided).unwrap();
-        let refused = held.take(&batch, &decided).unwrap_err();
+        pipe.take(&batch, &decided).unwrap();
+        let refused = pipe.take(&batch, &decided).unwrap_err();
         assert!(
             refused.message.contains("more than 64 MiB") && refused.exit == crate::exit::Exit::Usage,
             "{refused:?}"

@@ -63,6 +63,7 @@ struct Credential {
     file_variable: &'static str,
     config_key: &'static str,
     command_key: &'static str,
+    keyring_key: &'static str,
 }
 
 impl Credential {
@@ -71,12 +72,14 @@ impl Credential {
         file_variable: "ENGAGELAB_MA_API_KEY_FILE",
         config_key: "api_key",
         command_key: "api_key_command",
+        keyring_key: "api_key_keyring",
     };
     const SECRET: Self = Self {
         variable: "ENGAGELAB_MA_API_SECRET",
         file_variable: "ENGAGELAB_MA_API_SECRET_FILE",
         config_key: "api_secret",
         command_key: "api_secret_command",
+        keyring_key: "api_secret_keyring",
     };
 
     fn look_up(&self, layers: &Layers, warnings: &mut Vec<String>) -> Result<Option<(SecretString, Source)>, Failure> {
@@ -110,7 +113,8 @@ impl Credential {
     }
 
     fn section<'a>(&self, layers: &'a Layers) -> Option<(Source, &'a Table)> {
-        layers.sections().find(|(_, table)| table.contains_key(self.config_key) || table.contains_key(self.command_key))
+        let keys = [self.config_key, self.command_key, self.keyring_key];
+        layers.sections().find(|(_, table)| keys.iter().any(|key| table.contains_key(*key)))
     }
 
     fn read_variable(&self, environment: &Environment) -> Result<Zeroizing<String>, Failure> {
@@ -130,21 +134,24 @@ impl Credential {
     }
 
     fn read_section(&self, table: &Table, source: &Source) -> Result<Zeroizing<String>, Failure> {
-        let (text, command) = (table.get(self.config_key), table.get(self.command_key));
-        match (text, command) {
-            (Some(_), Some(_)) => {
-                Err(Failure::usage(format!("{source} has both `{}` and `{}`", self.config_key, self.command_key)))
-            }
-            (Some(Value::String(text)), None) => Ok(Zeroizing::new(text.clone())),
-            (Some(_), None) => Err(Failure::usage(format!("`{}` in {source} is not a text", self.config_key))),
-            (None, command) => self.read_command(command, source),
+        let given =
+            [self.config_key, self.command_key, self.keyring_key].map(|key| table.get(key).map(|value| (key, value)));
+        let mut given = given.into_iter().flatten();
+        let (Some((key, value)), second) = (given.next(), given.next()) else { return Ok(Zeroizing::default()) };
+        if let Some((second, _)) = second {
+            return Err(Failure::usage(format!("{source} has both `{key}` and `{second}`")));
+        }
+        match value {
+            value if key == self.command_key => self.read_command(value, source),
+            Value::String(entry) if key == self.keyring_key => keyring::read(key, entry),
+            Value::String(text) => Ok(Zeroizing::new(text.clone())),
+            _ => Err(Failure::usage(format!("`{key}` in {source} is not a text"))),
         }
     }
 
-    fn read_command(&self, command: Option<&Value>, source: &Source) -> Result<Zeroizing<String>, Failure> {
+    fn read_command(&self, command: &Value, source: &Source) -> Result<Zeroizing<String>, Failure> {
         let key = self.command_key;
-        let words: Option<Vec<&str>> =
-            command.and_then(Value::as_array).and_then(|words| words.iter().map(Value::as_str).collect());
+        let words: Option<Vec<&str>> = command.as_array().and_then(|words| words.iter().map(Value::as_str).collect());
         let Some([program, arguments @ ..]) = words.as_deref() else {
             let hint = format!("write it as {key} = [\"pass\", \"show\", \"engagelab\"]");
             return Err(Failure::usage(format!("`{key}` in {source} is not a list of words")).with_hint(hint));
@@ -159,6 +166,38 @@ impl Credential {
         let text = std::str::from_utf8(&told)
             .map_err(|_| Failure::usage(format!("`{key}`: {program} wrote something that is not UTF-8")))?;
         Ok(without_line_end(text))
+    }
+}
+
+#[cfg(feature = "keyring")]
+mod keyring {
+    use zeroize::Zeroizing;
+
+    use crate::failure::Failure;
+
+    /// Under which name entries are kept.
+    const SERVICE: &str = "contactsync";
+
+    /// Reads an entry of the system's keyring.
+    pub(super) fn read(key: &str, entry: &str) -> Result<Zeroizing<String>, Failure> {
+        let read = ::keyring::v1::Entry::new(SERVICE, entry).and_then(|entry| entry.get_password());
+        read.map(Zeroizing::new).map_err(|error| {
+            let hint = format!("the entry has the service `{SERVICE}` and the user name `{entry}`");
+            Failure::usage(format!("`{key}`: the keyring doesn't tell it: {error}")).with_hint(hint)
+        })
+    }
+}
+
+#[cfg(not(feature = "keyring"))]
+mod keyring {
+    use zeroize::Zeroizing;
+
+    use crate::failure::Failure;
+
+    /// This build knows no keyring.
+    pub(super) fn read(key: &str, _: &str) -> Result<Zeroizing<String>, Failure> {
+        let hint = "build it with `--features keyring`, or name a command that tells the secret".to_owned();
+        Err(Failure::usage(format!("`{key}` needs the feature `keyring`, which this build lacks")).with_hint(hint))
     }
 }
 

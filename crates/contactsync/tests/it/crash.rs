@@ -207,6 +207,7 @@ fn killed_at_any_moment_it_resumes_and_loses_nothing() {
     });
     let [any, syncing, resuming] = [&kills.any, &kills.syncing, &kills.resuming].map(|kind| kind.load(Relaxed));
     let all = any + syncing + resuming;
-    println!("{seeds} seeds, {all} kills: {syncing} while syncing, {resuming} while resuming");
+    let told = format!("{seeds} seeds, {all} kills: {syncing} while syncing, {resuming} while resuming\n");
+    std::io::stdout().write_all(told.as_bytes()).unwrap();
     assert!(syncing * 10 >= all && resuming * 10 >= all, "of {all} kills {syncing} hit a sync, {resuming} a resume");
 }

@@ -126,3 +126,47 @@ fn a_link_to_a_file_that_others_can_read_is_no_way_around() {
     symlink(place.path("open.toml"), place.path("link.toml")).unwrap();
     place.run(&["config", "show", "--config", "link.toml"]).ends_with(2).says("link.toml holds a secret");
 }
+
+#[cfg(not(feature = "keyring"))]
+#[test]
+fn a_build_without_a_keyring_names_the_feature() {
+    let place = Workplace::new();
+    place.file("own.toml", "api_key = \"k\"\napi_secret_keyring = \"night\"");
+    let ran = place.run(&["push", "absent.csv", "--config", "own.toml"]).ends_with(2);
+    ran.says("`api_secret_keyring` needs the feature `keyring`");
+}
+
+/// In a session of its own, with a keyring of its own.
+#[cfg(feature = "keyring")]
+#[test]
+fn a_keyring_tells_the_secret() {
+    let installed = |name: &str| std::path::Path::new("/usr/bin").join(name).exists();
+    if !["dbus-run-session", "gnome-keyring-daemon", "secret-tool"].into_iter().all(installed) {
+        let why = b"skipped: dbus-run-session, gnome-keyring-daemon and secret-tool are not all installed\n";
+        std::io::Write::write_all(&mut std::io::stdout(), why).unwrap();
+        return;
+    }
+    let service = crate::service::Service::with_faults(&[]);
+    let place = Workplace::new().variable("PATH", "/usr/bin:/bin").variable("ENGAGELAB_MA_BASE_URL", &service.url());
+    place.file("own.toml", "api_key_keyring = \"key\"\napi_secret_keyring = \"night\"");
+    place.file("a.csv", "euid,email\n1,a@example.com\n");
+    let script = format!(
+        "mkdir -p $HOME/.cache
+        echo unlock | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1
+        {0} push a.csv --config own.toml && exit 9
+        for entry in key:sandbox-key night:sandbox-secret; do
+            printf %s ${{entry#*:}} | secret-tool store --label=test service contactsync username ${{entry%%:*}}
+        done
+        exec {0} push a.csv --config own.toml",
+        env!("CARGO_BIN_EXE_contactsync")
+    );
+    let shell = place.command(&[] as &[&str]);
+    let mut session = std::process::Command::new("dbus-run-session");
+    session.args(["--", "sh", "-c", &script]).current_dir(place.path("")).env_clear();
+    session.envs(shell.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    session.stdin(std::process::Stdio::null());
+    session.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let ran = crate::support::finish(session.spawn().unwrap()).ends_with(0);
+    ran.says("the keyring doesn't tell it").never_says("sandbox-secret");
+    assert_eq!(service.record().contacts().len(), 1);
+}

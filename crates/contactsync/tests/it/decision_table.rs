@@ -71,13 +71,12 @@ fn happens(last: &str, column: &str) -> &'static str {
     };
     let url = elsewhere.url();
     let arguments = match column {
-        "resume" | "resume of a finished run" => push.to_vec(),
+        "resume" | "resume of a finished run" | "other key" => push.to_vec(),
         "changed input" => {
             place.file("a.csv", INPUT.replace("other", "changed"));
             push.to_vec()
         }
         "other target" => [&push[..], &["--base-url", &url]].concat(),
-        "other key" => push.to_vec(),
         "replay" => replay(&[]),
         "replay --all" => replay(&["--all"]),
         "replay, row failed in a later night" => replay(&["failed.ndjson"]),
