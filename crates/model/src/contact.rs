@@ -21,6 +21,11 @@ impl Contacts {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
+    /// Names in order, shared.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+        self.0.iter().map(|(name, _)| name)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -2,19 +2,23 @@
 //!
 //! In go [`model::Decision`]s, out comes a file (NDJSON or CSV, compressed or not) that says what became of every row,
 //! a [`Tally`] of it, and a [`Summary`]. The file is read again by [`ReportReader`], written on after
-//! [`Resumption`], and turned into rows to send again by [`ReplayPlan`]. Blocking; meant for a thread of its own.
+//! [`Resumption`], and turned into rows to send again by [`ReplayPlan`]. A [`Survey`] adds reports up, for a
+//! terminal, a [`page`] or a spreadsheet. Blocking; meant for a thread of its own.
 
 mod decided;
 mod error;
 mod file;
 mod format;
 mod journal;
+mod overview;
+mod page;
 mod parse;
 mod read;
 mod record;
 mod replay;
 mod resume;
 mod run_file;
+mod sheet;
 mod summary;
 mod tally;
 mod time;
@@ -24,10 +28,13 @@ pub use decided::{Decided, EuidComparison};
 pub use error::ReportError;
 pub use format::{Compression, Encoding, ReportFormat};
 pub use journal::{ContactsPolicy, Journal, JournalOptions};
+pub use overview::{Bucket, Filter, Outcomes, Overview, Survey, Timeline};
+pub use page::{PageOptions, page};
 pub use read::{ReadError, ReportReader};
 pub use replay::{Chosen, ReplayChoice, ReplayPlan, ReplayRows, SourceReport};
 pub use resume::Resumption;
 pub use run_file::{Finished, Run, RunFile, RunInput};
+pub use sheet::{replace_private, write_sheet};
 pub use summary::{CheckSummary, InputSummary, Latency, Summary};
 pub use tally::Tally;
 pub use time::rfc3339;

@@ -79,6 +79,19 @@ impl Tally {
         self.outcomes.iter().sum()
     }
 
+    /// Rows by latency in steps that double: first millisecond, last millisecond, rows. From the shortest latency that
+    /// occurred to the longest.
+    pub(crate) fn latency_buckets(&self) -> Vec<(u64, u64, u64)> {
+        let mut buckets: Vec<(u64, u64, u64)> = Vec::new();
+        let (mut first, mut last) = (0, 1);
+        while self.latency.len() > 0 && first <= self.latency.max() {
+            buckets.push((first, last, self.latency.count_between(first, last)));
+            (first, last) = (last + 1, last * 2 + 1);
+        }
+        let begin = buckets.iter().position(|(.., rows)| *rows > 0).unwrap_or(buckets.len());
+        buckets.split_off(begin)
+    }
+
     /// Percentiles of the last attempts' latency.
     pub fn latency(&self) -> Latency {
         Latency {

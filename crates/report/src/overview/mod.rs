@@ -1,0 +1,168 @@
+//! What reports say, added up: for a terminal, for programs, for a page.
+
+mod mask;
+mod survey;
+mod timeline;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use model::{Decision, Outcome, Reason};
+use serde::Serialize;
+
+pub(crate) use mask::masked;
+pub use survey::{Filter, Survey};
+pub use timeline::{Bucket, Timeline};
+
+use crate::{summary::Latency, tally::Tally, time::rfc3339};
+
+/// Names of contacts that are told apart, in messages and as columns: an input may have a million of them.
+const MOST_NAMES: usize = 500;
+
+/// The rows of reports, added up. Its size doesn't depend on their number.
+#[derive(Debug, Default)]
+pub struct Overview {
+    /// Outcomes, reasons, codes, attempts, latency.
+    pub tally: Tally,
+    /// Outcomes by source.
+    pub sources: BTreeMap<Arc<str>, Outcomes>,
+    /// Rejected rows by the column that their message names.
+    pub columns: BTreeMap<String, u64>,
+    /// The contacts that rejected and failed rows have, in alphabetical order.
+    pub contact_names: BTreeSet<Arc<str>>,
+    /// Requests and rows over time.
+    pub timeline: Timeline,
+    /// The first rejected and failed rows, at most [`MOST_ROWS`].
+    pub rows: Vec<Decision>,
+    kept_bytes: usize,
+}
+
+/// Rejected and failed rows that are kept for showing.
+pub const MOST_ROWS: usize = 1_000;
+/// Contacts of kept rows: a value may have a mebibyte.
+const MOST_KEPT_BYTES: usize = 32 << 20;
+
+/// Rows by outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Outcomes {
+    /// Accepted.
+    pub synced: u64,
+    /// Not sent, since the API has it.
+    pub unchanged: u64,
+    /// Never sent.
+    pub rejected: u64,
+    /// Refused or given up.
+    pub failed: u64,
+    /// Of a check: nothing is wrong with it.
+    pub valid: u64,
+}
+
+impl Outcomes {
+    fn add(&mut self, outcome: Outcome) {
+        *match outcome {
+            Outcome::Synced => &mut self.synced,
+            Outcome::Unchanged => &mut self.unchanged,
+            Outcome::Rejected => &mut self.rejected,
+            Outcome::Failed => &mut self.failed,
+            Outcome::Valid => &mut self.valid,
+        } += 1;
+    }
+
+    /// All rows.
+    pub fn total(&self) -> u64 {
+        self.synced + self.unchanged + self.rejected + self.failed + self.valid
+    }
+}
+
+impl Overview {
+    fn add(&mut self, record: &Decision) {
+        self.tally.add(record);
+        self.timeline.add(record);
+        if let Some(outcomes) = self.sources.get_mut(&record.origin.source) {
+            outcomes.add(record.outcome);
+        } else {
+            self.sources.entry(Arc::clone(&record.origin.source)).or_default().add(record.outcome);
+        }
+        if !matches!(record.outcome, Outcome::Rejected | Outcome::Failed) {
+            return;
+        }
+        for name in record.contacts.iter().flat_map(model::Contacts::names) {
+            if !self.contact_names.contains(name) && self.contact_names.len() < MOST_NAMES {
+                self.contact_names.insert(Arc::clone(name));
+            }
+        }
+        if let Some(column) = record.answered.message.as_deref().and_then(column_of)
+            && (self.columns.len() < MOST_NAMES || self.columns.contains_key(column))
+        {
+            *self.columns.entry(column.to_owned()).or_default() += 1;
+        }
+        if self.rows.len() < MOST_ROWS && self.kept_bytes < MOST_KEPT_BYTES {
+            self.kept_bytes += record.contacts.as_ref().map_or(0, model::Contacts::bytes);
+            self.rows.push(record.clone());
+        }
+    }
+
+    /// All rows, by outcome.
+    pub fn outcomes(&self) -> Outcomes {
+        let rows = |outcome| self.tally.rows(outcome);
+        Outcomes {
+            synced: rows(Outcome::Synced),
+            unchanged: rows(Outcome::Unchanged),
+            rejected: rows(Outcome::Rejected),
+            failed: rows(Outcome::Failed),
+            valid: rows(Outcome::Valid),
+        }
+    }
+
+    /// Reasons, the one with most rows first.
+    pub fn reasons(&self) -> Vec<(Reason, u64)> {
+        let reasons = self.tally.reasons.iter().filter_map(|(word, rows)| Some((Reason::parse(word)?, *rows)));
+        let mut reasons: Vec<_> = reasons.collect();
+        reasons.sort_by_key(|(reason, rows)| (std::cmp::Reverse(*rows), reason.as_str()));
+        reasons
+    }
+
+    /// For programs.
+    pub fn as_json(&self) -> impl Serialize + '_ {
+        #[derive(Serialize)]
+        struct Json<'a> {
+            rows: u64,
+            #[serde(flatten)]
+            outcomes: Outcomes,
+            reasons: &'a BTreeMap<String, u64>,
+            codes: &'a BTreeMap<String, u64>,
+            sources: BTreeMap<&'a str, Outcomes>,
+            columns: &'a BTreeMap<String, u64>,
+            attempts: u64,
+            retries: u64,
+            latency_ms: Latency,
+            first_at: Option<String>,
+            last_at: Option<String>,
+            seconds_per_bucket: u64,
+            timeline: Vec<Bucket>,
+        }
+        Json {
+            rows: self.tally.total(),
+            outcomes: self.outcomes(),
+            reasons: &self.tally.reasons,
+            codes: &self.tally.codes,
+            sources: self.sources.iter().map(|(source, outcomes)| (&**source, *outcomes)).collect(),
+            columns: &self.columns,
+            attempts: self.tally.attempts,
+            retries: self.tally.retries,
+            latency_ms: self.tally.latency(),
+            first_at: self.timeline.first_at().map(rfc3339),
+            last_at: self.timeline.last_at().map(rfc3339),
+            seconds_per_bucket: self.timeline.seconds(),
+            timeline: self.timeline.buckets(),
+        }
+    }
+}
+
+/// The column that a validator's message begins with: `column "email" (column 2) …` or `contact "email" …`.
+fn column_of(message: &str) -> Option<&str> {
+    let named = message.strip_prefix("column \"").or_else(|| message.strip_prefix("contact \""))?;
+    named.split_once('"').map(|(name, _)| name)
+}
