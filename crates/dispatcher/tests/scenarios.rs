@@ -8,7 +8,10 @@ use std::{
     collections::{BTreeMap, HashMap},
     num::NonZeroU64,
     path::PathBuf,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -17,6 +20,9 @@ use model::{Outcome, Reason};
 use serde::Deserialize;
 use support::{Answer, MS, Ran, Seen, network, ok, peak, reply, run};
 use tokio::time::Instant;
+
+/// How long an attempt that times out takes.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A scenario file.
 #[derive(Debug, Deserialize)]
@@ -36,7 +42,7 @@ struct Scenario {
     expect: Expected,
 }
 
-/// Settings that are not the default; the rate is unlimited.
+/// Settings that are not the default; the rate is unlimited, and no number of failures stops the run.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Given {
@@ -53,6 +59,7 @@ struct Given {
     retry_codes: Vec<i64>,
 }
 
+/// What the server does with the requests that fit; where it says nothing of the answer, it accepts.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rule {
@@ -64,10 +71,12 @@ struct Rule {
     attempts: Option<[u32; 2]>,
     /// Each so manieth request.
     every: Option<u64>,
+    /// Without it a millisecond; 30 seconds where it ends in a timeout.
     takes: Option<Time>,
-    #[serde(default = "ok_status")]
-    status: u16,
+    status: Option<u16>,
     code: Option<i64>,
+    message: Option<String>,
+    /// In place of code and message.
     body: Option<String>,
     retry_after: Option<String>,
     date: Option<String>,
@@ -75,11 +84,8 @@ struct Rule {
     broken: Option<String>,
 }
 
-fn ok_status() -> u16 {
-    200
-}
-
-/// What must be seen; what isn't named is not looked at, but for order per EUID, books and in-flight, which always are.
+/// What must be seen; what isn't named is not looked at, but for order per EUID, books, rate and in-flight, which always
+/// are.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expected {
@@ -95,9 +101,13 @@ struct Expected {
     /// Most attempts that any failed row made.
     attempts_of_failed: Option<u32>,
     most_in_a_second: Option<u64>,
+    /// So many requests are under way at the busiest moment.
+    in_flight: Option<usize>,
     /// No request starts after the first and before the second of these.
     #[serde(default)]
     silence: Vec<[Time; 2]>,
+    /// Nobody starts between this EUID's first attempt and its second.
+    all_wait_with: Option<u64>,
     /// Between these all requests are probes: one at a time, on fresh connections, of one row after the other.
     probes: Option<[Time; 2]>,
 }
@@ -160,18 +170,26 @@ impl Rule {
             None => {}
             Some("network") => return network(false),
             Some("stale") => return network(true),
-            Some("timeout") => return Err(Broken::Timeout(Duration::from_secs(30))),
+            Some("timeout") => return Err(Broken::Timeout(TIMEOUT)),
             Some("certificate") => return Err(Broken::Certificate("expired".to_owned())),
             Some(other) => panic!("no such end: {other}"),
         }
-        let body = self.code.map(|code| format!("{{\"code\":{code},\"message\":\"said\"}}"));
-        let body = body.or_else(|| self.body.clone()).unwrap_or_default();
+        if self.status.is_none() && self.code.is_none() && self.body.is_none() {
+            return ok();
+        }
+        let message = self.message.as_deref().unwrap_or("said");
+        let body = self.code.map(|code| serde_json::json!({ "code": code, "message": message }).to_string());
         Ok(Reply {
-            status: self.status,
+            status: self.status.unwrap_or(200),
             retry_after: self.retry_after.clone(),
             date: self.date.clone(),
-            body: body.into_bytes(),
+            body: self.body.clone().or(body).unwrap_or_default().into_bytes(),
         })
+    }
+
+    fn takes(&self) -> Duration {
+        let unsaid = if self.broken.as_deref() == Some("timeout") { TIMEOUT } else { MS };
+        self.takes.map_or(unsaid, |time| time.0)
     }
 }
 
@@ -187,7 +205,9 @@ fn scenarios() -> Vec<(String, Scenario)> {
     paths.into_iter().map(read).collect()
 }
 
+/// The same every time: no time passes but what is waited for, and the jitter of the backoff has a fixed seed.
 fn on_paused_time<T>(work: impl Future<Output = T>) -> T {
+    fastrand::seed(9);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(work)
 }
@@ -200,8 +220,7 @@ async fn play(scenario: Scenario) -> (Ran, Settings, Expected) {
     let ran = run(settings.clone(), euids, signal_after.map(|time| time.0), move |euid, attempt| {
         let nth = nth.fetch_add(1, Relaxed) + 1;
         let rule = server.iter().find(|rule| rule.fits(began.elapsed(), euid, attempt, nth));
-        let takes = rule.and_then(|rule| rule.takes).map_or(MS, |time| time.0);
-        (takes, rule.map_or_else(ok, Rule::answer))
+        (rule.map_or(MS, Rule::takes), rule.map_or_else(ok, Rule::answer))
     });
     (ran.await, settings, expect)
 }
@@ -255,9 +274,20 @@ fn faults(ran: &Ran, settings: &Settings, expect: &Expected) -> Vec<String> {
         format!("{each:?}"),
         each.is_none_or(|each| tried.iter().all(|tried| *tried == each)),
     );
+    let busiest = busiest(&ran.seen);
+    let wanted = expect.in_flight;
+    check("in flight", busiest.to_string(), format!("{wanted:?}"), wanted.is_none_or(|wanted| wanted == busiest));
     for [from, until] in &expect.silence {
         let broken = ran.seen.iter().find(|seen| seen.start > from.0 && seen.start < until.0);
         check("silence", format!("{broken:?}"), format!("{from:?} to {until:?}"), broken.is_none());
+    }
+    if let Some(euid) = expect.all_wait_with {
+        let mut attempts = ran.seen.iter().filter(|seen| seen.euid == euid);
+        let from = attempts.next().map_or(Duration::MAX, |first| first.end);
+        // When the wait is over it is over for all, so others may be a moment ahead.
+        let until = attempts.next().map_or(Duration::ZERO, |second| second.start.saturating_sub(MS * 50));
+        let early = ran.seen.iter().find(|seen| seen.start > from && seen.start < until);
+        check("all wait", format!("{early:?}"), format!("{from:?} to {until:?}"), from < until && early.is_none());
     }
     if let Some([from, until]) = expect.probes {
         let probes: Vec<&Seen> = ran.seen.iter().filter(|seen| seen.start >= from.0 && seen.start < until.0).collect();
@@ -268,20 +298,46 @@ fn faults(ran: &Ran, settings: &Settings, expect: &Expected) -> Vec<String> {
     faults
 }
 
-/// What holds in every scenario; the books are checked by the harness.
+/// Most requests under way at once.
+fn busiest(seen: &[Seen]) -> usize {
+    let mut changes: Vec<(Duration, isize)> = seen.iter().flat_map(|seen| [(seen.start, 1), (seen.end, -1)]).collect();
+    // Of one moment the ends come first: what has ended makes room.
+    changes.sort_unstable();
+    let (mut now, mut most) = (0, 0);
+    for (_, change) in changes {
+        now += change;
+        most = most.max(now);
+    }
+    most.unsigned_abs()
+}
+
+fn row_of(seen: &Seen) -> u64 {
+    seen.value.split('@').next().unwrap().parse().unwrap()
+}
+
+/// What holds in every scenario; that the figures add up is checked by the harness.
 fn always(ran: &Ran, settings: &Settings) -> Vec<String> {
     let mut faults = Vec::new();
     let mut last: HashMap<u64, (u64, Duration)> = HashMap::new();
+    let mut tries: HashMap<u64, u32> = HashMap::new();
     for seen in &ran.seen {
-        let row: u64 = seen.value.split('@').next().unwrap().parse().unwrap();
+        let row = row_of(seen);
+        *tries.entry(row).or_default() += 1;
         if let Some((before, ended)) = last.insert(seen.euid, (row, seen.end))
             && (before > row || ended > seen.start)
         {
             faults.push(format!("order of EUID {}: row {row} after {before}", seen.euid));
         }
     }
-    let under_way = |at: Duration| ran.seen.iter().filter(|seen| seen.start <= at && at < seen.end).count();
-    let most = ran.seen.iter().step_by(7).map(|seen| under_way(seen.start)).max().unwrap_or(0);
+    // Each is taken out, so a row that is decided twice doesn't find its attempts again.
+    for decision in &ran.decisions {
+        let row = decision.origin.row;
+        let arrived = tries.remove(&row);
+        if arrived != Some(decision.attempts) {
+            faults.push(format!("row {row} says {} attempts, {arrived:?} arrived", decision.attempts));
+        }
+    }
+    let most = busiest(&ran.seen);
     if most > settings.in_flight {
         faults.push(format!("{most} in flight of {}", settings.in_flight));
     }
@@ -329,30 +385,62 @@ fn kinds() -> Vec<Fault> {
 fn any_two_kinds_of_faults_together_cost_no_row() {
     for (one, first) in kinds() {
         for (other, second) in kinds() {
-            let settings = Settings {
-                rate: Rate::Limited { count: NonZeroU64::new(400).unwrap(), per: Duration::from_secs(1) },
-                burst: 4,
-                retries: 20,
-                ..Settings::default()
-            };
-            let nth = AtomicU64::new(0);
-            let euids = (0..400_u64).map(|row| 1 + row % 90);
-            let ran = on_paused_time(run(settings.clone(), euids, None, move |euid, attempt| {
-                let nth = nth.fetch_add(1, Relaxed);
-                let answer = match (euid * 7 + u64::from(attempt) * 5 + nth) % 11 {
-                    0 | 1 => first(),
-                    2 => second(),
-                    _ => ok(),
+            for (often, seldom) in [(20, 5), (10, 10)] {
+                let settings = Settings {
+                    rate: Rate::Limited { count: NonZeroU64::new(400).unwrap(), per: Duration::from_secs(1) },
+                    burst: 4,
+                    // With five, a few of all these rows would draw six faults in a row.
+                    retries: 20,
+                    ..Settings::default()
                 };
-                (MS * (1 + attempt % 5), answer)
-            }));
-            let mut faults = always(&ran, &settings);
-            let synced = ran.decisions.iter().filter(|decision| decision.outcome == Outcome::Synced).count();
-            if synced != 400 || ran.cause.is_some() {
-                faults.push(format!("{synced} of 400 rows, stopped by {:?}", ran.cause));
+                let dice = Mutex::new(fastrand::Rng::with_seed(often));
+                let euids = (0..400_u64).map(|row| 1 + row % 90);
+                let ran = on_paused_time(run(settings.clone(), euids, None, move |_, attempt| {
+                    let thrown = dice.lock().unwrap().u64(..100);
+                    let answer = match thrown {
+                        _ if thrown < often => first(),
+                        _ if thrown < often + seldom => second(),
+                        _ => ok(),
+                    };
+                    let takes =
+                        if matches!(answer, Err(Broken::Timeout(_))) { TIMEOUT } else { MS * (1 + attempt % 5) };
+                    (takes, answer)
+                }));
+                let mut faults = always(&ran, &settings);
+                let synced = ran.decisions.iter().filter(|decision| decision.outcome == Outcome::Synced).count();
+                if synced != 400 || ran.cause.is_some() {
+                    faults.push(format!("{synced} of 400 rows, stopped by {:?}", ran.cause));
+                }
+                let made = ran.seen.len();
+                if made < 440 {
+                    faults.push(format!("{made} attempts: hardly a fault was seen"));
+                }
+                assert!(faults.is_empty(), "{often} % {one} and {seldom} % {other}: {faults:?}");
             }
-            assert!(faults.is_empty(), "{one} and {other}: {faults:?}");
         }
+    }
+}
+
+#[test]
+fn a_scenario_goes_the_same_way_each_time() {
+    let starts = |scenario| {
+        let (ran, ..) = on_paused_time(play(scenario));
+        ran.seen.iter().map(|seen| (seen.start, seen.euid)).collect::<Vec<_>>()
+    };
+    for ((name, once), (_, again)) in scenarios().into_iter().zip(scenarios()) {
+        assert!(starts(once) == starts(again), "{name}");
+    }
+}
+
+#[test]
+fn a_key_that_there_is_not_is_an_error() {
+    let whole = "what = \"\"\nrows = 1\n[settings]\n[[server]]\n[expect]\n";
+    assert!(toml::from_str::<Scenario>(whole).is_ok());
+    for place in ["what", "[settings]\n", "[[server]]\n", "[expect]\n"] {
+        let at = whole.find(place).unwrap() + if place == "what" { 0 } else { place.len() };
+        let (before, after) = whole.split_at(at);
+        let error = toml::from_str::<Scenario>(&format!("{before}sinced = 1\n{after}")).unwrap_err();
+        assert!(error.to_string().contains("unknown field `sinced`"), "{place}: {error}");
     }
 }
 
