@@ -36,8 +36,8 @@ struct Held {
 pub(crate) enum Leave {
     /// Anything.
     Any,
-    /// One probe, on a fresh connection.
-    Probe,
+    /// One probe, on a fresh connection; with it the hold that it belongs to, by how many had ended before.
+    Probe(u64),
     /// Nothing before this time.
     At(Instant),
     /// Nothing before the probe under way has ended.
@@ -50,15 +50,16 @@ impl Breaker {
         Self { enabled, base, cap, bad: VecDeque::with_capacity(WINDOW), held: None, recoveries: 0 }
     }
 
-    /// Notes the end of an attempt. Returns true where this end began a hold.
-    pub(crate) fn ended(&mut self, bad: bool, first_attempt: bool, probe: bool, now: Instant) -> bool {
+    /// Notes the end of an attempt; `probe` as in [`Leave::Probe`]. Returns true where this end began a hold.
+    pub(crate) fn ended(&mut self, bad: bool, first_attempt: bool, probe: Option<u64>, now: Instant) -> bool {
         if !bad {
             self.bad.clear();
             self.recoveries += u64::from(self.held.take().is_some());
             return false;
         }
         if let Some(held) = &mut self.held {
-            if probe {
+            // One of an earlier hold says nothing about whether this hold's probe is still under way.
+            if probe == Some(self.recoveries) {
                 held.probes += 1;
                 held.probing = false;
                 held.next_probe = now + backoff::backoff(self.base, self.cap, held.probes);
@@ -84,7 +85,7 @@ impl Breaker {
             None => Leave::Any,
             Some(held) if held.probing => Leave::AfterProbe,
             Some(held) if held.next_probe > now => Leave::At(held.next_probe),
-            Some(_) => Leave::Probe,
+            Some(_) => Leave::Probe(self.recoveries),
         }
     }
 
@@ -96,8 +97,8 @@ impl Breaker {
     }
 
     /// A probe was abandoned without an end.
-    pub(crate) fn probe_abandoned(&mut self) {
-        if let Some(held) = &mut self.held {
+    pub(crate) fn probe_abandoned(&mut self, probe: u64) {
+        if let Some(held) = self.held.as_mut().filter(|_| probe == self.recoveries) {
             held.probing = false;
         }
     }
@@ -126,10 +127,10 @@ mod tests {
         let now = Instant::now();
         let mut breaker = breaker();
         for n in 0..49 {
-            assert!(!breaker.ended(true, n < 5, false, now), "{n}");
+            assert!(!breaker.ended(true, n < 5, None, now), "{n}");
         }
         assert_eq!(breaker.leave(now), Leave::Any);
-        assert!(breaker.ended(true, false, false, now));
+        assert!(breaker.ended(true, false, None, now));
         assert!(breaker.held_since().is_some());
     }
 
@@ -138,12 +139,12 @@ mod tests {
         let now = Instant::now();
         let mut breaker = breaker();
         for n in 0..500 {
-            assert!(!breaker.ended(true, n < 4, false, now));
+            assert!(!breaker.ended(true, n < 4, None, now));
         }
         // First attempts that lie further back than the window don't count.
         let mut breaker = self::breaker();
         for n in 0..54 {
-            assert!(!breaker.ended(true, n < 4 || n == 53, false, now));
+            assert!(!breaker.ended(true, n < 4 || n == 53, None, now));
         }
     }
 
@@ -152,7 +153,7 @@ mod tests {
         let now = Instant::now();
         let mut breaker = breaker();
         for n in 0..500 {
-            assert!(!breaker.ended(n % 50 != 49, true, false, now));
+            assert!(!breaker.ended(n % 50 != 49, true, None, now));
         }
     }
 
@@ -161,18 +162,18 @@ mod tests {
         let now = Instant::now();
         let mut breaker = breaker();
         for _ in 0..50 {
-            breaker.ended(true, true, false, now);
+            breaker.ended(true, true, None, now);
         }
         let later = now + Duration::from_mins(1);
-        assert_eq!(breaker.leave(later), Leave::Probe);
+        assert_eq!(breaker.leave(later), Leave::Probe(0));
         breaker.probing();
         assert_eq!(breaker.leave(later), Leave::AfterProbe);
         // Attempts that were under way when the hold began change nothing by ending badly.
-        breaker.ended(true, true, false, later);
+        breaker.ended(true, true, None, later);
         assert_eq!(breaker.leave(later), Leave::AfterProbe);
-        breaker.ended(true, true, true, later);
-        assert!(matches!(breaker.leave(later), Leave::At(_) | Leave::Probe));
-        breaker.ended(false, true, true, later);
+        breaker.ended(true, true, Some(0), later);
+        assert!(matches!(breaker.leave(later), Leave::At(_) | Leave::Probe(0)));
+        breaker.ended(false, true, Some(0), later);
         assert_eq!((breaker.leave(later), breaker.recoveries()), (Leave::Any, 1));
     }
 
@@ -180,7 +181,7 @@ mod tests {
     fn the_rule_can_be_off() {
         let mut breaker = Breaker::new(false, Duration::ZERO, Duration::ZERO);
         for _ in 0..500 {
-            assert!(!breaker.ended(true, true, false, Instant::now()));
+            assert!(!breaker.ended(true, true, None, Instant::now()));
         }
     }
 }

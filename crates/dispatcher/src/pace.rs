@@ -67,14 +67,15 @@ pub(crate) struct Pace {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pace: Arc<Pace>,
-    probe: bool,
+    /// As in [`Leave::Probe`].
+    probe: Option<u64>,
     settled: bool,
 }
 
 impl Slot {
     /// Whether this attempt probes a held service, on a fresh connection.
     pub(crate) fn is_probe(&self) -> bool {
-        self.probe
+        self.probe.is_some()
     }
 }
 
@@ -201,8 +202,8 @@ impl Drop for Slot {
         Counters::sub(&self.pace.counters.in_flight, 1);
         let mut state = self.pace.lock();
         state.in_flight -= 1;
-        if self.probe {
-            state.breaker.probe_abandoned();
+        if let Some(probe) = self.probe {
+            state.breaker.probe_abandoned(probe);
         }
         self.pace.advance(state);
     }
@@ -210,8 +211,8 @@ impl Drop for Slot {
 
 #[derive(Debug)]
 struct State {
-    retries: VecDeque<oneshot::Sender<bool>>,
-    fresh: VecDeque<oneshot::Sender<bool>>,
+    retries: VecDeque<oneshot::Sender<Option<u64>>>,
+    fresh: VecDeque<oneshot::Sender<Option<u64>>>,
     in_flight: usize,
     limit: usize,
     limiter: Option<Limiter>,
@@ -245,20 +246,20 @@ impl State {
                 return self.wake_by(until);
             }
             let probe = match self.breaker.leave(now) {
-                Leave::Any => false,
-                Leave::Probe => true,
+                Leave::Any => None,
+                Leave::Probe(hold) => Some(hold),
                 Leave::At(at) => return self.wake_by(at),
                 Leave::AfterProbe => return,
             };
             if let Some(wait) = self.limiter.as_ref().and_then(Limiter::take) {
                 return self.wake_by(now + wait);
             }
-            let queue = self.next_queue(probe);
+            let queue = self.next_queue(probe.is_some());
             let Some(waiting) = self.queue(queue).pop_front() else { return };
             // Who no longer waits costs its token and nothing else.
             if waiting.send(probe).is_ok() {
                 self.in_flight += 1;
-                if probe {
+                if probe.is_some() {
                     self.last_probe = queue;
                     self.breaker.probing();
                 }
@@ -272,7 +273,7 @@ impl State {
         if self.retries.is_empty() || fresh_turn { Queue::Fresh } else { Queue::Retry }
     }
 
-    fn queue(&mut self, queue: Queue) -> &mut VecDeque<oneshot::Sender<bool>> {
+    fn queue(&mut self, queue: Queue) -> &mut VecDeque<oneshot::Sender<Option<u64>>> {
         match queue {
             Queue::Fresh => &mut self.fresh,
             Queue::Retry => &mut self.retries,
