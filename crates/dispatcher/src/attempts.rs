@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     backoff::backoff,
     failures::Failures,
-    pace::{End, Pace, Queue, Slot},
+    pace::{End, Hold, Pace, Queue, Slot},
     settings::Settings,
     stop::{Stop, StopCause},
     transport::{Broken, Request, Transport},
@@ -168,8 +168,8 @@ impl<T: Transport> Attempts<T> {
                 let delay = self.backoff(course.spent + 1);
                 let hold = match who_waits {
                     Slow::ThisRow => None,
-                    Slow::Everybody => Some(delay),
-                    Slow::EverybodyFor(wait) => Some(wait),
+                    Slow::Everybody => Some(Hold::Backoff(delay)),
+                    Slow::EverybodyFor(wait) => Some(Hold::Asked(wait)),
                 };
                 if probe && course.probes == 0 {
                     course.recoveries_at_first_probe = self.pace.recoveries();

@@ -51,8 +51,17 @@ pub(crate) struct End {
     pub(crate) bad: bool,
     /// It was its row's first.
     pub(crate) first_attempt: bool,
-    /// Nobody is to start before this time is over.
-    pub(crate) hold: Option<Duration>,
+    /// Nobody is to start before this is over.
+    pub(crate) hold: Option<Hold>,
+}
+
+/// Why nobody is to start for a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Hold {
+    /// The row's backoff, which all wait out.
+    Backoff(Duration),
+    /// The server asked for it; more than may be waited stops the run.
+    Asked(Duration),
 }
 
 /// Paces all attempts of a run.
@@ -130,8 +139,8 @@ impl Pace {
         if state.breaker.recoveries() > recoveries {
             tracing::warn!("the service answers again: sending goes on");
         }
-        if let Some(wait) = end.hold {
-            state.hold(wait, now);
+        if let Some(hold) = end.hold {
+            state.hold(hold, now);
         }
         let held = state.breaker.held_since().is_some();
         self.advance(state);
@@ -280,9 +289,10 @@ impl State {
         }
     }
 
-    fn hold(&mut self, wait: Duration, now: Instant) {
+    fn hold(&mut self, hold: Hold, now: Instant) {
         let spent = self.breaker.held_since().map_or(Duration::ZERO, |since| now - since);
-        if wait > self.outage_wait.saturating_sub(spent) {
+        let (Hold::Backoff(wait) | Hold::Asked(wait)) = hold;
+        if matches!(hold, Hold::Asked(_)) && wait > self.outage_wait.saturating_sub(spent) {
             let asked = wait.as_secs();
             self.stop.because(StopCause::Outage(format!(
                 "the server asked to wait {asked} s, which is longer than --outage-wait leaves"
