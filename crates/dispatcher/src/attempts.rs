@@ -36,9 +36,11 @@ struct Course {
     attempts: u32,
     /// Bad ends that used up one of the row's attempts; those while sending was held don't.
     spent: u32,
-    /// Attempts that were probes and ended badly, and how many holds had ended when the first of them was made.
+    /// Attempts that were probes and ended badly, how many holds had ended at the first of them, and whether another row
+    /// was answered between the first and the last.
     probes: u32,
     recoveries_at_first_probe: u64,
+    others_answered: bool,
     denials: u32,
     tried_at_once: bool,
     answered: Answered,
@@ -74,7 +76,9 @@ impl<T: Transport> Attempts<T> {
         let (outcome, reason) = loop {
             let slot = self.pace.acquire(queue).await?;
             queue = Queue::Retry;
-            if self.probed_enough(&course) {
+            // Probe after probe while another row was answered: it is the row that is sick. What is answered only after
+            // its last probe ended an outage, and says nothing against it.
+            if course.probes > self.retries && course.others_answered {
                 self.failures.failed();
                 break (Outcome::Failed, last_reason);
             }
@@ -171,10 +175,14 @@ impl<T: Transport> Attempts<T> {
                     Slow::Everybody => Some(Hold::Backoff(delay)),
                     Slow::EverybodyFor(wait) => Some(Hold::Asked(wait)),
                 };
-                if probe && course.probes == 0 {
-                    course.recoveries_at_first_probe = self.pace.recoveries();
+                if probe {
+                    let recoveries = self.pace.recoveries();
+                    if course.probes == 0 {
+                        course.recoveries_at_first_probe = recoveries;
+                    }
+                    course.probes += 1;
+                    course.others_answered = recoveries > course.recoveries_at_first_probe;
                 }
-                course.probes += u32::from(probe);
                 if self.pace.settle(slot, End { bad: true, first_attempt, hold }) {
                     // Held: the gate decides when this row's turn comes.
                     return Next::Again { after: Duration::ZERO, reason };
@@ -191,11 +199,6 @@ impl<T: Transport> Attempts<T> {
                 Next::Again { after: delay, reason }
             }
         }
-    }
-
-    /// A row that was probe after probe while another row was answered is sick itself.
-    fn probed_enough(&self, course: &Course) -> bool {
-        course.probes > self.retries && self.pace.recoveries() > course.recoveries_at_first_probe
     }
 
     fn backoff(&self, failures: u32) -> Duration {
