@@ -49,6 +49,7 @@ fn obey(resolved: Resolved, command_line: CommandLine, printer: &Printer, end: f
             commands::replay(settings, command_line, printer, &listen()?)
         }
         Command::Check(args) => commands::check(&args, printer, &listen()?),
+        Command::Report(args) => commands::report(&args, printer).map(|()| Exit::Success),
         Command::Sandbox(args) => commands::serve_sandbox(served_sandbox(&args), printer, &listen()?),
         Command::Explain(args) => commands::explain(args.subject.as_deref()).map(|()| Exit::Success),
         Command::Config(args) => match args.command {

@@ -10,6 +10,8 @@ use crate::backoff;
 const WINDOW: usize = 50;
 /// Of these, so many must have been first attempts of their row: a few sick rows at the end of a run are no outage.
 const FIRST_ATTEMPTS: usize = 5;
+/// And of the latest of these at least one: a dozen rows that are tried again and again are no outage either.
+const LATEST: usize = 25;
 
 /// A breaker over the attempts of all rows.
 #[derive(Debug)]
@@ -71,7 +73,8 @@ impl Breaker {
         }
         self.bad.push_back(first_attempt);
         let firsts = self.bad.iter().filter(|first| **first).count();
-        if !self.enabled || self.bad.len() < WINDOW || firsts < FIRST_ATTEMPTS {
+        let any_of_late = self.bad.iter().rev().take(LATEST).any(|first| *first);
+        if !self.enabled || self.bad.len() < WINDOW || firsts < FIRST_ATTEMPTS || !any_of_late {
             return false;
         }
         let next_probe = now + backoff::backoff(self.base, self.cap, 1);
@@ -127,10 +130,10 @@ mod tests {
         let now = Instant::now();
         let mut breaker = breaker();
         for n in 0..49 {
-            assert!(!breaker.ended(true, n < 5, None, now), "{n}");
+            assert!(!breaker.ended(true, n < 4, None, now), "{n}");
         }
         assert_eq!(breaker.leave(now), Leave::Any);
-        assert!(breaker.ended(true, false, None, now));
+        assert!(breaker.ended(true, true, None, now));
         assert!(breaker.held_since().is_some());
     }
 
@@ -145,6 +148,11 @@ mod tests {
         let mut breaker = self::breaker();
         for n in 0..54 {
             assert!(!breaker.ended(true, n < 4 || n == 53, None, now));
+        }
+        // Nor do a dozen rows that are tried again and again.
+        let mut breaker = self::breaker();
+        for n in 0..72 {
+            assert!(!breaker.ended(true, n < 12, None, now));
         }
     }
 

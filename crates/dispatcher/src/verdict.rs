@@ -142,8 +142,11 @@ impl<'a> Body<'a> {
             #[serde(borrow)]
             message: Option<&'a RawValue>,
         }
-        let raw: Raw<'a> = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()?;
+        let text = text.trim_start_matches('\u{feff}').trim_start();
+        // serde would also take an array of the two.
+        let raw: Raw<'a> = serde_json::from_str(text).ok().filter(|_| text.starts_with('{'))?;
         let code = match serde_json::from_str::<String>(raw.code.get()) {
+            Ok(digits) if digits.starts_with('+') => return None,
             Ok(digits) => digits.parse().ok()?,
             Err(_) => raw.code.get().parse().ok()?,
         };

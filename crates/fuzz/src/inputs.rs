@@ -1,104 +1,147 @@
-use std::io::{self, Read};
+use std::{
+    io::{self, Cursor, Read},
+    iter::Cycle,
+    slice::Iter,
+};
 
-use model::{RecordBatch, ValueRef};
+use model::{RecordBatch, limits::MAX_RECORD_BYTES};
 use reader::{Format, Header, ReaderOptions, Records, Selection, encoding_for_label};
-use validator::{Rules, Validator};
+use validator::{EmptyValues, Rules, Validator};
 
-/// More than a batch ever holds: records up to a mebibyte, and what comes before it is full.
-const MOST_BATCH_BYTES: usize = 32 << 20;
+use crate::{
+    rows::{Rows, validated},
+    stretch::stretched,
+};
 
-/// CSV: the first byte chooses the options.
+/// Text of a batch: 256 KiB, and the record with which it became full.
+const MOST_TEXT: usize = (256 << 10) + MAX_RECORD_BYTES;
+/// All of a batch: its text, the raw text of 1,024 records, 4 KiB each, and fields.
+const MOST_BATCH: usize = 8 << 20;
+
+/// CSV: the first byte chooses the options, from 0x80 on with the second.
 pub fn csv(data: &[u8]) {
     input(data, Format::Csv);
 }
 
-/// NDJSON: the first byte chooses the options.
+/// NDJSON: the first byte chooses the options, from 0x80 on with the second.
 pub fn ndjson(data: &[u8]) {
     input(data, Format::Ndjson);
 }
 
-fn input(data: &[u8], format: Format) {
-    let Some((choice, data)) = data.split_first() else { return };
-    let options = options(*choice);
-    let whole = rows(data, data.len().max(1), format, &options);
-    // In pieces of an odd size the same rows come out.
-    let pieces = rows(data, 1 + usize::from(*choice) % 7, format, &options);
-    assert_eq!(whole, pieces);
+/// An input, and how it is read.
+pub(crate) struct Setup {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) options: ReaderOptions,
+    pub(crate) rules: Rules,
 }
 
 /// Printable bytes choose the plain options, so that files can be corpora as they are.
-fn options(choice: u8) -> ReaderOptions {
-    let bits = if choice.is_ascii_graphic() { 0 } else { choice };
+fn setup(data: &[u8]) -> Option<Setup> {
+    let (choice, data) = data.split_first()?;
+    let bits = if choice.is_ascii_graphic() { 0 } else { *choice };
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let header = match bits & 1 {
         0 => Header::Present,
-        _ => Header::Absent { columns: vec!["euid".to_owned(), "email".to_owned(), "mobile_phone".to_owned()] },
+        _ => Header::Absent { columns: texts(&["euid", "email", "mobile_phone"]) },
     };
-    ReaderOptions {
+    let options = ReaderOptions {
         header,
         selection: if bits & 2 == 0 { Selection::All } else { Selection::Known },
         flexible: bits & 4 != 0,
         delimiter: (bits & 8 != 0).then_some(b';'),
         encoding: if bits & 16 == 0 { None } else { encoding_for_label("windows-1252") },
         ..ReaderOptions::default()
+    };
+    if bits < 0x80 {
+        return Some(Setup { bytes: data.to_vec(), options, rules: Rules::default() });
+    }
+    let (more, data) = data.split_first()?;
+    let labels = ["utf-16le", "utf-16be", "shift_jis", "gb18030", "iso-2022-jp", "utf-8", "", ""];
+    let exactly = || Selection::Exactly(texts(&["nick", "email"]));
+    let map = [("id", "euid"), ("E-Mail", "email"), ("x", "nick")];
+    let options = ReaderOptions {
+        delimiter: if bits & 32 == 0 { options.delimiter } else { Some(b',') },
+        selection: if bits & 64 == 0 { options.selection } else { exactly() },
+        map: map.map(|(from, to)| (from.to_owned(), to.to_owned())).to_vec(),
+        encoding: encoding_for_label(labels[usize::from(more & 7)]).or(options.encoding),
+        ..options
+    };
+    let limits = Rules::default();
+    let rules = Rules {
+        empty: if more & 8 == 0 { EmptyValues::Skip } else { EmptyValues::Reject },
+        trim: more & 16 != 0,
+        nulls: if more & 32 == 0 { Vec::new() } else { texts(&["NULL", "-"]) },
+        max_value_chars: if more & 128 == 0 { limits.max_value_chars } else { 8 },
+    };
+    let bytes = if more & 64 == 0 { data.to_vec() } else { stretched(data) };
+    Some(Setup { bytes, options, rules })
+}
+
+fn input(data: &[u8], format: Format) {
+    let Some(setup) = setup(data) else { return };
+    let mut validator = Validator::new(setup.rules.clone());
+    let mut all = Rows::default();
+    let whole = read(&setup, format, &[usize::MAX], |batch| {
+        all.take(batch);
+        batch.iter().for_each(|record| validated(&record, &mut validator, &setup.rules));
+    });
+    if whole.is_ok() {
+        all.same_as_lines(&setup, format);
+        all.same_as_csv(&setup, format);
+    }
+    validator.notices();
+    // Most rows come in a batch of their own then, which takes its time.
+    let sizes: [&[usize]; 2] = match setup.bytes.len() {
+        0..200 => [&[1], &[3, 1, 7, 2, 97]],
+        200..100_000 => [&[257, 1], &[64, 1, 7, 2, 97]],
+        _ => [&[4_099], &[65_537, 1, 3]],
+    };
+    for sizes in sizes {
+        let mut pieces = Rows::default();
+        assert_eq!(read(&setup, format, sizes, |batch| pieces.take(batch)), whole, "in pieces of {sizes:?}");
+        pieces.same_as(&all, sizes);
     }
 }
 
-/// Gives at most `piece` bytes a read.
+/// Reads to the end, or says what keeps the input from being opened.
+fn read(
+    setup: &Setup,
+    format: Format,
+    sizes: &'static [usize],
+    mut see: impl FnMut(&RecordBatch),
+) -> Result<(), String> {
+    let source = Pieces { bytes: Cursor::new(setup.bytes.clone()), sizes: sizes.iter().cycle() };
+    let mut records = Records::from_reader("in", source, format, &setup.options)
+        .map_err(|error| format!("{error} {:?}", error.hint()))?;
+    let mut batch = RecordBatch::default();
+    let mut rows = 0;
+    loop {
+        let more = records.next_batch(&mut batch).expect("nothing breaks off in memory");
+        rows += batch.records.len();
+        assert!(!more || !batch.records.is_empty(), "reading doesn't get on behind row {rows}");
+        assert!(batch.text.len() <= MOST_TEXT, "{} bytes of text in a batch", batch.text.len());
+        assert!(batch.bytes() <= MOST_BATCH, "{} bytes in a batch", batch.bytes());
+        see(&batch);
+        let _ = records.notices();
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(records.position().rows, rows as u64);
+    assert_eq!(records.next_batch(&mut batch).ok(), Some(false), "the end is the end");
+    assert!(batch.records.is_empty(), "rows behind the end");
+    Ok(())
+}
+
+/// Gives so many bytes a read, over and over.
 struct Pieces {
-    bytes: io::Cursor<Vec<u8>>,
-    piece: usize,
+    bytes: Cursor<Vec<u8>>,
+    sizes: Cycle<Iter<'static, usize>>,
 }
 
 impl Read for Pieces {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = buffer.len().min(self.piece);
+        let most = buffer.len().min(self.sizes.next().copied().unwrap_or(usize::MAX));
         self.bytes.read(&mut buffer[..most])
-    }
-}
-
-/// Every row in words, each of them validated; none where the input is refused as a whole.
-fn rows(data: &[u8], piece: usize, format: Format, options: &ReaderOptions) -> Option<Vec<String>> {
-    let source = Pieces { bytes: io::Cursor::new(data.to_vec()), piece };
-    let mut records = Records::from_reader("in", source, format, options).ok()?;
-    let mut validator = Validator::new(Rules::default());
-    let (mut all, mut line, mut batch) = (Vec::new(), 0, RecordBatch::default());
-    loop {
-        let more = records.next_batch(&mut batch);
-        assert!(batch.bytes() <= MOST_BATCH_BYTES, "a batch of {} bytes", batch.bytes());
-        for (record, head) in batch.iter().zip(&batch.records) {
-            assert_eq!(head.row, all.len() as u64 + 1, "rows are counted without a gap");
-            assert!(head.line >= line, "line {} after {line}", head.line);
-            line = head.line;
-            let mut row = format!("{}@{} {:?}", head.row, head.line, record.fault());
-            for (name, value) in record.fields() {
-                let value = match value {
-                    ValueRef::Missing | ValueRef::Null => "",
-                    ValueRef::Text(text) | ValueRef::Integer(text) | ValueRef::Other(_, text) => text,
-                };
-                row += &format!(" {name}={value}");
-            }
-            match validator.validate(&record) {
-                Ok(accepted) => check(&accepted.contact(&record)),
-                Err(rejection) => row += rejection.reason.as_str(),
-            }
-            all.push(row);
-        }
-        match more {
-            Ok(true) => {}
-            // Where an input breaks off depends on its bytes only.
-            Ok(false) | Err(_) => return Some(all),
-        }
-    }
-}
-
-fn check(contact: &model::Contact) {
-    assert!(!contact.contacts.is_empty(), "nothing to send");
-    let mut names: Vec<&str> = contact.contacts.iter().map(|(name, _)| name).collect();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), contact.contacts.len(), "a name twice");
-    for (name, value) in contact.contacts.iter() {
-        assert!((1..=256).contains(&name.chars().count()) && (1..=256).contains(&value.chars().count()));
-        assert!(!value.contains('\0') && !name.chars().any(char::is_control));
     }
 }

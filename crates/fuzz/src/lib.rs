@@ -6,6 +6,8 @@
 mod answer;
 mod inputs;
 mod report_file;
+mod rows;
+mod stretch;
 
 pub use answer::answer;
 pub use inputs::{csv, ndjson};

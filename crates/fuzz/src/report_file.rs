@@ -1,80 +1,210 @@
-use std::{cell::OnceCell, collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use model::Decision;
+use model::{Answered, Decision, Origin, Outcome};
 use report::{ContactsPolicy, ReadError, ReportReader, Resumption, Run, RunFile};
 use tempfile::TempDir;
 
-/// Names that the first byte chooses from: how a report of that name would be written.
-const NAMES: [&str; 6] = ["r.ndjson", "r.csv", "r.ndjson.gz", "r.csv.gz", "r.ndjson.zst", "r.csv.zst"];
+/// Names that the first byte chooses from; the text of the last four is packed here, in pieces.
+const NAMES: [&str; 10] = [
+    "r.ndjson",
+    "r.csv",
+    "r.ndjson.gz",
+    "r.csv.gz",
+    "r.ndjson.zst",
+    "r.csv.zst",
+    "packed.ndjson.gz",
+    "packed.csv.gz",
+    "packed.ndjson.zst",
+    "packed.csv.zst",
+];
+const FIRST_PACKED: usize = 6;
 
 thread_local! {
-    static FOLDER: OnceCell<TempDir> = const { OnceCell::new() };
+    static FOLDER: TempDir = folder();
 }
 
-/// A report: the first byte chooses its name.
-#[expect(clippy::missing_panics_doc, reason = "that is what it is for")]
+/// A report: the first byte chooses its name. Of one that is packed here the next three say how, and what is lost.
 pub fn report(data: &[u8]) {
-    let Some((choice, data)) = data.split_first() else { return };
-    FOLDER.with(|folder| {
-        let folder = folder.get_or_init(|| tempfile::tempdir().expect("a temporary folder"));
-        let path = folder.path().join(NAMES[usize::from(*choice) % NAMES.len()]);
-        fs::write(&path, data).expect("a place to write");
-        begin_run(&path);
-        look(&path, data);
-    });
+    let &[kind, ref rest @ ..] = data else { return };
+    let kind = usize::from(kind) % NAMES.len();
+    let path = FOLDER.with(|folder| folder.path().join(NAMES[kind]));
+    if kind < FIRST_PACKED {
+        check(&path, rest);
+    } else if let &[lines, cut, damage, ref text @ ..] = rest {
+        check_packed(&path, text, usize::from(lines), usize::from(cut), damage);
+    }
 }
 
-fn look(path: &Path, data: &[u8]) {
-    let (read, error) = read(path);
-    if let Some(ReadError::Torn { whole_bytes, .. }) = &error {
-        assert!(*whole_bytes <= data.len() as u64);
-        fs::write(path, &data[..*whole_bytes as usize]).expect("a place to write");
-        let (cut, error) = self::read(path);
-        assert!(error.is_none(), "what is whole is not: {error:?}");
-        assert!(read.starts_with(&cut), "records changed by cutting the file");
-        fs::write(path, data).expect("a place to write");
+/// What reading gave: records, and what kept from reading on.
+struct Reading {
+    records: Vec<Decision>,
+    error: Option<ReadError>,
+    whole_bytes: u64,
+}
+
+fn check(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).expect("a file of our own");
+    let Reading { mut records, error, whole_bytes } = read(path);
+    assert!(whole_bytes <= bytes.len() as u64, "{whole_bytes} bytes are whole of {}", bytes.len());
+    let is_torn = matches!(error, Some(ReadError::Torn { .. }));
+    if is_torn {
+        fs::write(path, &bytes[..whole_bytes as usize]).expect("a file of our own");
+        let cut = read(path);
+        assert!(cut.error.is_none(), "cut to {whole_bytes} bytes: {:?}", cut.error);
+        // What stood in the torn piece of a compressed report is lost with it.
+        assert!(records.starts_with(&cut.records), "cut to {whole_bytes} bytes");
+        assert!(is_compressed(bytes) || cut.records.len() == records.len(), "cut to {whole_bytes} bytes");
+        records.truncate(cut.records.len());
+        fs::write(path, bytes).expect("a file of our own");
     }
-    let resumed = Resumption::open(path).map(|resumption| resumption.expect("it is there"));
-    let Ok(resumption) = resumed else {
-        assert_eq!(fs::read(path).expect("it is there"), data, "what can't be resumed is left as it is");
+    let Ok(resumption) = Resumption::open(path) else {
+        assert_eq!(fs::read(path).expect("it is there"), bytes, "refused and changed");
         return;
     };
-    let Ok((journal, decided)) = resumption.into_journal(ContactsPolicy::Failed) else { return };
-    let rows = decided.rows();
-    journal.finish().expect("a place to write");
-    let (whole, error) = self::read(path);
-    assert!(error.is_none() && whole.len() as u64 >= rows, "{error:?}");
+    let opened = resumption.expect("it is there");
+    assert!(error.is_none() || is_torn, "resumed over {error:?}");
+    assert_eq!(fs::read(path).expect("it is there"), bytes, "changed before it is written on");
+    let (mut journal, decided) = opened.into_journal(ContactsPolicy::Failed).expect("memory takes everything");
+    let written = decided.whole_tally().total();
+    assert!(written <= records.len() as u64, "{written} rows from {} records", records.len());
+    assert_eq!(journal.tally().total(), decided.rows());
+    for Origin { source, row, .. } in records.iter().map(|record| &record.origin) {
+        assert!(decided.last_row(source).is_some_and(|last| last >= *row), "row {row} of {source:?} is lost");
+    }
+    assert!(read(path).is(&records), "resumed");
+    let resumed = fs::read(path).expect("it is there");
+
+    records.push(further());
+    journal.append(&further());
+    journal.finish().expect("memory takes everything");
+    assert!(read(path).is(&records), "written on after a resume");
+
+    fs::write(path, &resumed).expect("a file of our own");
     let again = Resumption::open(path).expect("it was resumed before").expect("it is there");
-    assert_eq!((again.torn_bytes(), again.decided.rows()), (0, rows), "resuming twice changes nothing");
+    assert_eq!(again.torn_bytes(), 0);
+    let (journal, decided_again) = again.into_journal(ContactsPolicy::Failed).expect("memory takes everything");
+    drop(journal);
+    assert_eq!(fs::read(path).expect("it is there"), resumed, "resumed twice");
+    assert_eq!((decided.rows(), decided.superseded()), (decided_again.rows(), decided_again.superseded()));
 }
 
-fn read(path: &Path) -> (Vec<Decision>, Option<ReadError>) {
-    let (mut records, mut fault) = (Vec::new(), None);
-    match ReportReader::open(path) {
-        Ok(reader) => {
-            for record in reader {
-                match record {
-                    Ok(record) => records.push(record),
-                    Err(error) => fault = Some(error),
-                }
-            }
-        }
-        Err(error) => fault = Some(error),
+/// A report as a run writes it, a piece at each sync, of which the end is then missing, zero or something else.
+fn check_packed(path: &Path, text: &[u8], lines: usize, cut: usize, damage: u8) {
+    let mut packed = Vec::new();
+    // Where each piece ends, in the text and in the file.
+    let mut ends = vec![(0, 0)];
+    let mut end = 0;
+    let breaks: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+    for piece in breaks.chunks(1 + lines % 8) {
+        let piece = piece.concat();
+        end += piece.len();
+        pack(path, &piece, &mut packed);
+        ends.push((end, packed.len()));
     }
-    (records, fault)
-}
-
-fn begin_run(path: &Path) {
-    if RunFile::path_of(path).exists() {
+    packed.truncate(packed.len() - cut.min(packed.len()));
+    let place = packed.len() * usize::from(damage & 0x7f) / 128;
+    match damage {
+        0 => {}
+        1..0x80 => packed[place..].fill(0),
+        _ => packed[place..].iter_mut().take(1).for_each(|byte| *byte ^= 0x55),
+    }
+    let sound = if damage == 0 { packed.len() } else { place };
+    check(path, &packed);
+    // Only where the text itself has no fault is the rest certain.
+    let plain = path.with_extension("");
+    fs::write(&plain, text).expect("a file of our own");
+    let expected = read(&plain);
+    let kept = ends.iter().rev().find(|(_, end)| *end <= sound).map_or(0, |(end, _)| *end);
+    fs::write(&plain, &text[..kept]).expect("a file of our own");
+    let safe = read(&plain);
+    let is_csv = path.to_string_lossy().contains(".csv.");
+    let is_named_rightly = text.first() == Some(if is_csv { &b's' } else { &b'{' });
+    if !is_named_rightly || expected.error.is_some() || safe.error.is_some() || damage >= 0x80 {
         return;
     }
-    let run = Run {
-        command: "push".to_owned(),
-        target: "sandbox".to_owned(),
-        api_key: None,
-        options: BTreeMap::new(),
-        inputs: Vec::new(),
-        finished: None,
+    fs::write(path, &packed).expect("a file of our own");
+    let resumption = Resumption::open(path).expect("a report that lost its end").expect("it is there");
+    resumption.into_journal(ContactsPolicy::Failed).expect("memory takes everything");
+    let found = read(path);
+    assert!(found.records.starts_with(&safe.records), "of {} records in whole pieces", safe.records.len());
+    assert!(expected.records.starts_with(&found.records), "records from nowhere");
+}
+
+fn pack(path: &Path, piece: &[u8], packed: &mut Vec<u8>) {
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        let mut encoder = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+        encoder.write_all(piece).and_then(|()| encoder.finish()).expect("memory takes everything");
+    } else {
+        let mut encoder = zstd::Encoder::new(packed, 1).expect("a level there is");
+        encoder.include_checksum(true).and_then(|()| encoder.write_all(piece)).expect("memory takes everything");
+        encoder.finish().expect("memory takes everything");
+    }
+}
+
+fn is_compressed(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0x1f]) || bytes.starts_with(&[0x28])
+}
+
+impl Reading {
+    fn is(&self, records: &[Decision]) -> bool {
+        self.error.is_none() && self.records == records
+    }
+}
+
+fn read(path: &Path) -> Reading {
+    let mut report = ReportReader::open(path).expect("it can be read");
+    let (mut records, mut error) = (Vec::new(), None);
+    for record in &mut report {
+        match record {
+            Ok(record) => records.push(record),
+            Err(fault) => error = Some(fault),
+        }
+    }
+    assert!(report.next().is_none(), "the end is the end");
+    let whole_bytes = match &error {
+        Some(ReadError::Read { .. }) => panic!("{error:?}"),
+        Some(ReadError::Torn { whole_bytes, .. }) => *whole_bytes,
+        _ => report.whole_bytes(),
     };
-    RunFile::new(path, run).save().expect("a place to write");
+    Reading { records, error, whole_bytes }
+}
+
+/// A record to be written behind others.
+fn further() -> Decision {
+    Decision {
+        origin: Origin { source: Arc::from("further, \"in\""), row: u64::MAX, line: 7 },
+        euid: "7".into(),
+        outcome: Outcome::Synced,
+        reason: None,
+        answered: Answered { code: Some(0), message: Some("success".to_owned()), http_status: Some(200) },
+        attempts: 1,
+        latency_ms: Some(3),
+        at_ms: 1_769_850_487_006,
+        contacts: None,
+        raw: None,
+    }
+}
+
+/// A folder with what must lie beside a report; in memory where that is at hand, since each report is synced.
+fn folder() -> TempDir {
+    let memory = PathBuf::from("/dev/shm");
+    let folder = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).expect("a folder for temporary files");
+    for name in NAMES {
+        let run = Run {
+            command: "push".to_owned(),
+            target: "sandbox".to_owned(),
+            api_key: None,
+            options: BTreeMap::new(),
+            inputs: Vec::new(),
+            finished: None,
+        };
+        RunFile::new(&folder.path().join(name), run).save().expect("a folder of our own");
+    }
+    folder
 }

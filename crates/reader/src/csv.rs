@@ -7,7 +7,7 @@ use csv_core::ReadRecordResult;
 use model::{Field, Name, Reason, RecordBatch, RecordHead, Rejection, Span, Value, limits::MAX_RECORD_BYTES};
 
 use crate::{
-    batch::{BATCH_BYTES, BATCH_RECORDS},
+    batch::{BATCH_BYTES, BATCH_FIELDS, BATCH_RECORDS},
     delimiter::{separator_line, sniff},
     encoding,
     error::{OpenError, ReadError},
@@ -106,7 +106,8 @@ impl CsvRecords {
         let mut arena = mem::take(&mut batch.text).into_bytes();
         let mut used = 0;
         let more = loop {
-            let full = batch.records.len() >= BATCH_RECORDS || used >= BATCH_BYTES;
+            let full =
+                batch.records.len() >= BATCH_RECORDS || batch.fields.len() >= BATCH_FIELDS || used >= BATCH_BYTES;
             // Who reads a pipe should not wait for the next rows with those that are there.
             if full || (!batch.records.is_empty() && self.text.window.bytes().is_empty()) {
                 break Ok(true);

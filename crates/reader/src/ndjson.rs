@@ -9,7 +9,7 @@ use model::{
 use serde_json::value::RawValue;
 
 use crate::{
-    batch::{BATCH_BYTES, BATCH_RECORDS},
+    batch::{BATCH_BYTES, BATCH_FIELDS, BATCH_RECORDS},
     encoding,
     error::ReadError,
     json::{Object, Scalar, scalar},
@@ -93,7 +93,9 @@ impl NdjsonRecords {
     pub(crate) fn fill(&mut self, batch: &mut RecordBatch) -> Result<bool, ReadError> {
         batch.columns = Arc::clone(&self.columns);
         loop {
-            let full = batch.records.len() >= BATCH_RECORDS || batch.text.len() >= BATCH_BYTES;
+            let full = batch.records.len() >= BATCH_RECORDS
+                || batch.fields.len() >= BATCH_FIELDS
+                || batch.text.len() >= BATCH_BYTES;
             // Who reads a pipe should not wait for the next rows with those that are there.
             if full || (!batch.records.is_empty() && self.text.window.bytes().is_empty()) {
                 return Ok(true);

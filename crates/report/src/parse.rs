@@ -37,7 +37,11 @@ impl Parser {
 
     /// Reads an object of NDJSON, with or without its line end.
     pub(crate) fn ndjson(&mut self, line: &[u8]) -> Result<Decision, Fault> {
-        let text = str::from_utf8(line).map_err(|_| Fault::NotWhole)?;
+        let text = str::from_utf8(line).map_err(|_| Fault::NotWhole)?.trim_start();
+        if text.starts_with('[') {
+            // serde would take it for the fields in their order.
+            return Err(Fault::Foreign("an array".to_owned()));
+        }
         match serde_json::from_str::<Line<'_>>(text) {
             Ok(line) => decision(line, &mut self.source),
             // The parser's own words could quote a contact value.

@@ -9,6 +9,7 @@ use model::Decision;
 use crate::{
     format::{Compression, Encoding, ReportFormat},
     parse::{Fault, Parser, may_begin_report},
+    record::HEADER,
     unpack::Unpacked,
 };
 
@@ -76,6 +77,8 @@ pub struct ReportReader {
     whole: u64,
     /// The last place after a whole record at which the file can be cut.
     cut: u64,
+    /// The header of CSV is the journal's own.
+    own_header: bool,
     ended: bool,
 }
 
@@ -99,12 +102,34 @@ impl ReportReader {
         };
         let path = path.to_owned();
         let parser = Parser::new();
-        Ok(Self { path, input, encoding, parser, bytes: Vec::new(), records: 0, whole: 0, cut: 0, ended: false })
+        Ok(Self {
+            path,
+            input,
+            encoding,
+            parser,
+            bytes: Vec::new(),
+            records: 0,
+            whole: 0,
+            cut: 0,
+            own_header: false,
+            ended: false,
+        })
     }
 
     /// How the file is written: what its content says, not its name.
     pub fn format(&self) -> ReportFormat {
         ReportFormat { encoding: self.encoding, compression: self.compression() }
+    }
+
+    /// Whether it is written as the journal writes it today, so that records can be appended: a CSV may have further
+    /// columns, or others in their places. Asked for at its end.
+    pub(crate) fn can_be_continued(&self) -> bool {
+        self.encoding == Encoding::Ndjson || !self.is_begun() || self.own_header
+    }
+
+    /// Whether anything whole was in it.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.whole > 0
     }
 
     /// The last place, in bytes of the file, at which it can be cut behind the records read so far.
@@ -122,6 +147,7 @@ impl ReportReader {
                 return Ok(None);
             }
             let header = self.parser.csv_header(&self.bytes);
+            self.own_header = self.bytes == HEADER.as_bytes();
             self.accept(header)?;
         }
         loop {

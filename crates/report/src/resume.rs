@@ -33,6 +33,8 @@ pub struct Resumption {
     size: u64,
     /// So many of its bytes are whole.
     whole: u64,
+    /// These have a header, or any record.
+    has_header: bool,
     /// What its run was about. None only where the report has no record: then it was killed as it began.
     pub run: Option<Run>,
     /// The rows that it decides.
@@ -62,7 +64,7 @@ impl Resumption {
         };
         let metadata = file.metadata().map_err(|cause| ReportError::Open { path: path.to_owned(), cause })?;
         let size = metadata.len();
-        let (whole, decided) = whole_part(path, size, decided)?;
+        let Whole { bytes: whole, is_begun: has_header, decided } = whole_part(path, size, decided)?;
         if size - whole > LONGEST_TORN_END {
             return Err(ReportError::Damaged { path: path.to_owned(), at: whole });
         }
@@ -72,7 +74,7 @@ impl Resumption {
             return Err(ReportError::WithoutRun(path.to_owned()));
         }
         let run = run.filter(|_| is_begun);
-        Ok(Some(Self { path: path.to_owned(), file, size, whole, run, decided }))
+        Ok(Some(Self { path: path.to_owned(), file, size, whole, has_header, run, decided }))
     }
 
     /// How many bytes of its end are torn.
@@ -82,13 +84,13 @@ impl Resumption {
 
     /// Cuts off a torn end and writes on behind it. The journal's tally counts the decided rows.
     pub fn into_journal(self, contacts: ContactsPolicy) -> Result<(Journal, Decided), ReportError> {
-        let Self { path, file, size, whole, decided, .. } = self;
+        let Self { path, file, size, whole, has_header, decided, .. } = self;
         if whole < size {
             let cut = file.set_len(whole).and_then(|()| file.sync_all());
             cut.map_err(|cause| ReportError::Open { path: path.clone(), cause })?;
         }
         let mut journal = Journal::over(&path, file, contacts, decided.tally().clone());
-        if whole == 0 {
+        if !has_header {
             journal.begin()?;
         }
         Ok((journal, decided))
@@ -99,8 +101,16 @@ impl Resumption {
 /// report of a replay rows of several nights may bear one number; their EUIDs tell them apart.
 type Repeated = HashMap<(Arc<str>, u64), HashMap<Box<str>, u64>>;
 
+/// What of a report is whole.
+struct Whole {
+    bytes: u64,
+    /// Its header, or any record.
+    is_begun: bool,
+    decided: Decided,
+}
+
 /// How many bytes of a report are whole, and what these decide.
-fn whole_part(path: &Path, size: u64, begin: fn(&Path, u64) -> Decided) -> Result<(u64, Decided), ReportError> {
+fn whole_part(path: &Path, size: u64, begin: fn(&Path, u64) -> Decided) -> Result<Whole, ReportError> {
     let mut bytes = size;
     'scan: loop {
         let mut seen: HashMap<Arc<str>, RoaringTreemap> = HashMap::new();
@@ -125,14 +135,14 @@ fn whole_part(path: &Path, size: u64, begin: fn(&Path, u64) -> Decided) -> Resul
             }
         }
         // Appending to what is written otherwise would make it unreadable.
-        if bytes > 0 && report.format() != ReportFormat::of(path) {
+        if bytes > 0 && (report.format() != ReportFormat::of(path) || !report.can_be_continued()) {
             return Err(ReportError::OtherFormat(path.to_owned()));
         }
         if !repeated.is_empty() {
             decided = last_records(begin(path, bytes), repeated)?;
         }
         decided.optimize();
-        return Ok((bytes, decided));
+        return Ok(Whole { bytes, is_begun: report.is_begun(), decided });
     }
 }
 

@@ -45,7 +45,11 @@ pub fn write_sheet(survey: &Survey, path: &Path) -> Result<u64, ReportError> {
             return Err(fault.into());
         }
         read.map_err(io::Error::other)?;
-        sheet.into_inner().map_err(|error| error.into_error())?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        sheet
+            .into_inner()
+            .map_err(csv::IntoInnerError::into_error)?
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
         Ok(())
     })
     .map_err(|error| match error.downcast::<ReadError>() {
@@ -98,7 +102,8 @@ fn cells(record: &Decision, names: &[&Arc<str>]) -> Vec<String> {
 /// Spreadsheets take text that begins so for a formula; a number is none.
 fn harmless(cell: &str) -> String {
     let begins_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
-    let is_number = cell.strip_prefix('-').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
+    let is_number =
+        cell.strip_prefix('-').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
     if begins_formula && !is_number { format!("'{cell}") } else { cell.to_owned() }
 }
 

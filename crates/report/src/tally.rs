@@ -84,7 +84,7 @@ impl Tally {
     pub(crate) fn latency_buckets(&self) -> Vec<(u64, u64, u64)> {
         let mut buckets: Vec<(u64, u64, u64)> = Vec::new();
         let (mut first, mut last) = (0, 1);
-        while self.latency.len() > 0 && first <= self.latency.max() {
+        while !self.latency.is_empty() && first <= self.latency.max() {
             buckets.push((first, last, self.latency.count_between(first, last)));
             (first, last) = (last + 1, last * 2 + 1);
         }

@@ -176,6 +176,37 @@ fn a_file_that_is_no_report_is_left_as_it_is() {
 }
 
 #[test]
+fn a_csv_with_other_columns_is_read_but_not_written_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.csv");
+    let mut journal = create(&path);
+    journal.append(&synced(1));
+    journal.finish().unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    let further: String = text.lines().zip(["id", "7"]).map(|(line, cell)| format!("{cell},{line}\n")).collect();
+    let swapped = text.replace("row,line", "line,row");
+    for other in [further, swapped] {
+        fs::write(&path, &other).unwrap();
+        assert_eq!(read(&path).len(), 1);
+        assert!(matches!(Resumption::open(&path), Err(ReportError::OtherFormat(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), other);
+    }
+}
+
+#[test]
+fn an_empty_member_at_the_beginning_is_no_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.csv.gz");
+    create(&path).finish().unwrap();
+    let empty = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()).finish().unwrap();
+    fs::write(&path, empty).unwrap();
+    let (mut journal, _) = resume(&path).unwrap();
+    journal.append(&synced(1));
+    journal.finish().unwrap();
+    assert_eq!(rows(&path), [1]);
+}
+
+#[test]
 fn a_report_with_records_is_not_resumed_without_its_run_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.ndjson");

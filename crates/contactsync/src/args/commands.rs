@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Replay(Box<ReplayArgs>),
     /// Validate and report without the network
     Check(Box<CheckArgs>),
+    /// Summarise reports: a table, JSON, a page, rows for a spreadsheet
+    Report(Box<SurveyArgs>),
     /// Serve an imitation of the API on this machine
     Sandbox(Box<SandboxArgs>),
     /// Say what an API code or a reason means and what to do

@@ -12,6 +12,7 @@ mod replay;
 mod report;
 mod sandbox;
 mod sending;
+mod survey;
 mod terminal;
 mod values;
 
@@ -21,4 +22,5 @@ pub(crate) use replay::ReplayChoiceArgs;
 pub(crate) use report::{ContactsChoice, FailOn, ReportArgs, ResumeArgs};
 pub(crate) use sandbox::SandboxFaultArgs;
 pub(crate) use sending::{Region, SendingArgs};
+pub(crate) use survey::SurveyArgs;
 pub(crate) use terminal::{ColorChoice, LogFormat, ProgressChoice, TerminalArgs};

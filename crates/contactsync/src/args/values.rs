@@ -2,7 +2,7 @@ use std::{num::NonZeroU64, time::Duration};
 
 use clap::builder::{StringValueParser, TypedValueParser};
 use dispatcher::{MaxFailures, Rate};
-use model::Reason;
+use model::{Outcome, Reason};
 use secrecy::SecretString;
 
 /// No wait is longer than this; clocks can be added to without fear of overflow.
@@ -79,6 +79,12 @@ pub(crate) fn rate(text: &str) -> Result<Rate, String> {
 /// A reason by its word.
 pub(crate) fn reason(text: &str) -> Result<Reason, String> {
     Reason::parse(text).ok_or_else(|| "no such reason; `contactsync explain` lists them".to_owned())
+}
+
+/// An outcome by its word.
+pub(crate) fn outcome(text: &str) -> Result<Outcome, String> {
+    let words = Outcome::ALL.map(Outcome::as_str).join(", ");
+    Outcome::parse(text).ok_or_else(|| format!("it is one of {words}"))
 }
 
 /// `10`, `5%` or `none`.

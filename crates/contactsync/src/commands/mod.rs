@@ -8,6 +8,7 @@ mod explain;
 mod manual;
 mod push;
 mod replay;
+mod report;
 mod sandbox;
 
 pub(crate) use check::check;
@@ -17,4 +18,5 @@ pub(crate) use explain::explain;
 pub(crate) use manual::manual;
 pub(crate) use push::push;
 pub(crate) use replay::replay;
+pub(crate) use report::report;
 pub(crate) use sandbox::serve_sandbox;

@@ -15,9 +15,10 @@ pub(crate) fn masked(record: &Decision) -> Decision {
     if !record.euid.chars().all(|c| c.is_ascii_digit() || c.is_ascii_whitespace() || ".,+-eE".contains(c)) {
         masked.euid = MASK.into();
     }
-    masked.contacts = record.contacts.as_ref().map(|contacts| {
-        contacts.names().map(|name| (std::sync::Arc::clone(name), MASK.into())).collect()
-    });
+    masked.contacts = record
+        .contacts
+        .as_ref()
+        .map(|contacts| contacts.names().map(|name| (std::sync::Arc::clone(name), MASK.into())).collect());
     masked.answered.message = record.answered.message.as_deref().map(|message| masked_message(message, record));
     masked
 }
@@ -80,7 +81,10 @@ mod tests {
     #[test]
     fn no_value_is_left_in_a_message() {
         for (text, expected) in [
-            ("column \"email\" (column 2): too long; found \"aaa\"", "column \"email\" (column 2): too long; found •••"),
+            (
+                "column \"email\" (column 2): too long; found \"aaa\"",
+                "column \"email\" (column 2): too long; found •••",
+            ),
             ("a b@example.com is taken", "••• is taken"),
             ("SECRET secretly", "SECRET •••ly"),
             ("A.B@EXAMPLE.COM is taken", "••• is taken"),

@@ -34,13 +34,13 @@ pub struct Overview {
     pub contact_names: BTreeSet<Arc<str>>,
     /// Requests and rows over time.
     pub timeline: Timeline,
-    /// The first rejected and failed rows, at most [`MOST_ROWS`].
+    /// The first rejected and failed rows, at most 1 000.
     pub rows: Vec<Decision>,
     kept_bytes: usize,
 }
 
 /// Rejected and failed rows that are kept for showing.
-pub const MOST_ROWS: usize = 1_000;
+const MOST_ROWS: usize = 1_000;
 /// Contacts of kept rows: a value may have a mebibyte.
 const MOST_KEPT_BYTES: usize = 32 << 20;
 

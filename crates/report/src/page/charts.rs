@@ -65,10 +65,8 @@ pub(super) fn time_chart(timeline: &Timeline) -> Option<Chart> {
 /// How long answers took; none where nothing was sent.
 pub(super) fn latency_chart(tally: &Tally) -> Option<Chart> {
     let buckets = tally.latency_buckets();
-    let values: Vec<(u64, String)> = buckets
-        .iter()
-        .map(|(from, to, rows)| (*rows, format!("{from} to {to} ms: {} rows", grouped(*rows))))
-        .collect();
+    let values: Vec<(u64, String)> =
+        buckets.iter().map(|(from, to, rows)| (*rows, format!("{from} to {to} ms: {} rows", grouped(*rows)))).collect();
     let ends = [format!("{} ms", buckets.first()?.0), format!("{} ms", buckets.last()?.1)];
     bars("Latency (each bar twice as long as the one before)".to_owned(), "requests", &values, &ends)
 }
@@ -132,7 +130,8 @@ mod tests {
         let values: Vec<(u64, String)> = (0..240).map(|value| (value, String::new())).collect();
         let chart = bars(String::new(), "requests", &values, &[String::new(), String::new()]).unwrap();
         for bar in &chart.bars {
-            let [x, y, width, height] = [&bar.x, &bar.y, &bar.width, &bar.height].map(|text| text.parse::<f64>().unwrap());
+            let [x, y, width, height] =
+                [&bar.x, &bar.y, &bar.width, &bar.height].map(|text| text.parse::<f64>().unwrap());
             assert!(x >= LEFT && x + width <= WIDTH + 0.1 && y >= TOP - 0.1 && y + height <= HEIGHT - BOTTOM + 0.1);
         }
         assert!(bars(String::new(), "requests", &[(0, String::new())], &[String::new(), String::new()]).is_none());

@@ -5,7 +5,7 @@
 
 mod charts;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, io};
 
 use askama::Template;
 use jiff::{SignedDuration, Timestamp};
@@ -20,8 +20,8 @@ use charts::{Chart, latency_chart, time_chart};
 const STYLE: &str = include_str!("../../templates/page.css");
 const SCRIPT: &str = include_str!("../../templates/page.js");
 /// SHA-256 of the two, in base 64; a test compares them.
-const STYLE_DIGEST: &str = "STYLE";
-const SCRIPT_DIGEST: &str = "SCRIPT";
+const STYLE_DIGEST: &str = "vw4kcmh8uYFmX6wwt5t6+qE5nab53RNtl70uADoaG30=";
+const SCRIPT_DIGEST: &str = "HUQrV0TJUWE5lRUXJyr+Yu2E63l0WXj5Ipw8eu/W9eU=";
 /// Longest text in a cell: a value may have a mebibyte.
 const MOST_CHARS: usize = 300;
 /// Contacts of a row that are shown.
@@ -116,7 +116,7 @@ struct ContactLine {
 }
 
 /// The page of a survey.
-pub fn page(survey: &Survey, options: &PageOptions) -> String {
+pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
     let overview = &survey.overview;
     let outcomes = overview.outcomes();
     let all = outcomes.rejected + outcomes.failed;
@@ -141,7 +141,10 @@ pub fn page(survey: &Survey, options: &PageOptions) -> String {
             .torn
             .iter()
             .map(|(path, bytes)| {
-                format!("{} is torn after byte {bytes}: what follows is not in here.", text(&path.display().to_string()))
+                format!(
+                    "{} is torn after byte {bytes}: what follows is not in here.",
+                    text(&path.display().to_string())
+                )
             })
             .collect(),
         outcome_bar: outcome_bar(outcomes),
@@ -159,18 +162,19 @@ pub fn page(survey: &Survey, options: &PageOptions) -> String {
             latency.max
         ),
         reasons: overview.reasons().into_iter().map(reason_line).collect(),
-        sources: overview.sources.iter().take(MOST_LINES).map(|(name, outcomes)| source_line(name, *outcomes)).collect(),
+        sources: overview
+            .sources
+            .iter()
+            .take(MOST_LINES)
+            .map(|(name, outcomes)| source_line(name, *outcomes))
+            .collect(),
         columns: column_lines(overview),
         rows,
         shown,
-        masking: if options.show_values {
-            ""
-        } else {
-            "Contact values are masked; `--show-values` shows them."
-        },
+        masking: if options.show_values { "" } else { "Contact values are masked; `--show-values` shows them." },
         footer: format!("Made by contactsync {} at {}.", options.version, rfc3339(options.made_at_ms)),
     };
-    page.render().expect("a template without fallible parts")
+    page.render().map_err(io::Error::other)
 }
 
 fn title(overview: &Overview) -> String {
@@ -193,7 +197,8 @@ fn sentence(outcomes: Outcomes) -> String {
     let good = [(synced, "accepted"), (unchanged, "unchanged"), (valid, "valid")];
     let bad = [(rejected, "rejected before sending"), (failed, "failed")];
     if rejected + failed == 0 {
-        let all: Vec<String> = good.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", rows(*n))).collect();
+        let all: Vec<String> =
+            good.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", rows(*n))).collect();
         return format!("All is well: {}.", all.join(", "));
     }
     let parts = good.iter().chain(&bad).filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", grouped(*n)));
@@ -273,10 +278,8 @@ fn column_lines(overview: &Overview) -> Vec<ColumnLine> {
 fn row(record: &Decision, show_values: bool) -> RowLine {
     let record = if show_values { Cow::Borrowed(record) } else { Cow::Owned(masked(record)) };
     let contacts = record.contacts.iter().flat_map(model::Contacts::iter);
-    let mut contacts: Vec<ContactLine> = contacts
-        .take(MOST_CONTACTS)
-        .map(|(name, value)| ContactLine { name: cut(name), value: cut(value) })
-        .collect();
+    let mut contacts: Vec<ContactLine> =
+        contacts.take(MOST_CONTACTS).map(|(name, value)| ContactLine { name: cut(name), value: cut(value) }).collect();
     if let Some(raw) = &record.raw {
         contacts.push(ContactLine { name: "the row as read".to_owned(), value: cut(raw) });
     }
@@ -321,7 +324,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push('\u{202f}');
         }
         text.push(digit);
@@ -349,7 +352,10 @@ mod tests {
         let of = |synced, rejected, failed| sentence(Outcomes { synced, rejected, failed, ..Outcomes::default() });
         assert_eq!(of(0, 0, 0), "The report has no row.");
         assert_eq!(of(1, 0, 0), "All is well: 1 row accepted.");
-        assert_eq!(of(9_999_999, 0, 1), "Of 10\u{202f}000\u{202f}000 rows: 9\u{202f}999\u{202f}999 accepted, 1 failed.");
+        assert_eq!(
+            of(9_999_999, 0, 1),
+            "Of 10\u{202f}000\u{202f}000 rows: 9\u{202f}999\u{202f}999 accepted, 1 failed."
+        );
         assert_eq!(of(0, 3, 2), "Of 5 rows: 3 rejected before sending, 2 failed.");
     }
 

@@ -1,0 +1,168 @@
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    io::Write as _,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use model::{Reason, escape_controls};
+use report::{Bucket, Filter, Outcomes, Overview, PageOptions, Survey, page, replace_private, rfc3339, write_sheet};
+
+use crate::{
+    args::SurveyArgs,
+    exit::Exit,
+    failure::Failure,
+    settings::refuse_shared_outputs,
+    terminal::{Printer, write_stdout},
+};
+
+/// Lines of a table's part.
+const MOST_LINES: usize = 20;
+/// Lines of the course over time, and how long the longest of their bars is.
+const COURSE_LINES: usize = 12;
+const COURSE_WIDTH: u64 = 40;
+
+/// `report`: adds reports up.
+pub(crate) fn report(args: &SurveyArgs, printer: &Printer) -> Result<(), Failure> {
+    let mut files = Vec::with_capacity(args.reports.len());
+    for path in &args.reports {
+        let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file);
+        let id = metadata.map(|metadata| (metadata.dev(), metadata.ino()));
+        if id.is_some() && files.iter().any(|(_, known)| *known == id) {
+            return Err(Failure::usage(format!("the report {} is given twice", path.display())));
+        }
+        files.push((path.to_str().unwrap_or_default(), id));
+    }
+    let outputs = [("--csv", &args.csv), ("--html", &args.html)];
+    let outputs: Vec<(&str, PathBuf)> =
+        outputs.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))).collect();
+    refuse_shared_outputs(&files, &outputs)?;
+    let filter = Filter {
+        reasons: args.reason.clone(),
+        codes: args.code.clone(),
+        sources: args.source.clone(),
+        outcomes: args.outcome.clone(),
+    };
+    let survey = Survey::of(&args.reports, filter).map_err(report::ReportError::from)?;
+    for (path, bytes) in &survey.torn {
+        printer.warning(&format!("{} is torn after byte {bytes}: what follows is left out", path.display()), None);
+    }
+    if let Some(path) = &args.csv {
+        let rows = write_sheet(&survey, path)?;
+        printer.note(&format!("wrote {rows} rows to {}", path.display()));
+    }
+    if let Some(path) = &args.html {
+        write_page(&survey, args.show_values, path)?;
+        printer.note(&format!("wrote {}", path.display()));
+    }
+    if args.json {
+        let json = serde_json::to_string(&survey.overview.as_json()).map_err(|error| Failure::new(Exit::Bug, error))?;
+        return write_stdout(format!("{json}\n").as_bytes());
+    }
+    if outputs.is_empty() { write_stdout(table(&survey.overview).as_bytes()) } else { Ok(()) }
+}
+
+fn write_page(survey: &Survey, show_values: bool, path: &Path) -> Result<(), Failure> {
+    let options =
+        PageOptions { show_values, made_at_ms: Timestamp::now().as_millisecond(), version: env!("CARGO_PKG_VERSION") };
+    let written = page(survey, &options).and_then(|page| replace_private(path, |file| file.write_all(page.as_bytes())));
+    written.map_err(|error| {
+        Failure::new(Exit::ReadOrWrite, format!("the page {} can't be written: {error}", path.display()))
+    })
+}
+
+/// What a terminal shows.
+fn table(overview: &Overview) -> String {
+    let mut text = String::new();
+    let outcomes = overview.outcomes();
+    let total = outcomes.total();
+    let _ = writeln!(text, "{total} rows");
+    if let (Some(first), Some(last)) = (overview.timeline.first_at(), overview.timeline.last_at()) {
+        let _ = writeln!(text, "decided from {} to {}", rfc3339(first), rfc3339(last));
+    }
+    let Outcomes { synced, unchanged, rejected, failed, valid } = outcomes;
+    for (name, rows, always) in [
+        ("synced", synced, true),
+        ("unchanged", unchanged, false),
+        ("valid", valid, false),
+        ("rejected", rejected, true),
+        ("failed", failed, true),
+    ] {
+        if rows > 0 || always {
+            let share = if total > 0 { rows as f64 * 100.0 / total as f64 } else { 0.0 };
+            let _ = writeln!(text, "  {name:<10} {rows:>12}  {share:5.1} %");
+        }
+    }
+    reasons(&mut text, &overview.reasons());
+    sources(&mut text, overview);
+    columns(&mut text, &overview.columns);
+    if overview.tally.attempts > 0 {
+        let latency = overview.tally.latency();
+        let _ = writeln!(text, "\nrequests: {}, {} of them retries", overview.tally.attempts, overview.tally.retries);
+        let report::Latency { p50, p90, p99, max } = latency;
+        let _ = writeln!(text, "latency of last attempts: p50 {p50} ms, p90 {p90} ms, p99 {p99} ms, max {max} ms");
+        course(&mut text, &overview.timeline.buckets(), overview.timeline.seconds());
+    }
+    text
+}
+
+fn reasons(text: &mut String, reasons: &[(Reason, u64)]) {
+    if !reasons.is_empty() {
+        text.push_str("\nreasons\n");
+    }
+    for (reason, rows) in reasons {
+        let _ = writeln!(text, "  {:<20} {rows:>12}  {}", reason.as_str(), reason.advice());
+    }
+}
+
+fn sources(text: &mut String, overview: &Overview) {
+    if overview.sources.len() < 2 {
+        return;
+    }
+    let _ = writeln!(text, "\n{:>12} {:>12} {:>12} {:>12}  source", "rows", "accepted", "rejected", "failed");
+    for (source, outcomes) in overview.sources.iter().take(MOST_LINES) {
+        let Outcomes { synced, unchanged, rejected, failed, valid } = outcomes;
+        let accepted = synced + unchanged + valid;
+        let source = escape_controls(source);
+        let _ = writeln!(text, "{:>12} {accepted:>12} {rejected:>12} {failed:>12}  {source}", outcomes.total());
+    }
+    more(text, overview.sources.len());
+}
+
+fn columns(text: &mut String, columns: &BTreeMap<String, u64>) {
+    if columns.is_empty() {
+        return;
+    }
+    text.push_str("\nrejected by column\n");
+    let mut sorted: Vec<(&String, &u64)> = columns.iter().collect();
+    sorted.sort_by_key(|(name, rows)| (std::cmp::Reverse(**rows), name.as_str()));
+    for (name, rows) in sorted.iter().take(MOST_LINES) {
+        let _ = writeln!(text, "  {:<20} {rows:>12}", escape_controls(name));
+    }
+    more(text, columns.len());
+}
+
+fn more(text: &mut String, lines: usize) {
+    if lines > MOST_LINES {
+        let _ = writeln!(text, "  and {} more", lines - MOST_LINES);
+    }
+}
+
+/// Requests a second over time, in a few lines.
+fn course(text: &mut String, buckets: &[Bucket], seconds: u64) {
+    let per_line = buckets.len().div_ceil(COURSE_LINES).max(1);
+    let lines: Vec<(&str, u64)> = buckets
+        .chunks(per_line)
+        .map(|chunk| (chunk[0].at.as_str(), chunk.iter().map(|bucket| bucket.requests).sum()))
+        .collect();
+    let most = lines.iter().map(|(_, requests)| *requests).max().unwrap_or(0).max(1);
+    text.push_str("\nrequests a second over time\n");
+    for (at, requests) in lines {
+        let rate = requests as f64 / (per_line as u64 * seconds) as f64;
+        let bar = "#".repeat((requests * COURSE_WIDTH).div_ceil(most) as usize);
+        let _ = writeln!(text, "  {}  {rate:>8.1}  {bar}", at.get(..19).unwrap_or(at));
+    }
+}
