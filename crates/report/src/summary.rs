@@ -123,7 +123,8 @@ impl Summary {
     }
 }
 
-fn duration(seconds: f64) -> String {
+/// A time as people say it.
+pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds as u64;
     match whole {
         0..60 => format!("{seconds:.1} s"),

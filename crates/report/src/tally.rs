@@ -8,6 +8,9 @@ use crate::summary::Latency;
 /// Longest latency that is told apart, in milliseconds: an hour.
 const LONGEST_LATENCY_MS: u64 = 3_600_000;
 
+/// How many steps of latency are told apart.
+const LATENCY_STEPS: u64 = 30;
+
 /// What the records of a report add up to. Its size doesn't depend on their number.
 #[derive(Debug, Clone)]
 pub struct Tally {
@@ -79,17 +82,21 @@ impl Tally {
         self.outcomes.iter().sum()
     }
 
-    /// Rows by latency in steps that double: first millisecond, last millisecond, rows. From the shortest latency that
-    /// occurred to the longest.
+    /// Rows by latency in equal steps: first millisecond, last millisecond, rows. They cover 999 of 1000 rows; the last
+    /// one goes on to the longest latency.
     pub(crate) fn latency_buckets(&self) -> Vec<(u64, u64, u64)> {
-        let mut buckets: Vec<(u64, u64, u64)> = Vec::new();
-        let (mut first, mut last) = (0, 1);
-        while !self.latency.is_empty() && first <= self.latency.max() {
-            buckets.push((first, last, self.latency.count_between(first, last)));
-            (first, last) = (last + 1, last * 2 + 1);
+        if self.latency.is_empty() {
+            return Vec::new();
         }
-        let begin = buckets.iter().position(|(.., rows)| *rows > 0).unwrap_or(buckets.len());
-        buckets.split_off(begin)
+        let (shortest, most) = (self.latency.min(), self.latency.value_at_quantile(0.999));
+        let step = (most - shortest + 1).div_ceil(LATENCY_STEPS).max(1);
+        let steps = (most - shortest + 1).div_ceil(step);
+        let bucket = |index| {
+            let from = shortest + index * step;
+            let to = if index + 1 == steps { self.latency.max() } else { from + step - 1 };
+            (from, to, self.latency.count_between(from, to))
+        };
+        (0..steps).map(bucket).collect()
     }
 
     /// Percentiles of the last attempts' latency.

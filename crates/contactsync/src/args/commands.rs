@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::{
     config::LayerArgs, inputs::InputArgs, inputs::RuleArgs, replay::ReplayChoiceArgs, report::ReportArgs,
-    report::ResumeArgs, sandbox::SandboxFaultArgs, sending::SendingArgs, terminal::ProgressChoice,
+    report::ResumeArgs, sandbox::SandboxFaultArgs, sending::SendingArgs, survey::SurveyArgs, terminal::ProgressChoice,
     terminal::TerminalArgs, values,
 };
 

@@ -8,8 +8,8 @@ use crate::{overview::Timeline, tally::Tally};
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 220.0;
 /// Room for labels: left of the grid, above it, below it.
-const LEFT: f64 = 84.0;
-const TOP: f64 = 12.0;
+const LEFT: f64 = 112.0;
+const TOP: f64 = 24.0;
 const BOTTOM: f64 = 30.0;
 
 /// A chart of bars.
@@ -65,10 +65,13 @@ pub(super) fn time_chart(timeline: &Timeline) -> Option<Chart> {
 /// How long answers took; none where nothing was sent.
 pub(super) fn latency_chart(tally: &Tally) -> Option<Chart> {
     let buckets = tally.latency_buckets();
-    let values: Vec<(u64, String)> =
-        buckets.iter().map(|(from, to, rows)| (*rows, format!("{from} to {to} ms: {} rows", grouped(*rows)))).collect();
+    let range = |(from, to, rows): &(u64, u64, u64)| {
+        let range = if from == to { format!("{from} ms") } else { format!("{from} to {to} ms") };
+        (*rows, format!("{range}: {} rows", grouped(*rows)))
+    };
+    let values: Vec<(u64, String)> = buckets.iter().map(range).collect();
     let ends = [format!("{} ms", buckets.first()?.0), format!("{} ms", buckets.last()?.1)];
-    bars("Latency (each bar twice as long as the one before)".to_owned(), "requests", &values, &ends)
+    bars("Latency: rows by the time of their last attempt".to_owned(), "requests", &values, &ends)
 }
 
 fn bars(title: String, class: &'static str, values: &[(u64, String)], ends: &[String; 2]) -> Option<Chart> {

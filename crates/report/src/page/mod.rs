@@ -8,11 +8,12 @@ mod charts;
 use std::{borrow::Cow, io};
 
 use askama::Template;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use model::{Decision, Outcome, Reason, escape_controls};
 
 use crate::{
     overview::{Outcomes, Overview, Survey, masked},
+    summary::duration,
     time::rfc3339,
 };
 use charts::{Chart, latency_chart, time_chart};
@@ -20,7 +21,7 @@ use charts::{Chart, latency_chart, time_chart};
 const STYLE: &str = include_str!("../../templates/page.css");
 const SCRIPT: &str = include_str!("../../templates/page.js");
 /// SHA-256 of the two, in base 64; a test compares them.
-const STYLE_DIGEST: &str = "vw4kcmh8uYFmX6wwt5t6+qE5nab53RNtl70uADoaG30=";
+const STYLE_DIGEST: &str = "CoOU1Ii8SdZLMwqKTZDDDmXOmHgsZpxdCJW4zjaX/Ww=";
 const SCRIPT_DIGEST: &str = "HUQrV0TJUWE5lRUXJyr+Yu2E63l0WXj5Ipw8eu/W9eU=";
 /// Longest text in a cell: a value may have a mebibyte.
 const MOST_CHARS: usize = 300;
@@ -82,7 +83,13 @@ struct ReasonLine {
     name: &'static str,
     rows: String,
     meaning: &'static str,
-    advice: &'static str,
+    advice: Vec<AdvicePart>,
+}
+
+/// A piece of advice: words, or something to type.
+struct AdvicePart {
+    is_code: bool,
+    text: &'static str,
 }
 
 struct SourceLine {
@@ -210,9 +217,9 @@ fn period(overview: &Overview) -> String {
         return String::new();
     };
     let day = |at: i64| Timestamp::from_millisecond(at).map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
-    let took = SignedDuration::from_millis(last - first);
+    let took = duration((last - first) as f64 / 1_000.0);
     let (first, last) = (day(first).unwrap_or_default(), day(last).unwrap_or_default());
-    format!("Decided from {first} to {last} ({took:#}).")
+    format!("Decided from {first} to {last} ({took}).")
 }
 
 fn outcome_bar(outcomes: Outcomes) -> Vec<Part> {
@@ -255,7 +262,9 @@ fn outcome_lines(outcomes: Outcomes) -> Vec<OutcomeLine> {
 }
 
 fn reason_line((reason, rows): (Reason, u64)) -> ReasonLine {
-    ReasonLine { name: reason.as_str(), rows: grouped(rows), meaning: reason.meaning(), advice: reason.advice() }
+    let parts = [false, true].into_iter().cycle().zip(reason.advice().split('`'));
+    let advice = parts.map(|(is_code, text)| AdvicePart { is_code, text }).collect();
+    ReasonLine { name: reason.as_str(), rows: grouped(rows), meaning: reason.meaning(), advice }
 }
 
 fn source_line(name: &str, outcomes: Outcomes) -> SourceLine {
