@@ -17,6 +17,7 @@ mod manual;
 mod push;
 mod push_stops;
 mod replay;
+mod report;
 mod resume;
 mod sandbox;
 mod service;

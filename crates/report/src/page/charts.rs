@@ -90,7 +90,7 @@ fn bars(title: String, class: &'static str, values: &[(u64, String)], ends: &[St
             class,
             x: format!("{:.2}", LEFT + slot * index as f64),
             y: format!("{:.2}", TOP + high - height),
-            width: format!("{:.2}", (slot - gap).min(90.0)),
+            width: format!("{:.2}", slot - gap),
             height: format!("{height:.2}"),
             label: label.clone(),
         }

@@ -21,7 +21,7 @@ use charts::{Chart, latency_chart, time_chart};
 const STYLE: &str = include_str!("../../templates/page.css");
 const SCRIPT: &str = include_str!("../../templates/page.js");
 /// SHA-256 of the two, in base 64; a test compares them.
-const STYLE_DIGEST: &str = "CoOU1Ii8SdZLMwqKTZDDDmXOmHgsZpxdCJW4zjaX/Ww=";
+const STYLE_DIGEST: &str = "B5LGPfKzMIgDnyonyokCjOxfoahLLQxmWgzpkLNh0Mw=";
 const SCRIPT_DIGEST: &str = "HUQrV0TJUWE5lRUXJyr+Yu2E63l0WXj5Ipw8eu/W9eU=";
 /// Longest text in a cell: a value may have a mebibyte.
 const MOST_CHARS: usize = 300;
@@ -129,7 +129,7 @@ pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
     let all = outcomes.rejected + outcomes.failed;
     let rows: Vec<RowLine> = overview.rows.iter().map(|record| row(record, options.show_values)).collect();
     let shown = if (rows.len() as u64) < all {
-        format!("The first {} of {} rows; `contactsync report --csv FILE` writes all.", rows.len(), grouped(all))
+        format!("The first {} of {} rows; contactsync report --csv FILE writes all.", rows.len(), grouped(all))
     } else {
         String::new()
     };
@@ -304,7 +304,7 @@ fn row(record: &Decision, show_values: bool) -> RowLine {
         reason: record.reason.map_or("", Reason::as_str),
         message: cut(record.answered.message.as_deref().unwrap_or_default()),
         contacts,
-        at: rfc3339(record.at_ms),
+        at: rfc3339(record.at_ms).replace('T', " "),
     }
 }
 
