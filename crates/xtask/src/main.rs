@@ -24,6 +24,8 @@ enum Command {
     Fixtures,
     /// Measure `contactsync check` on generated rows
     BenchCheck(bench::BenchArgs),
+    /// Measure `contactsync report --html` on a generated report
+    BenchReport(bench::BenchArgs),
     /// Kill and resume runs at random moments, over many seeds
     Crash(crash::CrashArgs),
 }
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Generate(args) => generate::generate(&args),
         Command::Fixtures => fixtures::write_all(),
         Command::BenchCheck(args) => bench::check(&args),
+        Command::BenchReport(args) => bench::report(&args),
         Command::Crash(args) => crash::campaign(&args),
     };
     match result {

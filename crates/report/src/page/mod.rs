@@ -21,7 +21,7 @@ use charts::{Chart, latency_chart, time_chart};
 const STYLE: &str = include_str!("../../templates/page.css");
 const SCRIPT: &str = include_str!("../../templates/page.js");
 /// SHA-256 of the two, in base 64; a test compares them.
-const STYLE_DIGEST: &str = "B5LGPfKzMIgDnyonyokCjOxfoahLLQxmWgzpkLNh0Mw=";
+const STYLE_DIGEST: &str = "TVPV4FZW59TDWPb0jmdHpsT7OozVKghaFzbFEqCpdYQ=";
 const SCRIPT_DIGEST: &str = "HUQrV0TJUWE5lRUXJyr+Yu2E63l0WXj5Ipw8eu/W9eU=";
 /// Longest text in a cell: a value may have a mebibyte.
 const MOST_CHARS: usize = 300;
@@ -178,7 +178,7 @@ pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
         columns: column_lines(overview),
         rows,
         shown,
-        masking: if options.show_values { "" } else { "Contact values are masked; `--show-values` shows them." },
+        masking: if options.show_values { "" } else { "Contact values are masked; --show-values shows them." },
         footer: format!("Made by contactsync {} at {}.", options.version, rfc3339(options.made_at_ms)),
     };
     page.render().map_err(io::Error::other)
