@@ -56,6 +56,13 @@ pub(crate) struct SendingArgs {
     /// Stop once so many rows, or so many percent of the rows answered, have failed: 10, 5% or none [default: 100%]
     #[arg(long, value_name = "NUMBER|PERCENT", value_parser = values::max_failures, hide_short_help = true)]
     pub(crate) max_failures: Option<dispatcher::MaxFailures>,
+    /// Send so many rows first, show what came back, and go on only where fewer than --max-failures (1 where it isn't
+    /// given) of them failed; on a terminal it asks before it goes on [default: off]
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub(crate) canary: Option<u64>,
+    /// Don't ask after a canary [default: off]
+    #[arg(long, requires = "canary", hide_short_help = true)]
+    pub(crate) yes: bool,
     /// How long attempts under way may take once the run stops [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = values::duration, hide_short_help = true)]
     pub(crate) grace: Option<Duration>,

@@ -1,7 +1,8 @@
 //! The way of a row through a push: reading and validating ([`intake`]), or reading failed rows of reports
 //! ([`replayed`]); sending (the dispatcher); writing the report ([`journaling`]). [`send()`] joins them, [`end`] draws up
-//! what they left behind; before a resumed run [`comparing`] makes sure that it is the same run.
+//! what they left behind; a [`canary`] may stand in between; before a resumed run [`comparing`] makes sure that it is the same run.
 
+mod canary;
 mod comparing;
 mod end;
 mod intake;

@@ -12,6 +12,7 @@ use report::{Decided, InputSummary, Journal, ReplayRows, RunFile, rfc3339};
 
 use super::{
     Way,
+    canary::Canary,
     end::{End, Facts},
     intake::{Intaken, take_in},
     journaling::{Journaling, RunRecord},
@@ -107,6 +108,13 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<Exit, Fai
     };
     let run = run.map(|file| RunRecord { file, positions, api_key: settings.target.key_fingerprint() });
     let (decided, journaling) = Journaling::start(journal, run, Arc::clone(&counters), stop.clone()).map_err(unable)?;
+    let (taken, decided) = match settings.canary {
+        None => (taken, decided),
+        Some(canary) => {
+            let canary = Canary { settings: canary, stop: stop.clone(), printer: printer.clone() };
+            canary.stand_between(taken, decided)
+        }
+    };
     let transport = service.transport;
     let dispatched =
         dispatcher::run(transport, &settings.dispatcher, taken, decided, Arc::clone(&counters), stop.clone()).await;

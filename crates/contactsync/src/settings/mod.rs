@@ -15,7 +15,7 @@ pub(crate) use command_line::CommandLine;
 pub(crate) use credentials::Credentials;
 pub(crate) use inputs::{InputSettings, RowRange, RowTaken};
 pub(crate) use outputs::{ReportSettings, refuse_shared_outputs};
-pub(crate) use push::{PushSettings, SendingSettings};
+pub(crate) use push::{CanarySettings, PushSettings, SendingSettings};
 pub(crate) use replay::ReplaySettings;
 pub(crate) use sandbox::served_sandbox;
 pub(crate) use target::Target;

@@ -1,3 +1,5 @@
+use dispatcher::MaxFailures;
+
 use super::{inputs::InputSettings, outputs::ReportSettings, sandbox::pushed_sandbox, target::Target};
 use crate::{
     args::{FailOn, ProgressChoice, PushArgs, ReportArgs, ResumeArgs, SandboxFaultArgs, SendingArgs},
@@ -27,6 +29,8 @@ pub(crate) struct SendingSettings {
     pub(crate) resume: bool,
     /// Also under another API key.
     pub(crate) accept_new_key: bool,
+    /// Rows that are sent first, to see what comes back.
+    pub(crate) canary: Option<CanarySettings>,
     /// Which rows make the run end with status 1.
     pub(crate) fail_on: FailOn,
     /// How progress is shown.
@@ -50,6 +54,17 @@ impl PushSettings {
     }
 }
 
+/// `--canary`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct CanarySettings {
+    /// How many rows.
+    pub(crate) rows: u64,
+    /// So many failures among them stop the run.
+    pub(crate) max_failures: MaxFailures,
+    /// Go on without asking.
+    pub(crate) yes: bool,
+}
+
 /// The arguments that a push and a replay have in common.
 pub(crate) struct Given<'a> {
     pub(crate) sending: &'a SendingArgs,
@@ -70,6 +85,11 @@ impl SendingSettings {
             report: ReportSettings::of_push(args.report)?,
             resume: args.resume.resume,
             accept_new_key: args.resume.accept_new_key,
+            canary: args.sending.canary.map(|rows| CanarySettings {
+                rows,
+                max_failures: args.sending.max_failures.unwrap_or(MaxFailures::Rows(1)),
+                yes: args.sending.yes,
+            }),
             fail_on: args.report.fail_on.unwrap_or(FailOn::Any),
             progress: args.progress,
             warnings,

@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use jiff::Timestamp;
 use model::escape_controls;
 
@@ -93,6 +93,14 @@ impl Printer {
     /// Draws messages beside this bar from now on; none: there is no bar any more.
     pub(super) fn set_bar(&self, bar: Option<ProgressBar>) {
         *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+    }
+
+    /// Takes the bar off the terminal while something is asked there, or puts it back.
+    pub(crate) fn hide_bar(&self, hidden: bool) {
+        let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bar) = &*bar {
+            bar.set_draw_target(if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() });
+        }
     }
 
     fn message(&self, kind: Kind, text: &str, hint: Option<&str>) {
