@@ -50,6 +50,7 @@ fn obey(resolved: Resolved, command_line: CommandLine, printer: &Printer, end: f
         }
         Command::Check(args) => commands::check(&args, printer, &listen()?),
         Command::Report(args) => commands::report(&args, printer).map(|()| Exit::Success),
+        Command::Doctor(args) => commands::doctor(&args, &settings, &layers),
         Command::Sandbox(args) => commands::serve_sandbox(served_sandbox(&args), printer, &listen()?),
         Command::Explain(args) => commands::explain(args.subject.as_deref()).map(|()| Exit::Success),
         Command::Config(args) => match args.command {

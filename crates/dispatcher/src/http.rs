@@ -69,6 +69,13 @@ impl HttpTransport {
         })
     }
 
+    /// Asks for the base URL's head on a new connection, without credentials: whether anybody answers, and with which
+    /// `Date`. Any answer will do.
+    pub async fn reach(&self) -> Result<Reply, Broken> {
+        let asked = self.fresh.head(format!("{}/", self.base_url)).send().await;
+        asked.map(|response| head(&response)).map_err(|error| self.broken(error, true))
+    }
+
     async fn exchange(&self, request: Request) -> Result<Reply, reqwest::Error> {
         let client = if request.fresh_connection { &self.fresh } else { &self.kept };
         let mut response = client

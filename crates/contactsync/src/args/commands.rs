@@ -63,6 +63,9 @@ pub(crate) enum Command {
     Check(Box<CheckArgs>),
     /// Summarise reports: a table, JSON, a page, rows for a spreadsheet
     Report(Box<SurveyArgs>),
+    /// Check configuration, credentials, network, clock and disk without sending a contact
+    #[command(after_long_help = environment())]
+    Doctor(Box<DoctorArgs>),
     /// Serve an imitation of the API on this machine
     Sandbox(Box<SandboxArgs>),
     /// Say what an API code or a reason means and what to do
@@ -116,6 +119,20 @@ pub(crate) struct ReplayArgs {
     /// How progress is shown [default: auto: a bar on a terminal, else a line every 10 seconds]
     #[arg(long, value_name = "HOW", help_heading = "Terminal", hide_short_help = true)]
     pub(crate) progress: Option<ProgressChoice>,
+    #[command(flatten)]
+    pub(crate) layers: LayerArgs,
+}
+
+/// `doctor`: the options of the push that is to come.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Files of the push that is to come, to estimate the size of its report
+    #[arg(value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) sending: SendingArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
     #[command(flatten)]
     pub(crate) layers: LayerArgs,
 }

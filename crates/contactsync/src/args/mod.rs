@@ -16,7 +16,9 @@ mod survey;
 mod terminal;
 mod values;
 
-pub(crate) use commands::{CheckArgs, Cli, Command, ConfigCommand, PushArgs, ReplayArgs, SandboxArgs, VARIABLES};
+pub(crate) use commands::{
+    CheckArgs, Cli, Command, ConfigCommand, DoctorArgs, PushArgs, ReplayArgs, SandboxArgs, VARIABLES,
+};
 pub(crate) use inputs::{EmptyChoice, FormatChoice, InputArgs, RuleArgs};
 pub(crate) use replay::ReplayChoiceArgs;
 pub(crate) use report::{ContactsChoice, FailOn, ReportArgs, ResumeArgs};

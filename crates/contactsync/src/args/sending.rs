@@ -58,7 +58,7 @@ pub(crate) struct SendingArgs {
     pub(crate) max_failures: Option<dispatcher::MaxFailures>,
     /// Send so many rows first, show what came back, and go on only where fewer than --max-failures (1 where it isn't
     /// given) of them failed; on a terminal it asks before it goes on [default: off]
-    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..=1_000), hide_short_help = true)]
     pub(crate) canary: Option<u64>,
     /// Don't ask after a canary [default: off]
     #[arg(long, requires = "canary", hide_short_help = true)]

@@ -4,6 +4,7 @@
 mod check;
 mod completions;
 mod config;
+mod doctor;
 mod explain;
 mod manual;
 mod push;
@@ -14,6 +15,7 @@ mod sandbox;
 pub(crate) use check::check;
 pub(crate) use completions::completions;
 pub(crate) use config::{config_init, config_show};
+pub(crate) use doctor::doctor;
 pub(crate) use explain::explain;
 pub(crate) use manual::manual;
 pub(crate) use push::push;

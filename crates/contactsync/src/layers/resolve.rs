@@ -16,7 +16,7 @@ use super::{
 use crate::{args::Cli, failure::Failure};
 
 /// Commands that take settings from the environment and from files.
-const LAYERED: [&str; 4] = ["push", "replay", "check", "sandbox"];
+const LAYERED: [&str; 5] = ["doctor", "push", "replay", "check", "sandbox"];
 /// Variables that begin as ours do and are read elsewhere.
 const READ_ELSEWHERE: [&str; 2] = ["CONTACTSYNC_CONFIG", "CONTACTSYNC_PROFILE"];
 

@@ -68,6 +68,19 @@ impl Target {
             let connection = Connection { ca_cert_pem: None, proxy: None, ..Connection::of(args)? };
             return Ok(Self::Sandbox(SandboxTarget { options: sandbox, connection }));
         }
+        let (base_url, connection) = Self::connection(args, settings)?;
+        let credentials = Credentials::look_up(layers)?;
+        warnings.extend(credentials.warnings);
+        Ok(Self::Service(connection.settings(base_url, credentials.key, credentials.secret)))
+    }
+
+    /// The service without credentials, to see whether it can be reached.
+    pub(crate) fn without_credentials(args: &SendingArgs, settings: &[Setting]) -> Result<HttpSettings, Failure> {
+        let (base_url, connection) = Self::connection(args, settings)?;
+        Ok(connection.settings(base_url, SecretString::default(), SecretString::default()))
+    }
+
+    fn connection(args: &SendingArgs, settings: &[Setting]) -> Result<(Url, Connection), Failure> {
         let given = args.base_url.as_ref().map(ExposeSecret::expose_secret);
         let source = |key: &str| settings.iter().find(|setting| setting.key == key).map(|setting| &setting.source);
         let base_url =
@@ -81,10 +94,7 @@ impl Target {
         if source("proxy") == Some(&Source::Flag) {
             refuse_password(args.proxy.as_ref())?;
         }
-        let connection = Connection::of(args)?;
-        let credentials = Credentials::look_up(layers)?;
-        warnings.extend(credentials.warnings);
-        Ok(Self::Service(connection.settings(base_url, credentials.key, credentials.secret)))
+        Ok((base_url, Connection::of(args)?))
     }
 }
 

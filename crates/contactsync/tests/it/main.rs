@@ -11,6 +11,7 @@ mod crash;
 mod credentials;
 mod decision_table;
 mod disk;
+mod doctor;
 mod documents;
 mod explain;
 mod layers;
