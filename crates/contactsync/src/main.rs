@@ -10,6 +10,7 @@ mod commands;
 mod exit;
 mod failure;
 mod layers;
+mod lock;
 mod pipeline;
 mod reading;
 mod rejected;

@@ -95,6 +95,17 @@ impl HttpTransport {
     }
 }
 
+/// Posts JSON to an address, without credentials, by the same way as requests go: proxy, authorities, timeouts. Returns the
+/// HTTP status. The address may hold a secret, so no error shows it.
+pub async fn post_json(settings: &HttpSettings, address: &Url, body: Vec<u8>) -> Result<u16, String> {
+    let settings = HttpSettings { base_url: address.clone(), ..settings.clone() };
+    let built = client(&settings, 0).map_err(|error| error.to_string())?.build();
+    let client = built.map_err(|error| causes(&error.without_url()))?;
+    let content_type = HeaderValue::from_static("application/json");
+    let posted = client.post(address.clone()).header(CONTENT_TYPE, content_type).body(body).send().await;
+    posted.map(|response| response.status().as_u16()).map_err(|error| causes(&error.without_url()))
+}
+
 impl Transport for HttpTransport {
     async fn send(&self, request: Request) -> Result<Reply, Broken> {
         let connections = NewConnections::default();

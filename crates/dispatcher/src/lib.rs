@@ -21,7 +21,7 @@ mod stop;
 mod transport;
 mod verdict;
 
-pub use http::{HttpTransport, TransportError, is_loopback};
+pub use http::{HttpTransport, TransportError, is_loopback, post_json};
 pub use run::{Dispatched, Intake, run};
 pub use settings::{DEFAULT_OUTAGE_WAIT, HttpSettings, MaxFailures, Rate, Settings};
 pub use stop::{Stop, StopCause};

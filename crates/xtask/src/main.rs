@@ -2,6 +2,7 @@
 
 mod bench;
 mod crash;
+mod docs;
 mod fixtures;
 mod generate;
 
@@ -28,6 +29,8 @@ enum Command {
     BenchReport(bench::BenchArgs),
     /// Kill and resume runs at random moments, over many seeds
     Crash(crash::CrashArgs),
+    /// Write docs/reference.md
+    Docs,
 }
 
 fn main() -> ExitCode {
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::BenchCheck(args) => bench::check(&args),
         Command::BenchReport(args) => bench::report(&args),
         Command::Crash(args) => crash::campaign(&args),
+        Command::Docs => docs::write(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

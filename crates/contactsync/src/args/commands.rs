@@ -4,9 +4,9 @@ use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
 
 use super::{
-    config::LayerArgs, inputs::InputArgs, inputs::RuleArgs, replay::ReplayChoiceArgs, report::ReportArgs,
-    report::ResumeArgs, sandbox::SandboxFaultArgs, sending::SendingArgs, survey::SurveyArgs, terminal::ProgressChoice,
-    terminal::TerminalArgs, values,
+    config::LayerArgs, inputs::InputArgs, inputs::RuleArgs, replay::ReplayChoiceArgs, report::AroundArgs,
+    report::ReportArgs, report::ResumeArgs, sandbox::SandboxFaultArgs, sending::SendingArgs, survey::SurveyArgs,
+    terminal::ProgressChoice, terminal::TerminalArgs, values,
 };
 
 const ABOUT: &str = "Bulk synchronisation of contact files with EngageLab Marketing Automation";
@@ -92,6 +92,8 @@ pub(crate) struct PushArgs {
     #[command(flatten)]
     pub(crate) resume: ResumeArgs,
     #[command(flatten)]
+    pub(crate) around: AroundArgs,
+    #[command(flatten)]
     pub(crate) faults: SandboxFaultArgs,
     /// How progress is shown [default: auto: a bar on a terminal, else a line every 10 seconds]
     #[arg(long, value_name = "HOW", help_heading = "Terminal", hide_short_help = true)]
@@ -114,6 +116,8 @@ pub(crate) struct ReplayArgs {
     pub(crate) report: ReportArgs,
     #[command(flatten)]
     pub(crate) resume: ResumeArgs,
+    #[command(flatten)]
+    pub(crate) around: AroundArgs,
     #[command(flatten)]
     pub(crate) faults: SandboxFaultArgs,
     /// How progress is shown [default: auto: a bar on a terminal, else a line every 10 seconds]

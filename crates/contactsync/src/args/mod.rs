@@ -21,7 +21,7 @@ pub(crate) use commands::{
 };
 pub(crate) use inputs::{EmptyChoice, FormatChoice, InputArgs, RuleArgs};
 pub(crate) use replay::ReplayChoiceArgs;
-pub(crate) use report::{ContactsChoice, FailOn, ReportArgs, ResumeArgs};
+pub(crate) use report::{AroundArgs, ContactsChoice, FailOn, NotifyFormat, ReportArgs, ResumeArgs};
 pub(crate) use sandbox::SandboxFaultArgs;
 pub(crate) use sending::{Region, SendingArgs};
 pub(crate) use survey::SurveyArgs;

@@ -1,6 +1,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use secrecy::SecretString;
+
+use super::values;
 
 /// What is written down, and what counts as a failed run.
 #[derive(Debug, Args)]
@@ -22,6 +25,30 @@ pub(crate) struct ReportArgs {
     /// Which rows make a finished run end with status 1 [default: any]
     #[arg(long, value_name = "WHICH", hide_short_help = true)]
     pub(crate) fail_on: Option<FailOn>,
+}
+
+/// Who hears of the end, and who waits for whom.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Report")]
+pub(crate) struct AroundArgs {
+    /// Post the summary to this address at the end; one with a token in it goes into CONTACTSYNC_NOTIFY [default: none]
+    #[arg(long, value_name = "URL", value_parser = values::secret(), hide_short_help = true)]
+    pub(crate) notify: Option<SecretString>,
+    /// What is posted [default: json: the summary as --summary writes it]
+    #[arg(long, value_name = "FORMAT", requires = "notify", hide_short_help = true)]
+    pub(crate) notify_format: Option<NotifyFormat>,
+    /// Hold a lock on this file while running; where another run holds it, end with status 2 [default: none]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) lock: Option<PathBuf>,
+}
+
+/// `--notify-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NotifyFormat {
+    /// The summary as JSON
+    Json,
+    /// A text for people, as Slack and its like take it
+    Slack,
 }
 
 /// How a run that was stopped goes on.

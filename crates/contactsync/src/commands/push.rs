@@ -11,7 +11,8 @@ use report::{Decided, InputSummary, Journal, JournalOptions, Resumption, Run, Ru
 use crate::{
     exit::Exit,
     failure::Failure,
-    pipeline::{Job, Rows, TakenOver, compare_inputs, finished_before, refuse_another_run, replay_step, send},
+    lock::RunLock,
+    pipeline::{Job, Rows, TakenOver, compare_inputs, finished_before, notify, refuse_another_run, replay_step, send},
     settings::{CommandLine, PushSettings, SendingSettings, Target, refuse_shared_outputs},
     signals::{Signal, Signals},
     terminal::Printer,
@@ -28,6 +29,7 @@ pub(crate) fn push(
     for warning in &sending.warnings {
         printer.warning(warning, None);
     }
+    let _lock = sending.lock.as_deref().map(RunLock::take).transpose()?;
     let report = report_path(&sending)?;
     let resumption = if sending.resume { Resumption::open(&report)? } else { None };
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
@@ -126,6 +128,7 @@ pub(super) fn end_as_it_ended(
     printer.note(&format!("this run finished at {at}: there is nothing left to send"));
     printer.note(&summary.for_people(&replay_step(&decided.whole_tally(), command_line, report)));
     settings.report.write_summary(&summary)?;
+    notify(settings.notify.as_ref(), &summary, printer);
     Ok(Some(exit))
 }
 

@@ -8,6 +8,7 @@ use super::push::{begin, end_as_it_ended, go_on, report_path};
 use crate::{
     exit::Exit,
     failure::Failure,
+    lock::RunLock,
     pipeline::{Job, Rows, TakenOver, refuse_another_run, send},
     settings::{CommandLine, ReplaySettings, refuse_shared_outputs},
     signals::Signals,
@@ -32,6 +33,7 @@ pub(crate) fn replay(
     for warning in &sending.warnings {
         printer.warning(warning, None);
     }
+    let _lock = sending.lock.as_deref().map(RunLock::take).transpose()?;
     let report = report_path(&sending)?;
     let files = sources.iter().map(|source| Ok((source.path().to_str().unwrap_or_default(), Some(source.file_id()?))));
     let files: Vec<_> = files.collect::<Result<_, Failure>>()?;

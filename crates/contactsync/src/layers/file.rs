@@ -18,8 +18,19 @@ use crate::failure::Failure;
 
 /// What the current folder's file must not hold: whoever wrote that folder, an archive or a checkout say, could else
 /// read credentials, run commands, choose where contacts go, or which files are written.
-const NOT_IN_THE_CURRENT_FOLDER: [&str; 9] =
-    ["base_url", "region", "proxy", "ca_cert", "allow_insecure_http", "profile", "state", "report", "summary"];
+const NOT_IN_THE_CURRENT_FOLDER: [&str; 11] = [
+    "base_url",
+    "region",
+    "proxy",
+    "ca_cert",
+    "allow_insecure_http",
+    "profile",
+    "state",
+    "report",
+    "summary",
+    "notify",
+    "lock",
+];
 /// No configuration is longer.
 const MOST_BYTES: u64 = 1 << 20;
 

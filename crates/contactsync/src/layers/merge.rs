@@ -82,7 +82,7 @@ fn as_arguments(arg: &Arg, values: Vec<String>) -> Vec<OsString> {
 
 fn shown(arg: &Arg, values: &[String]) -> Option<String> {
     match arg.get_id().as_str() {
-        "sandbox_api_key" | "sandbox_api_secret" => None,
+        "sandbox_api_key" | "sandbox_api_secret" | "notify" => None,
         "proxy" | "base_url" if values.iter().any(|value| value.contains('@')) => None,
         _ => match arg.get_action() {
             ArgAction::SetTrue => Some("true".to_owned()),

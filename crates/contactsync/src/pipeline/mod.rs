@@ -7,6 +7,7 @@ mod comparing;
 mod end;
 mod intake;
 mod journaling;
+mod notify;
 mod replayed;
 mod send;
 mod service;
@@ -21,6 +22,7 @@ use crate::terminal::Printer;
 
 pub(crate) use comparing::{compare_inputs, refuse_another_run};
 pub(crate) use end::{finished_before, replay_step};
+pub(crate) use notify::notify;
 pub(crate) use send::{Job, Rows, TakenOver, send};
 
 /// What whoever takes rows in needs for handing them on.

@@ -8,7 +8,7 @@ use dispatcher::{Stop, StopCause};
 use jiff::Timestamp;
 use model::Counters;
 use reader::Input;
-use report::{Decided, InputSummary, Journal, ReplayRows, RunFile, rfc3339};
+use report::{Decided, InputSummary, Journal, ReplayRows, RunFile, Summary, rfc3339};
 
 use super::{
     Way,
@@ -16,6 +16,7 @@ use super::{
     end::{End, Facts},
     intake::{Intaken, take_in},
     journaling::{Journaling, RunRecord},
+    notify::notify,
     replayed::take_replayed,
     service::Service,
 };
@@ -81,10 +82,13 @@ impl TakenOver {
 pub(crate) fn send(job: Job, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
     let unable = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(unable)?;
-    runtime.block_on(run(job, printer, signals))
+    let notified = job.settings.notify.clone();
+    let (exit, summary) = runtime.block_on(run(job, printer, signals))?;
+    notify(notified.as_ref(), &summary, printer);
+    Ok(exit)
 }
 
-async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
+async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Summary), Failure> {
     let Job { settings, rows, journal, report, run, taken_over, command_line } = job;
     let started_at = Timestamp::now().as_millisecond();
     let started = Instant::now();
@@ -144,7 +148,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<Exit, Fai
         printer.failure(&Failure::new(Exit::Bug, "the books don't balance: please report this with the summary above"));
     }
     settings.report.write_summary(&summary)?;
-    Ok(end.exit())
+    Ok((end.exit(), summary))
 }
 
 impl Rows {

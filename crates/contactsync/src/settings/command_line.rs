@@ -5,7 +5,8 @@ use clap::{Arg, ArgAction, CommandFactory};
 use crate::{args::Cli, layers::options};
 
 /// Options of a push that a replay of its report doesn't take over.
-const NOT_REPLAYED: [&str; 6] = ["report", "resume", "force", "summary", "accept_new_key", "fail_on"];
+const NOT_REPLAYED: [&str; 8] =
+    ["report", "resume", "force", "summary", "accept_new_key", "fail_on", "notify", "notify_format"];
 
 /// What was typed, to be typed again with little changed.
 #[derive(Debug, Clone)]
@@ -22,8 +23,17 @@ impl CommandLine {
         let end = self.0.iter().position(|word| word == "--").unwrap_or(self.0.len());
         let (typed, inputs) = self.0.split_at(end);
         let names_report = typed.iter().any(|word| word == "--report" || word.starts_with("--report="));
-        let mut words: Vec<&str> =
-            typed.iter().map(String::as_str).filter(|word| !["--force", "--resume"].contains(word)).collect();
+        let mut words: Vec<&str> = Vec::with_capacity(typed.len() + 3);
+        let mut rest = typed.iter().map(String::as_str);
+        while let Some(word) = rest.next() {
+            match word {
+                "--force" | "--resume" => {}
+                // The address may hold a token, and what is printed ends up in logs.
+                "--notify" | "--notify-format" => drop(rest.next()),
+                _ if word.starts_with("--notify=") || word.starts_with("--notify-format=") => {}
+                _ => words.push(word),
+            }
+        }
         let report = report.to_string_lossy();
         if !names_report {
             words.extend(["--report", &report]);
@@ -84,6 +94,10 @@ mod tests {
             (&["cs", "push", "a b.csv"][..], "cs push 'a b.csv' --report 'it'\\''s.ndjson' --resume"),
             (&["cs", "push", "--force", "--report=r.csv", "a"], "cs push --report=r.csv a --resume"),
             (&["cs", "push", "--report", "r.csv", "--resume", "a"], "cs push --report r.csv a --resume"),
+            (
+                &["cs", "push", "--notify", "https://x/token", "--notify-format=slack", "--report=r", "a"],
+                "cs push --report=r a --resume",
+            ),
             (&["cs", "push", "--report", "r", "--", "-a"], "cs push --report r --resume -- -a"),
         ];
         for (typed, expected) in cases {

@@ -1,8 +1,12 @@
+use std::path::PathBuf;
+
 use dispatcher::MaxFailures;
 
-use super::{inputs::InputSettings, outputs::ReportSettings, sandbox::pushed_sandbox, target::Target};
+use super::{
+    inputs::InputSettings, notify::NotifySettings, outputs::ReportSettings, sandbox::pushed_sandbox, target::Target,
+};
 use crate::{
-    args::{FailOn, ProgressChoice, PushArgs, ReportArgs, ResumeArgs, SandboxFaultArgs, SendingArgs},
+    args::{AroundArgs, FailOn, ProgressChoice, PushArgs, ReportArgs, ResumeArgs, SandboxFaultArgs, SendingArgs},
     failure::Failure,
     layers::{Layers, Setting},
 };
@@ -31,6 +35,10 @@ pub(crate) struct SendingSettings {
     pub(crate) accept_new_key: bool,
     /// Rows that are sent first, to see what comes back.
     pub(crate) canary: Option<CanarySettings>,
+    /// Who hears of the end.
+    pub(crate) notify: Option<NotifySettings>,
+    /// A file that is locked while the run lasts.
+    pub(crate) lock: Option<PathBuf>,
     /// Which rows make the run end with status 1.
     pub(crate) fail_on: FailOn,
     /// How progress is shown.
@@ -47,6 +55,7 @@ impl PushSettings {
             faults: &args.faults,
             report: &args.report,
             resume: &args.resume,
+            around: &args.around,
             progress: args.progress,
         };
         let sending = SendingSettings::of(&given, settings, layers)?;
@@ -71,6 +80,7 @@ pub(crate) struct Given<'a> {
     pub(crate) faults: &'a SandboxFaultArgs,
     pub(crate) report: &'a ReportArgs,
     pub(crate) resume: &'a ResumeArgs,
+    pub(crate) around: &'a AroundArgs,
     pub(crate) progress: Option<ProgressChoice>,
 }
 
@@ -90,6 +100,8 @@ impl SendingSettings {
                 max_failures: args.sending.max_failures.unwrap_or(MaxFailures::Rows(1)),
                 yes: args.sending.yes,
             }),
+            notify: NotifySettings::of(args.around, args.sending)?,
+            lock: args.around.lock.clone(),
             fail_on: args.report.fail_on.unwrap_or(FailOn::Any),
             progress: args.progress,
             warnings,

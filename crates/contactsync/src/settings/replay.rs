@@ -31,6 +31,7 @@ impl ReplaySettings {
             faults: &args.faults,
             report: &args.report,
             resume: &args.resume,
+            around: &args.around,
             progress: args.progress,
         };
         // A list needs no credentials.

@@ -80,6 +80,11 @@ impl Target {
         Ok(connection.settings(base_url, SecretString::default(), SecretString::default()))
     }
 
+    /// How another address is reached: by the same way.
+    pub(super) fn http_for(args: &SendingArgs, address: Url) -> Result<HttpSettings, Failure> {
+        Ok(Connection::of(args)?.settings(address, SecretString::default(), SecretString::default()))
+    }
+
     fn connection(args: &SendingArgs, settings: &[Setting]) -> Result<(Url, Connection), Failure> {
         let given = args.base_url.as_ref().map(ExposeSecret::expose_secret);
         let source = |key: &str| settings.iter().find(|setting| setting.key == key).map(|setting| &setting.source);

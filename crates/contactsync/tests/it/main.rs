@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod arguments;
+mod around;
 mod canary;
 mod check;
 mod check_outputs;
@@ -18,6 +19,7 @@ mod layers;
 mod manual;
 mod push;
 mod push_stops;
+mod reference;
 mod replay;
 mod report;
 mod resume;

@@ -1,0 +1,55 @@
+use std::time::Duration;
+
+use report::Summary;
+
+use crate::{args::NotifyFormat, settings::NotifySettings, terminal::Printer};
+
+/// How often a summary is posted before it is given up, and how long is waited in between.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Posts the summary, which holds no contact value. A run doesn't end otherwise because nobody heard of it. Blocking.
+pub(crate) fn notify(settings: Option<&NotifySettings>, summary: &Summary, printer: &Printer) {
+    let Some(settings) = settings else { return };
+    if let Err(error) = post(settings, &body(settings.format, summary)) {
+        printer.warning(&format!("the summary could not be posted (`--notify`): {error}"), None);
+    }
+}
+
+fn body(format: NotifyFormat, summary: &Summary) -> Vec<u8> {
+    let body = match format {
+        NotifyFormat::Json => serde_json::to_vec(summary),
+        NotifyFormat::Slack => {
+            let ended = match summary.exit_code {
+                0 => "contactsync: all is well".to_owned(),
+                1 => "contactsync: finished, and some rows need a look".to_owned(),
+                code => format!("contactsync: stopped by {} (status {code})", summary.stopped_by.unwrap_or("a bug")),
+            };
+            serde_json::to_vec(&serde_json::json!({"text": format!("{ended}\n```{}```", summary.for_people(&[]))}))
+        }
+    };
+    body.unwrap_or_default()
+}
+
+fn post(settings: &NotifySettings, body: &[u8]) -> Result<(), String> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        let mut tries = 1;
+        loop {
+            let posted = dispatcher::post_json(&settings.http, &settings.address, body.to_vec()).await;
+            let fault = match posted {
+                Ok(200..=299) => return Ok(()),
+                // Asking again wouldn't change these.
+                Ok(status @ 300..=499) if status != 429 => return Err(format!("HTTP {status}")),
+                Ok(status) => format!("HTTP {status}"),
+                Err(error) => error,
+            };
+            if tries == TRIES {
+                return Err(fault);
+            }
+            tries += 1;
+            tokio::time::sleep(PAUSE).await;
+        }
+    })
+}

@@ -1,0 +1,122 @@
+//! Who hears of the end of a run, and who waits for whom.
+
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    thread::JoinHandle,
+};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::{
+    service::{Service, users},
+    support::{Running, Workplace},
+};
+
+/// Answers as many requests with these statuses and gives back their bodies.
+fn listener(statuses: &'static [u16]) -> (String, JoinHandle<Vec<Value>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/hooks/secret-token", listener.local_addr().unwrap());
+    let heard = std::thread::spawn(move || {
+        let answer = |status: &u16| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            let mut buffer = [0; 4096];
+            let body = loop {
+                let count = stream.read(&mut buffer).unwrap();
+                request.extend_from_slice(&buffer[..count]);
+                let text = String::from_utf8_lossy(&request).to_lowercase();
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                assert!(head.starts_with("post /hooks/secret-token") && !head.contains("authorization"), "{head}");
+                let length: usize =
+                    head.split("content-length: ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+                if body.len() >= length {
+                    break body.to_owned();
+                }
+            };
+            stream
+                .write_all(format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes())
+                .unwrap();
+            serde_json::from_str(&body).unwrap()
+        };
+        statuses.iter().map(answer).collect()
+    });
+    (address, heard)
+}
+
+fn place(service: &Service) -> Workplace {
+    let place = service.workplace();
+    place.file("a.csv", users(20));
+    place
+}
+
+#[test]
+fn the_summary_is_posted_at_the_end_and_holds_no_contact() {
+    let service = Service::with_faults(&[]);
+    let (address, heard) = listener(&[503, 200]);
+    let place = place(&service).variable("CONTACTSYNC_NOTIFY", &address);
+    let ran = place.run(&["push", "a.csv", "--report", "r.ndjson", "--resume"]).ends_with(0);
+    ran.never_says("secret-token").never_says("could not be posted");
+    let bodies = heard.join().unwrap();
+    assert_eq!((&bodies[0], bodies[1]["synced"].as_u64()), (&bodies[1], Some(20)));
+    assert!(!bodies[1].to_string().contains("example.com"));
+}
+
+#[test]
+fn a_run_that_stopped_is_told_to_people_and_the_address_is_never_shown() {
+    let service = Service::with_faults(&["code=55004:1"]);
+    let (address, heard) = listener(&[200]);
+    let place = place(&service);
+    let push = [
+        "push",
+        "a.csv",
+        "--report",
+        "r.ndjson",
+        "--max-failures",
+        "1",
+        "--notify-format",
+        "slack",
+        "--notify",
+        &address,
+    ];
+    place.run(&push).ends_with(4).says("to go on: ").never_says("secret-token");
+    let bodies = heard.join().unwrap();
+    let text = bodies[0]["text"].as_str().unwrap();
+    assert!(text.starts_with("contactsync: stopped by max_failures (status 4)\n```20 rows read"), "{text}");
+    let shown = place.variable("CONTACTSYNC_NOTIFY", &address).run(&["config", "show"]).ends_with(0);
+    shown.never_says("secret-token");
+}
+
+#[test]
+fn who_can_not_be_told_changes_nothing_but_a_warning() {
+    let service = Service::with_faults(&[]);
+    let (address, heard) = listener(&[404]);
+    let place = place(&service);
+    let ran = place.run(&["push", "a.csv", "--report", "r.ndjson", "--notify", &address]).ends_with(0);
+    ran.says("the summary could not be posted (`--notify`): HTTP 404").never_says("secret-token");
+    heard.join().unwrap();
+    for wrong in ["http://example.com/secret-token", "secret-token", "ftp://example.com/secret-token"] {
+        let ran = place.run(&["push", "a.csv", "--report", "x.ndjson", "--notify", wrong]).ends_with(2);
+        ran.says("the address of `--notify`").never_says("secret-token");
+    }
+}
+
+#[test]
+fn two_runs_with_one_lock_do_not_overlap() {
+    let sick = Service::with_faults(&["hang:1"]);
+    let first = place(&sick);
+    let push = ["push", "a.csv", "--lock", "night.lock", "--report"];
+    let mut running = Running::start(&mut first.command(&[&push[..], &["1.ndjson"]].concat()));
+    while sick.record().stats().requests == 0 {
+        std::thread::yield_now();
+    }
+    let ran = first.run(&[&push[..], &["2.ndjson"]].concat()).ends_with(2);
+    ran.says("another run holds the lock night.lock; nothing was sent");
+    assert!(!first.exists("2.ndjson"));
+    running.signal(Signal::KILL);
+    running.finish();
+    let service = Service::with_faults(&[]);
+    let after = first.variable("ENGAGELAB_MA_BASE_URL", &service.url());
+    after.run(&[&push[..], &["3.ndjson"]].concat()).ends_with(0);
+}
