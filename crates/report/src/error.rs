@@ -95,7 +95,9 @@ impl ReportError {
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::AlreadyExists(_) => "choose another name with `--report`, or replace it with `--force`",
+            Self::AlreadyExists(_) => {
+                "go on with its run by `--resume`, choose another name with `--report`, or replace it with `--force`"
+            }
             Self::Locked(_) => "wait for the other run, or choose another name with `--report`",
             Self::Open { .. } => "check that the folder exists and can be written to",
             Self::NotResumable(_) => "name a file with `--report`",
