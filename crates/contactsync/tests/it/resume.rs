@@ -201,6 +201,24 @@ fn a_row_that_failed_is_not_sent_again_over_a_newer_one() {
 }
 
 #[test]
+fn an_export_that_was_cut_off_is_finished_once_it_is_whole() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(users(5_000).as_bytes()).unwrap();
+    let whole = encoder.finish().unwrap();
+    let push = ["push", "a.csv.gz", "--report", "r.ndjson", "--resume", "--rate", "unlimited", "--summary=s.json"];
+    for part in [whole.len() / 3, whole.len() / 2, whole.len() - 3] {
+        place.file("a.csv.gz", &whole[..part]);
+        place.run(&push).ends_with(5).says("could not be read to its end");
+    }
+    place.file("a.csv.gz", &whole);
+    place.run(&push).ends_with(0);
+    self::whole(&service, &place, 5_000);
+    assert_eq!(service.record().stats().requests, 5_000);
+}
+
+#[test]
 fn nothing_can_be_resumed_from_a_device_or_under_a_run() {
     let service = Service::with_faults(&["hang:1"]);
     let place = service.workplace();
