@@ -210,3 +210,27 @@ proptest! {
         }
     }
 }
+
+/// Each kind of fault together with each other one: every row gets there, in order, and no row fails for it.
+#[test]
+fn any_two_faults_of_the_sandbox_together_cost_no_row() {
+    let kinds = ["code=-1:0.15", "status=502:0.15", "drop:0.15", "garbage:0.15", "hang:0.02"];
+    let rows: String = (1..=240).map(|row| format!("{},{row}@example.com\n", 1 + row % 60)).collect();
+    for (index, one) in kinds.iter().enumerate() {
+        for other in &kinds[index..] {
+            let service = Service::with_faults(&[one, other]);
+            let place = service.workplace();
+            place.file("a.csv", format!("euid,email\n{rows}"));
+            let push = ["push", "a.csv", "--rate", "unlimited", "--report", "r.ndjson", "--timeout", "200ms"];
+            let patient = ["--retries", "30", "--retry-base", "1ms", "--retry-cap", "5ms"];
+            place.run(&[&push[..], &patient].concat()).ends_with(0);
+            assert_eq!(place.json_lines("r.ndjson").len(), 240, "{one} and {other}");
+            let record = service.record();
+            assert!(!record.any_overlap() || one.starts_with("hang") || other.starts_with("hang"), "{one} and {other}");
+            for (euid, contacts) in record.contacts() {
+                let last = (1..=240).rev().find(|row| 1 + row % 60 == euid).unwrap();
+                assert_eq!(contacts["email"], format!("{last}@example.com"), "{one} and {other}");
+            }
+        }
+    }
+}

@@ -82,12 +82,12 @@ struct OutcomeLine {
 struct ReasonLine {
     name: &'static str,
     rows: String,
-    meaning: &'static str,
-    advice: Vec<AdvicePart>,
+    meaning: Vec<TextPart>,
+    advice: Vec<TextPart>,
 }
 
-/// A piece of advice: words, or something to type.
-struct AdvicePart {
+/// A piece of a text: words, or something to type.
+struct TextPart {
     is_code: bool,
     text: &'static str,
 }
@@ -262,9 +262,16 @@ fn outcome_lines(outcomes: Outcomes) -> Vec<OutcomeLine> {
 }
 
 fn reason_line((reason, rows): (Reason, u64)) -> ReasonLine {
-    let parts = [false, true].into_iter().cycle().zip(reason.advice().split('`'));
-    let advice = parts.map(|(is_code, text)| AdvicePart { is_code, text }).collect();
-    ReasonLine { name: reason.as_str(), rows: grouped(rows), meaning: reason.meaning(), advice }
+    let parts = |text: &'static str| {
+        let parts = [false, true].into_iter().cycle().zip(text.split('`'));
+        parts.map(|(is_code, text)| TextPart { is_code, text }).collect()
+    };
+    ReasonLine {
+        name: reason.as_str(),
+        rows: grouped(rows),
+        meaning: parts(reason.meaning()),
+        advice: parts(reason.advice()),
+    }
 }
 
 fn source_line(name: &str, outcomes: Outcomes) -> SourceLine {
