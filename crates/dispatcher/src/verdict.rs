@@ -243,7 +243,10 @@ mod tests {
                 _ => Verdict::Again(Reason::BadResponse, Slow::ThisRow),
             };
             assert_eq!(verdict(status, unknown), expected(true), "{status}");
-            for body in ["", HTML, "{", "[]", "null", r#"{"code":0.5}"#, r#"{"code":null}"#, r#"{"code":0,"code":0}"#] {
+            let array = r#"[0,"success"]"#;
+            let twice = r#"{"code":0,"code":0}"#;
+            let numbers = [r#"{"code":0.5}"#, r#"{"code":null}"#, r#"{"code":"+0"}"#, r#"{"code":" 0"}"#];
+            for body in ["", HTML, "{", "[]", "null", array, twice].into_iter().chain(numbers) {
                 assert_eq!(verdict(status, body), expected(false), "{status} {body}");
             }
         }

@@ -156,6 +156,7 @@ fn a_file_that_is_no_report_is_left_as_it_is() {
     for (name, content) in [
         ("r.ndjson", "euid,email\n1,a@example.com\n"),
         ("r.ndjson", "{\"source\":1}\n"),
+        ("r.ndjson", "[\"a.csv\",1,2,\"1\",\"synced\",\"\",0,null,200,1,5,\"2026-01-31T09:08:07.006Z\",null,null]\n"),
         ("r.csv", "source,row\n"),
         ("r.csv", "{}\n"),
         ("r.ndjson.gz", "plain\n"),
