@@ -128,7 +128,9 @@ fn refuse_changed_reports(then: &Run, now: &Run) -> Result<(), Failure> {
 /// `--dry-run`: a line for each row that would be sent, without its contacts.
 fn list(plan: ReplayPlan, printer: &Printer) -> Result<(), Failure> {
     let (rows, superseded, expired) = (plan.rows(), plan.superseded, plan.expired);
-    let mut lines = "source\trow\tline\teuid\treason\tcode\tat\n".to_owned();
+    // What stands on standard output is rows only, for programs that count or cut them.
+    printer.note("source, row, line, EUID, reason, code, time:");
+    let mut lines = String::new();
     for record in plan.into_rows()? {
         let Decision { origin, euid, reason, answered, at_ms, .. } = record?;
         let code = answered.code.map_or_else(String::new, |code| code.to_string());

@@ -119,7 +119,7 @@ fn reasons(text: &mut String, reasons: &[(Reason, u64)]) {
 }
 
 fn sources(text: &mut String, overview: &Overview) {
-    if overview.sources.len() < 2 {
+    if overview.sources.is_empty() {
         return;
     }
     let _ = writeln!(text, "\n{:>12} {:>12} {:>12} {:>12}  source", "rows", "accepted", "rejected", "failed");
