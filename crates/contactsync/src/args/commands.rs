@@ -86,6 +86,13 @@ pub(crate) struct PushArgs {
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
     #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// What a push and a replay have in common.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
     pub(crate) sending: SendingArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
@@ -111,20 +118,7 @@ pub(crate) struct ReplayArgs {
     #[command(flatten)]
     pub(crate) choice: ReplayChoiceArgs,
     #[command(flatten)]
-    pub(crate) sending: SendingArgs,
-    #[command(flatten)]
-    pub(crate) report: ReportArgs,
-    #[command(flatten)]
-    pub(crate) resume: ResumeArgs,
-    #[command(flatten)]
-    pub(crate) around: AroundArgs,
-    #[command(flatten)]
-    pub(crate) faults: SandboxFaultArgs,
-    /// How progress is shown [default: auto: a bar on a terminal, else a line every 10 seconds]
-    #[arg(long, value_name = "HOW", help_heading = "Terminal", hide_short_help = true)]
-    pub(crate) progress: Option<ProgressChoice>,
-    #[command(flatten)]
-    pub(crate) layers: LayerArgs,
+    pub(crate) run: RunArgs,
 }
 
 /// `doctor`: the options of the push that is to come.

@@ -17,11 +17,11 @@ mod terminal;
 mod values;
 
 pub(crate) use commands::{
-    CheckArgs, Cli, Command, ConfigCommand, DoctorArgs, PushArgs, ReplayArgs, SandboxArgs, VARIABLES,
+    CheckArgs, Cli, Command, ConfigCommand, DoctorArgs, PushArgs, ReplayArgs, RunArgs, SandboxArgs, VARIABLES,
 };
 pub(crate) use inputs::{EmptyChoice, FormatChoice, InputArgs, RuleArgs};
 pub(crate) use replay::ReplayChoiceArgs;
-pub(crate) use report::{AroundArgs, ContactsChoice, FailOn, NotifyFormat, ReportArgs, ResumeArgs};
+pub(crate) use report::{AroundArgs, ContactsChoice, FailOn, NotifyFormat, ReportArgs};
 pub(crate) use sandbox::SandboxFaultArgs;
 pub(crate) use sending::{Region, SendingArgs};
 pub(crate) use survey::SurveyArgs;

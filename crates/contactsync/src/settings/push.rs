@@ -6,7 +6,7 @@ use super::{
     inputs::InputSettings, notify::NotifySettings, outputs::ReportSettings, sandbox::pushed_sandbox, target::Target,
 };
 use crate::{
-    args::{AroundArgs, FailOn, ProgressChoice, PushArgs, ReportArgs, ResumeArgs, SandboxFaultArgs, SendingArgs},
+    args::{FailOn, ProgressChoice, PushArgs, RunArgs, SendingArgs},
     failure::Failure,
     layers::{Layers, Setting},
 };
@@ -50,15 +50,7 @@ pub(crate) struct SendingSettings {
 impl PushSettings {
     /// What the arguments and the layers say.
     pub(crate) fn of(args: &PushArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
-        let given = Given {
-            sending: &args.sending,
-            faults: &args.faults,
-            report: &args.report,
-            resume: &args.resume,
-            around: &args.around,
-            progress: args.progress,
-        };
-        let sending = SendingSettings::of(&given, settings, layers)?;
+        let sending = SendingSettings::of(&args.run, settings, layers)?;
         Ok(Self { input: InputSettings::of(&args.inputs, &args.rules, true), sending })
     }
 }
@@ -74,25 +66,15 @@ pub(crate) struct CanarySettings {
     pub(crate) yes: bool,
 }
 
-/// The arguments that a push and a replay have in common.
-pub(crate) struct Given<'a> {
-    pub(crate) sending: &'a SendingArgs,
-    pub(crate) faults: &'a SandboxFaultArgs,
-    pub(crate) report: &'a ReportArgs,
-    pub(crate) resume: &'a ResumeArgs,
-    pub(crate) around: &'a AroundArgs,
-    pub(crate) progress: Option<ProgressChoice>,
-}
-
 impl SendingSettings {
     /// What the arguments and the layers say.
-    pub(crate) fn of(args: &Given<'_>, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
+    pub(crate) fn of(args: &RunArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
         let mut warnings = Vec::new();
-        let target = Target::of(args.sending, pushed_sandbox(args.faults), settings, layers, &mut warnings)?;
+        let target = Target::of(&args.sending, pushed_sandbox(&args.faults), settings, layers, &mut warnings)?;
         Ok(Self {
-            dispatcher: dispatcher_settings(args.sending)?,
+            dispatcher: dispatcher_settings(&args.sending)?,
             target,
-            report: ReportSettings::of_push(args.report)?,
+            report: ReportSettings::of_push(&args.report)?,
             resume: args.resume.resume,
             accept_new_key: args.resume.accept_new_key,
             canary: args.sending.canary.map(|rows| CanarySettings {
@@ -100,7 +82,7 @@ impl SendingSettings {
                 max_failures: args.sending.max_failures.unwrap_or(MaxFailures::Rows(1)),
                 yes: args.sending.yes,
             }),
-            notify: NotifySettings::of(args.around, args.sending)?,
+            notify: NotifySettings::of(&args.around, &args.sending)?,
             lock: args.around.lock.clone(),
             fail_on: args.report.fail_on.unwrap_or(FailOn::Any),
             progress: args.progress,

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use report::{Chosen, ReplayChoice};
 
-use super::push::{Given, SendingSettings};
+use super::push::SendingSettings;
 use crate::{
     args::{ReplayArgs, ReplayChoiceArgs},
     failure::Failure,
@@ -26,16 +26,8 @@ pub(crate) struct ReplaySettings {
 impl ReplaySettings {
     /// What the arguments and the layers say.
     pub(crate) fn of(args: &ReplayArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
-        let given = Given {
-            sending: &args.sending,
-            faults: &args.faults,
-            report: &args.report,
-            resume: &args.resume,
-            around: &args.around,
-            progress: args.progress,
-        };
         // A list needs no credentials.
-        let sending = if args.choice.dry_run { None } else { Some(SendingSettings::of(&given, settings, layers)?) };
+        let sending = if args.choice.dry_run { None } else { Some(SendingSettings::of(&args.run, settings, layers)?) };
         Ok(Self { reports: args.reports.clone(), choice: choice(&args.choice), sending })
     }
 
