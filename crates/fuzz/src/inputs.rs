@@ -5,12 +5,12 @@ use std::{
 };
 
 use model::{RecordBatch, limits::MAX_RECORD_BYTES};
-use reader::{Format, Header, ReaderOptions, Records, Selection, encoding_for_label};
-use validator::{EmptyValues, Rules, Validator};
+use reader::{Format, Records};
+use validator::Validator;
 
 use crate::{
     rows::{Rows, validated},
-    stretch::stretched,
+    setup::{Setup, setup},
 };
 
 /// Text of a batch: 256 KiB, and the record with which it became full.
@@ -26,55 +26,6 @@ pub fn csv(data: &[u8]) {
 /// NDJSON: the first byte chooses the options, from 0x80 on with the second.
 pub fn ndjson(data: &[u8]) {
     input(data, Format::Ndjson);
-}
-
-/// An input, and how it is read.
-pub(crate) struct Setup {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) options: ReaderOptions,
-    pub(crate) rules: Rules,
-}
-
-/// Printable bytes choose the plain options, so that files can be corpora as they are.
-fn setup(data: &[u8]) -> Option<Setup> {
-    let (choice, data) = data.split_first()?;
-    let bits = if choice.is_ascii_graphic() { 0 } else { *choice };
-    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    let header = match bits & 1 {
-        0 => Header::Present,
-        _ => Header::Absent { columns: texts(&["euid", "email", "mobile_phone"]) },
-    };
-    let options = ReaderOptions {
-        header,
-        selection: if bits & 2 == 0 { Selection::All } else { Selection::Known },
-        flexible: bits & 4 != 0,
-        delimiter: (bits & 8 != 0).then_some(b';'),
-        encoding: if bits & 16 == 0 { None } else { encoding_for_label("windows-1252") },
-        ..ReaderOptions::default()
-    };
-    if bits < 0x80 {
-        return Some(Setup { bytes: data.to_vec(), options, rules: Rules::default() });
-    }
-    let (more, data) = data.split_first()?;
-    let labels = ["utf-16le", "utf-16be", "shift_jis", "gb18030", "iso-2022-jp", "utf-8", "", ""];
-    let exactly = || Selection::Exactly(texts(&["nick", "email"]));
-    let map = [("id", "euid"), ("E-Mail", "email"), ("x", "nick")];
-    let options = ReaderOptions {
-        delimiter: if bits & 32 == 0 { options.delimiter } else { Some(b',') },
-        selection: if bits & 64 == 0 { options.selection } else { exactly() },
-        map: map.map(|(from, to)| (from.to_owned(), to.to_owned())).to_vec(),
-        encoding: encoding_for_label(labels[usize::from(more & 7)]).or(options.encoding),
-        ..options
-    };
-    let limits = Rules::default();
-    let rules = Rules {
-        empty: if more & 8 == 0 { EmptyValues::Skip } else { EmptyValues::Reject },
-        trim: more & 16 != 0,
-        nulls: if more & 32 == 0 { Vec::new() } else { texts(&["NULL", "-"]) },
-        max_value_chars: if more & 128 == 0 { limits.max_value_chars } else { 8 },
-    };
-    let bytes = if more & 64 == 0 { data.to_vec() } else { stretched(data) };
-    Some(Setup { bytes, options, rules })
 }
 
 fn input(data: &[u8], format: Format) {

@@ -1,12 +1,13 @@
 //! What a fuzzer may throw anything at: the readers of CSV, NDJSON and reports, and the parser of answers.
 //!
 //! In go bytes, nothing comes out: each entry panics where something that must hold for all bytes doesn't. The targets in
-//! `fuzz/` call them under `cargo fuzz`, the tests of this crate over the corpora and random mutations of them.
+//! `fuzz_targets` call them under libFuzzer, the tests of this crate over the corpora and random mutations of them.
 
 mod answer;
 mod inputs;
 mod report_file;
 mod rows;
+mod setup;
 mod stretch;
 
 pub use answer::answer;

@@ -10,7 +10,7 @@ use model::{
 use reader::{Format, Header};
 use validator::{Rules, Validator, would_send};
 
-use crate::inputs::Setup;
+use crate::setup::Setup;
 
 /// All rows of an input.
 #[derive(Default)]

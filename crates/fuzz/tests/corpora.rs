@@ -38,12 +38,10 @@ const TOKENS: [&[u8]; 20] = [
     b"sep=;\n",
 ];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
+/// The files of a folder, which is named from this crate's.
 fn files(folder: &str) -> Vec<Vec<u8>> {
-    let Ok(entries) = std::fs::read_dir(root().join(folder)) else { return Vec::new() };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
     paths.sort();
     paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
@@ -51,7 +49,7 @@ fn files(folder: &str) -> Vec<Vec<u8>> {
 
 /// Every fixture behind each of these choices; `!` is nothing special.
 fn fixtures(choices: &[&[u8]]) -> Vec<Vec<u8>> {
-    let files = files("fixtures");
+    let files = files("../../fixtures");
     choices.iter().flat_map(|choice| files.iter().map(|bytes| [choice, bytes.as_slice()].concat())).collect()
 }
 
@@ -105,22 +103,22 @@ fn run(name: &str, seeds: &[Vec<u8>], entry: fn(&[u8])) {
 
 #[test]
 fn csv() {
-    run("csv", &[files("fuzz/corpus/csv"), fixtures(&OPTIONS)].concat(), entries::csv);
+    run("csv", &[files("corpus/csv"), fixtures(&OPTIONS)].concat(), entries::csv);
 }
 
 #[test]
 fn ndjson() {
-    run("ndjson", &[files("fuzz/corpus/ndjson"), fixtures(&OPTIONS)].concat(), entries::ndjson);
+    run("ndjson", &[files("corpus/ndjson"), fixtures(&OPTIONS)].concat(), entries::ndjson);
 }
 
 #[test]
 fn answer() {
-    run("answer", &files("fuzz/corpus/answer"), entries::answer);
+    run("answer", &files("corpus/answer"), entries::answer);
 }
 
 #[test]
 fn report() {
-    let plain = files("fuzz/corpus/report");
+    let plain = files("corpus/report");
     // The same as a run would have packed it: a record, or three, at each sync; whole, cut, or with a damaged end.
     let packings: [&[u8]; 6] = [
         b"\x06\x00\x00\x00",

@@ -12,7 +12,7 @@ pub enum ReasonClass {
 /// Why a row ended as it did: the words of the report's `reason`. Five of them have two sources, the validator and the
 /// API; the outcome (`rejected` or `failed`) tells which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "each variant is described by its facts below")]
+#[expect(missing_docs, reason = "each variant is described below")]
 pub enum Reason {
     MalformedRow,
     EncodingInvalid,
@@ -39,7 +39,7 @@ pub enum Reason {
 }
 
 /// What is known about a reason.
-struct Facts {
+struct Description {
     name: &'static str,
     class: ReasonClass,
     /// Whether time alone can cure it: sending the row again later may help.
@@ -77,7 +77,7 @@ impl Reason {
 
     /// The word used in reports.
     pub fn as_str(self) -> &'static str {
-        self.facts().name
+        self.description().name
     }
 
     /// The reason a word stands for.
@@ -87,176 +87,176 @@ impl Reason {
 
     /// Where it comes from in the first place.
     pub fn class(self) -> ReasonClass {
-        self.facts().class
+        self.description().class
     }
 
     /// Whether time can cure it: sending the row again later may help.
     pub fn curable(self) -> bool {
-        self.facts().curable
+        self.description().curable
     }
 
     /// What it means.
     pub fn meaning(self) -> &'static str {
-        self.facts().meaning
+        self.description().meaning
     }
 
     /// What to do about it.
     pub fn advice(self) -> &'static str {
-        self.facts().advice
+        self.description().advice
     }
 
-    fn facts(self) -> Facts {
+    fn description(self) -> Description {
         use ReasonClass::{Api, Transport, Validation};
-        let fact = |name, class, curable, meaning, advice| Facts { name, class, curable, meaning, advice };
+        let describe = |name, class, curable, meaning, advice| Description { name, class, curable, meaning, advice };
         match self {
-            Self::MalformedRow => fact(
+            Self::MalformedRow => describe(
                 "malformed_row",
                 Validation,
                 false,
                 "The text is not a record: more or fewer fields than the header, an unclosed quote, invalid JSON, duplicate keys, or more than 1 MiB.",
                 "Look at `raw` and the line named in the message, mend the export. Rows that merely lack trailing fields: `--flexible`.",
             ),
-            Self::EncodingInvalid => fact(
+            Self::EncodingInvalid => describe(
                 "encoding_invalid",
                 Validation,
                 false,
                 "The row has bytes that are not valid in the input's encoding.",
                 "Name the file's encoding, for example `--encoding windows-1252`.",
             ),
-            Self::KeyUnknown => fact(
+            Self::KeyUnknown => describe(
                 "key_unknown",
                 Validation,
                 false,
                 "An NDJSON row has a key that was neither known nor seen when the inputs were looked at.",
                 "Choose what is sent: `--contacts NAME,…` for exactly these, or `--all-columns`.",
             ),
-            Self::EuidEmpty => fact(
+            Self::EuidEmpty => describe(
                 "euid_empty",
                 Validation,
                 false,
                 "The EUID is missing, null or blank (API code 40007 says the same).",
                 "Fill in the EUID, or check `--euid-column`.",
             ),
-            Self::EuidInvalid => fact(
+            Self::EuidInvalid => describe(
                 "euid_invalid",
                 Validation,
                 false,
                 "The EUID is not a whole number from 1 to 9223372036854775807; or, where the row failed, the API knows no such user (code 55108).",
                 "Export ids as text, not as numbers: spreadsheets and dataframes turn them into 1.03625E+07 or 10362473.0.",
             ),
-            Self::NameInvalid => fact(
+            Self::NameInvalid => describe(
                 "name_invalid",
                 Validation,
                 false,
                 "A contact name is empty, has a control character or is too long (API code 55102 says the same).",
                 "Rename the column or key: `--map 'Column=name'`.",
             ),
-            Self::ValueEmpty => fact(
+            Self::ValueEmpty => describe(
                 "value_empty",
                 Validation,
                 false,
                 "A value is empty or blank (API code 55103 says the same).",
                 "Fill it in, or use `--empty skip` (the default), which leaves empty values out of the request.",
             ),
-            Self::ValueTooLong => fact(
+            Self::ValueTooLong => describe(
                 "value_too_long",
                 Validation,
                 false,
                 "A value has more than 256 characters (API code 55105 says the same).",
                 "Shorten the value; `--max-value-chars N` changes the limit checked here.",
             ),
-            Self::ValueInvalid => fact(
+            Self::ValueInvalid => describe(
                 "value_invalid",
                 Validation,
                 false,
                 "A value is not text, has a NUL, or is a phone number that a spreadsheet or dataframe turned into a decimal number.",
                 "Export phone numbers as text.",
             ),
-            Self::NoContacts => fact(
+            Self::NoContacts => describe(
                 "no_contacts",
                 Validation,
                 false,
                 "Nothing is left to send: every contact of the row is empty.",
                 "Nothing, where the user has no contact; else check `--contacts` and `--null`.",
             ),
-            Self::Partial => fact(
+            Self::Partial => describe(
                 "partial",
                 Api,
                 false,
                 "The API answered code 0 with a message other than \"success\": it may have stored only a part.",
                 "Read the message and compare the user's contacts in the console.",
             ),
-            Self::ParametersInvalid => fact(
+            Self::ParametersInvalid => describe(
                 "parameters_invalid",
                 Api,
                 false,
                 "The API calls the parameters invalid (code 55004).",
                 "Read the message, mend the row and send it again.",
             ),
-            Self::ContactExists => fact(
+            Self::ContactExists => describe(
                 "contact_exists",
                 Api,
                 false,
                 "The API says that the contact exists (code 55014, in the Chinese documentation only).",
                 "Look at the user in the console. To count it as accepted: `--ok-code 55014`. After an attempt without an answer it may mean that the first attempt landed.",
             ),
-            Self::ServerError => fact(
+            Self::ServerError => describe(
                 "server_error",
                 Api,
                 true,
                 "The API reported an internal error (code -1) on every attempt.",
                 "Send the row again later: `contactsync replay REPORT`.",
             ),
-            Self::Credentials => fact(
+            Self::Credentials => describe(
                 "credentials",
                 Api,
                 true,
                 "The API refuses the credentials or the project (codes 40050, 50031, 50034, 50074, HTTP 401 or 403). The run stops.",
                 "Check the API key, the secret and `--region`, then go on with the run: the same command with `--resume`.",
             ),
-            Self::ApiOther => fact(
+            Self::ApiOther => describe(
                 "api_other",
                 Api,
                 false,
                 "The API answered a code that its documentation doesn't list.",
                 "Read the message. Where the code passes with time: `--retry-code CODE`; where it means success: `--ok-code CODE`.",
             ),
-            Self::Network => fact(
+            Self::Network => describe(
                 "network",
                 Transport,
                 true,
                 "No answer: the connection could not be made, or broke.",
                 "Check network, proxy and firewall, then send the row again: `contactsync replay REPORT`.",
             ),
-            Self::Timeout => fact(
+            Self::Timeout => describe(
                 "timeout",
                 Transport,
                 true,
                 "No answer in time (`--timeout`). The request may have been carried out all the same.",
                 "Send the row again later: `contactsync replay REPORT`.",
             ),
-            Self::RateLimited => fact(
+            Self::RateLimited => describe(
                 "rate_limited",
                 Transport,
                 true,
                 "The API asked for fewer requests (HTTP 429, or a `--retry-code`) on every attempt.",
                 "Lower `--rate`, then send the row again: `contactsync replay REPORT`.",
             ),
-            Self::Http5xx => fact(
+            Self::Http5xx => describe(
                 "http_5xx",
                 Transport,
                 true,
                 "A gateway or the server failed (HTTP 408 or 5xx) on every attempt.",
                 "Send the row again later: `contactsync replay REPORT`.",
             ),
-            Self::HttpStatus => fact(
+            Self::HttpStatus => describe(
                 "http_status",
                 Transport,
                 false,
                 "An HTTP status without a code of the API: a wrong path, a portal, or a gateway that refuses the request.",
                 "Check `--base-url` and proxies, then send the row again: `--resume` where the run stopped, else `contactsync replay REPORT --reason http_status`.",
             ),
-            Self::BadResponse => fact(
+            Self::BadResponse => describe(
                 "bad_response",
                 Transport,
                 true,

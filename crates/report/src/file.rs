@@ -50,11 +50,15 @@ pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 
 /// A new name is on the disk only once its folder is.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
+    File::open(folder_of(path))?.sync_all()
+}
+
+/// The folder in which a path lies.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
-    File::open(folder)?.sync_all()
+    }
 }
 
 /// Creates a file that only its owner can read; never follows a link, never takes one that is there.

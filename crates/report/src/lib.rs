@@ -26,6 +26,7 @@ mod unpack;
 
 pub use decided::{Decided, EuidComparison};
 pub use error::ReportError;
+pub use file::folder_of;
 pub use format::{Compression, Encoding, ReportFormat};
 pub use journal::{ContactsPolicy, Journal, JournalOptions};
 pub use overview::{Bucket, Filter, Outcomes, Overview, Survey, Timeline};
@@ -35,6 +36,6 @@ pub use replay::{Chosen, ReplayChoice, ReplayPlan, ReplayRows, SourceReport};
 pub use resume::Resumption;
 pub use run_file::{Finished, Run, RunFile, RunInput};
 pub use sheet::{replace_private, write_sheet};
-pub use summary::{CheckSummary, InputSummary, Latency, Summary};
+pub use summary::{CheckSummary, InputSummary, Latency, Summary, share_line};
 pub use tally::Tally;
 pub use time::rfc3339;

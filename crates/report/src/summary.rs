@@ -85,8 +85,7 @@ impl Summary {
             ("not sent", self.not_sent),
         ] {
             if rows > 0 || matches!(name, "synced" | "rejected" | "failed") {
-                let share = if self.rows_read > 0 { rows as f64 * 100.0 / self.rows_read as f64 } else { 0.0 };
-                let _ = writeln!(text, "  {name:<10} {rows:>12}  {share:5.1} %");
+                let _ = writeln!(text, "{}", share_line(name, rows, self.rows_read));
             }
         }
         for (rows, what) in [
@@ -121,6 +120,12 @@ impl Summary {
         };
         text
     }
+}
+
+/// A line of a table of outcomes: its name, its rows, and their share of all rows.
+pub fn share_line(name: &str, rows: u64, of: u64) -> String {
+    let share = if of > 0 { rows as f64 * 100.0 / of as f64 } else { 0.0 };
+    format!("  {name:<10} {rows:>12}  {share:5.1} %")
 }
 
 /// A time as people say it.

@@ -7,29 +7,28 @@ use serde_json::{Map, Value};
 pub(crate) type Refusal = (i64, &'static str);
 
 /// A valid "Set Contact Information": the user, names and values.
-pub(crate) fn contact(body: &[u8]) -> Result<(u64, Map<String, Value>), (u64, Refusal)> {
-    let parameters = (0, (55004, "business parameters invalid"));
+pub(crate) fn contact(body: &[u8]) -> Result<(u64, Map<String, Value>), Refusal> {
+    let parameters = (55004, "business parameters invalid");
     let Ok(Value::Object(mut body)) = serde_json::from_slice(body) else { return Err(parameters) };
     let euid = match body.get("euid") {
-        None | Some(Value::Null) => return Err((0, (40007, "EUID empty"))),
+        None | Some(Value::Null) => return Err((40007, "EUID empty")),
         Some(euid) => euid.as_u64().filter(|euid| (1..=i64::MAX as u64).contains(euid)),
     };
-    let Some(euid) = euid else { return Err((0, (55108, "EUID invalid"))) };
-    let refuse = |refusal: Refusal| Err((euid, refusal));
-    let Some(Value::Object(contacts)) = body.remove("contacts") else { return refuse(parameters.1) };
+    let Some(euid) = euid else { return Err((55108, "EUID invalid")) };
+    let Some(Value::Object(contacts)) = body.remove("contacts") else { return Err(parameters) };
     if contacts.is_empty() {
-        return refuse(parameters.1);
+        return Err(parameters);
     }
     for (name, value) in &contacts {
-        let Value::String(value) = value else { return refuse(parameters.1) };
+        let Value::String(value) = value else { return Err(parameters) };
         if name.is_empty() || name.chars().any(char::is_control) || name.chars().count() > MAX_NAME_CHARS {
-            return refuse((55102, "attribute name invalid"));
+            return Err((55102, "attribute name invalid"));
         }
         if value.is_empty() {
-            return refuse((55103, "attribute value empty"));
+            return Err((55103, "attribute value empty"));
         }
         if value.chars().count() > MAX_VALUE_CHARS {
-            return refuse((55105, "value longer than 256 characters"));
+            return Err((55105, "value longer than 256 characters"));
         }
     }
     Ok((euid, contacts))
@@ -79,7 +78,7 @@ mod tests {
             (r#"{"euid":1,"contacts":{"email":""}}"#, 55103),
             (&format!(r#"{{"euid":1,"contacts":{{"email":"{long}"}}}}"#), 55105),
         ] {
-            assert_eq!(contact(body.as_bytes()).map_err(|(_, (code, _))| code), Err(code), "{body}");
+            assert_eq!(contact(body.as_bytes()).map_err(|(code, _)| code), Err(code), "{body}");
         }
         let (euid, contacts) = contact(br#"{"euid":10362473,"contacts":{"email":"a@example.com"}}"#).unwrap();
         assert_eq!((euid, contacts.len()), (10_362_473, 1));

@@ -166,7 +166,7 @@ async fn contact(State(served): State<Arc<Served>>, headers: HeaderMap, body: By
     }
     let (euid, contacts) = match check::contact(&body) {
         Ok(request) => request,
-        Err((_, refusal)) => return served.code(refusal).await,
+        Err(refusal) => return served.code(refusal).await,
     };
     let nth = served.record.begin(euid, &contacts);
     let end = End { served: &served, euid, contacts: Some(contacts) };

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use model::{Answered, Counters, Decision, Outcome, Reason, Record, RecordBatch, Rejection};
 use reader::Input;
-use report::{CheckSummary, ContactsPolicy, Journal, JournalOptions};
+use report::{CheckSummary, ContactsPolicy, Journal, JournalOptions, share_line};
 use tokio::time::MissedTickBehavior;
 use validator::{Rules, Validator};
 
@@ -16,6 +16,7 @@ use crate::{
     args::{CheckArgs, FailOn},
     exit::Exit,
     failure::Failure,
+    pipeline::per_second,
     reading::{Read, Reading},
     rejected::{SHOWN, rejected, show},
     settings::{InputSettings, ReportSettings, RowRange, RowTaken, refuse_shared_outputs},
@@ -88,9 +89,9 @@ struct Checker {
 impl Checker {
     /// Takes rows until they end or a signal comes.
     fn run(&mut self, inputs: Vec<Input>, signals: &Signals) -> Result<Exit, Failure> {
-        let unable = |error| Failure::new(Exit::ReadOrWrite, format!("reading can't be started: {error}"));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(unable)?;
-        let reading = Reading::start(inputs, Arc::clone(&self.counters)).map_err(unable)?;
+        let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("reading can't be started: {error}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(cannot_start)?;
+        let reading = Reading::start(inputs, Arc::clone(&self.counters)).map_err(cannot_start)?;
         runtime.block_on(async {
             let mut sync = tokio::time::interval(SYNC_EVERY);
             sync.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -209,13 +210,12 @@ impl Books {
         let counted = Reason::ALL.into_iter().map(|reason| (reason.as_str(), self.reasons[reason as usize]));
         let reasons: BTreeMap<String, u64> =
             counted.filter(|(_, rows)| *rows > 0).map(|(reason, rows)| (reason.to_owned(), rows)).collect();
-        let seconds = elapsed.as_secs_f64();
         CheckSummary {
             rows_read: self.rows_read(),
             valid: self.valid,
             rejected: self.rejected(),
-            elapsed_seconds: seconds,
-            rows_per_second: if seconds > 0.0 { self.rows_read() as f64 / seconds } else { 0.0 },
+            elapsed_seconds: elapsed.as_secs_f64(),
+            rows_per_second: per_second(self.rows_read(), elapsed),
             reasons,
             exit_code: exit.code(),
         }
@@ -234,8 +234,7 @@ fn for_people(summary: &CheckSummary, report: Option<&Path>) -> String {
     let CheckSummary { rows_read, valid, rejected, elapsed_seconds, rows_per_second, .. } = summary;
     let mut lines = vec![format!("{rows_read} rows read in {elapsed_seconds:.1} s, {rows_per_second:.0} rows/s")];
     for (name, rows) in [("valid", *valid), ("rejected", *rejected)] {
-        let share = if *rows_read > 0 { rows as f64 * 100.0 / *rows_read as f64 } else { 0.0 };
-        lines.push(format!("  {name:<10} {rows:>12}  {share:5.1} %"));
+        lines.push(share_line(name, rows, *rows_read));
     }
     for (name, rows) in &summary.reasons {
         let advice = Reason::parse(name).map_or("", Reason::advice);

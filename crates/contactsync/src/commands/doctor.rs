@@ -106,8 +106,8 @@ fn network(http: &HttpSettings, environment: &Environment, findings: &mut Vec<Fi
         Some(source) => findings.push(well("proxy", format!("as {source} says; it looks names up"))),
         None => findings.push(name_of(host, url.port_or_known_default().unwrap_or(443))),
     }
-    let unable = |error| Failure::new(Exit::OutOfReach, format!("the network can't be tried: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unable)?;
+    let cannot_start = |error| Failure::new(Exit::OutOfReach, format!("the network can't be tried: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
     let transport = HttpTransport::new(http).map_err(Failure::usage)?;
     let asked_at = Timestamp::now();
     match runtime.block_on(transport.reach()) {
@@ -166,7 +166,7 @@ fn clock(reply: &Reply, asked_at: Timestamp) -> Finding {
 /// Whether the report can be written where it is to lie.
 fn place_of(path: &Path, force: bool) -> Finding {
     let name = path.display().to_string();
-    let folder = folder_of(path);
+    let folder = report::folder_of(path);
     if let Ok(file) = File::open(path) {
         if matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
             let hint = "wait for it, or choose another name with `--report`".to_owned();
@@ -198,8 +198,8 @@ fn place_of(path: &Path, force: bool) -> Finding {
 
 /// Whether the disk has room for the report of these inputs.
 fn room_for(path: &Path, inputs: &[PathBuf]) -> Finding {
-    let folder = folder_of(path);
-    let free = match rustix::fs::statvfs(&folder) {
+    let folder = report::folder_of(path);
+    let free = match rustix::fs::statvfs(folder) {
         Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
         Err(error) => return well("room", format!("the disk of {} doesn't tell: {error}", folder.display())),
     };
@@ -247,11 +247,4 @@ fn rows_of(input: &Path) -> std::io::Result<u64> {
     }
     let lines = (sample.split(|byte| *byte == b'\n').count() as u64 - 1).max(1);
     Ok(metadata.len() * lines / (sample.len().max(1) as u64))
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }

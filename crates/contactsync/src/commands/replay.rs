@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use model::{Decision, Reason, escape_controls};
 use report::{InputSummary, ReplayPlan, Resumption, Run, RunFile, SourceReport, rfc3339};
 
-use super::push::{begin, end_as_it_ended, go_on, report_path};
 use crate::{
     exit::Exit,
     failure::Failure,
     lock::RunLock,
-    pipeline::{Job, Rows, TakenOver, refuse_another_run, send},
+    pipeline::{
+        CarriedOver, Job, RowSource, carry_over, finished_earlier, open_journal, refuse_another_run, report_path, send,
+    },
     settings::{CommandLine, ReplaySettings, refuse_shared_outputs},
     signals::Signals,
     terminal::{Printer, write_stdout},
@@ -50,28 +51,28 @@ pub(crate) fn replay(
     if let Some((resumption, then)) = resumption.as_ref().and_then(|it| Some((it, it.run.as_ref()?))) {
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
         refuse_changed_reports(then, &now)?;
-        if let Some(exit) = end_as_it_ended(then, &resumption.decided, &report, &sending, &command_line, printer)? {
+        if let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer)? {
             return Ok(exit);
         }
-        go_on(then, &mut now);
+        carry_over(then, &mut now);
     }
     let own = resumption.is_some().then_some(report.as_path());
     let plan = plan(&sources, own, &settings, printer)?;
-    let (journal, decided) = begin(resumption, &sending, printer)?;
+    let (journal, decided) = open_journal(resumption, &sending, printer)?;
     let mut run = journal.is_resumable().then(|| RunFile::new(&report, now.clone()));
     if let Some(run) = &mut run {
         run.save()?;
     }
-    let taken_over = TakenOver {
+    let carried_over = CarriedOver {
         superseded: plan.superseded,
         expired: plan.expired,
-        ..decided.as_ref().map_or_else(TakenOver::default, TakenOver::of)
+        ..decided.as_ref().map_or_else(CarriedOver::default, CarriedOver::of)
     };
     let reports = now.inputs.into_iter().zip(plan.rows_by_report());
     let reports =
         reports.map(|(input, rows)| InputSummary { source: input.source, rows, bytes: input.bytes }).collect();
-    let rows = Rows::Replay { rows: plan.into_rows()?, reports };
-    let end = send(Job { settings: sending, rows, journal, report, run, taken_over, command_line }, printer, signals);
+    let rows = RowSource::Replay { rows: plan.into_rows()?, reports };
+    let end = send(Job { settings: sending, rows, journal, report, run, carried_over, command_line }, printer, signals);
     // Until here nobody could write them.
     drop(sources);
     end

@@ -9,7 +9,9 @@ use std::{
 
 use jiff::Timestamp;
 use model::{Reason, escape_controls};
-use report::{Bucket, Filter, Outcomes, Overview, PageOptions, Survey, page, replace_private, rfc3339, write_sheet};
+use report::{
+    Bucket, Filter, Outcomes, Overview, PageOptions, Survey, page, replace_private, rfc3339, share_line, write_sheet,
+};
 
 use crate::{
     args::SurveyArgs,
@@ -92,8 +94,7 @@ fn table(overview: &Overview) -> String {
         ("failed", failed, true),
     ] {
         if rows > 0 || always {
-            let share = if total > 0 { rows as f64 * 100.0 / total as f64 } else { 0.0 };
-            let _ = writeln!(text, "  {name:<10} {rows:>12}  {share:5.1} %");
+            let _ = writeln!(text, "{}", share_line(name, rows, total));
         }
     }
     reasons(&mut text, &overview.reasons());

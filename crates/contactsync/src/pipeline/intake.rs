@@ -6,7 +6,7 @@ use model::{Counters, RecordBatch};
 use report::{ContactsPolicy, Decided, InputSummary};
 use validator::{Rules, Validator};
 
-use super::Way;
+use super::RowSink;
 use crate::{
     failure::Failure,
     reading::{Read, Reading},
@@ -17,7 +17,7 @@ use crate::{
 
 /// What was read.
 #[derive(Debug)]
-pub(crate) struct Intaken {
+pub(crate) struct IntakeResult {
     /// Rows, each of which was handed on.
     pub(crate) rows: u64,
     /// How far each input was read.
@@ -32,9 +32,9 @@ pub(crate) async fn take_in(
     settings: InputSettings,
     decided: Option<Arc<Decided>>,
     contacts: ContactsPolicy,
-    way: Way,
-) -> Intaken {
-    let Way { rows, counters, stop, printer } = way;
+    sink: RowSink,
+) -> IntakeResult {
+    let RowSink { rows, counters, stop, printer } = sink;
     let mut intake = Validating {
         validator: Validator::new(settings.rules.clone()),
         rules: settings.rules,
@@ -76,7 +76,7 @@ pub(crate) async fn take_in(
         input.bytes = position.bytes;
         input.rows += intake.decided.as_ref().map_or(0, |decided| decided.rows_of(&input.source));
     }
-    Intaken { rows: intake.rows, inputs: intake.inputs, error }
+    IntakeResult { rows: intake.rows, inputs: intake.inputs, error }
 }
 
 struct Validating {

@@ -1,13 +1,15 @@
 //! The way of a row through a push: reading and validating ([`intake`]), or reading failed rows of reports
-//! ([`replayed`]); sending (the dispatcher); writing the report ([`journaling`]). [`send()`] joins them, [`end`] draws up
-//! what they left behind; a [`canary`] may stand in between; before a resumed run [`comparing`] makes sure that it is the same run.
+//! ([`replayed`]); sending (the dispatcher); writing the report ([`journaling`]). [`send()`] joins them, [`outcome`] draws
+//! up what they left behind; a [`canary`] may stand in between; before a resumed run [`comparing`] makes sure that it is the
+//! same run, and [`continuing`] goes on from where it stopped.
 
 mod canary;
 mod comparing;
-mod end;
+mod continuing;
 mod intake;
 mod journaling;
 mod notify;
+mod outcome;
 mod replayed;
 mod send;
 mod service;
@@ -21,12 +23,12 @@ use model::Counters;
 use crate::terminal::Printer;
 
 pub(crate) use comparing::{compare_inputs, refuse_another_run};
-pub(crate) use end::{finished_before, replay_step};
-pub(crate) use notify::notify;
-pub(crate) use send::{Job, Rows, TakenOver, send};
+pub(crate) use continuing::{CarriedOver, carry_over, finished_earlier, open_journal, report_path};
+pub(crate) use outcome::per_second;
+pub(crate) use send::{Job, RowSource, send};
 
-/// What whoever takes rows in needs for handing them on.
-struct Way {
+/// Where rows that were taken in go, and what has to know of them.
+struct RowSink {
     rows: Sender<Vec<Intake>>,
     counters: Arc<Counters>,
     stop: Stop,

@@ -2,21 +2,21 @@ use dispatcher::Intake;
 use model::{Contact, Counters, Decision, Euid};
 use report::{InputSummary, ReplayRows};
 
-use super::{Way, intake::Intaken};
+use super::{RowSink, intake::IntakeResult};
 use crate::{exit::Exit, failure::Failure};
 
 /// Rows that are handed on together.
 const BATCH_ROWS: usize = 256;
 
 /// Reads the rows that are sent again and hands them on, until they end or the run stops. Blocking.
-pub(super) fn take_replayed(replayed: ReplayRows, reports: Vec<InputSummary>, way: &Way) -> Intaken {
-    let mut taken = Intaken { rows: 0, inputs: reports, error: None };
+pub(super) fn take_replayed(replayed: ReplayRows, reports: Vec<InputSummary>, sink: &RowSink) -> IntakeResult {
+    let mut taken = IntakeResult { rows: 0, inputs: reports, error: None };
     let mut batch = Vec::with_capacity(BATCH_ROWS);
     let hand_on = |batch: &mut Vec<Intake>, rows: &mut u64| {
         *rows += batch.len() as u64;
-        Counters::add(&way.counters.rows_read, batch.len() as u64);
+        Counters::add(&sink.counters.rows_read, batch.len() as u64);
         // The dispatcher takes rows until this end is closed, also after a stop: it counts them.
-        batch.is_empty() || way.rows.send_blocking(std::mem::take(batch)).is_ok()
+        batch.is_empty() || sink.rows.send_blocking(std::mem::take(batch)).is_ok()
     };
     for record in replayed {
         match record.map_err(Failure::from).and_then(contact) {
@@ -26,7 +26,7 @@ pub(super) fn take_replayed(replayed: ReplayRows, reports: Vec<InputSummary>, wa
                 break;
             }
         }
-        if way.stop.is_stopping() || (batch.len() == BATCH_ROWS && !hand_on(&mut batch, &mut taken.rows)) {
+        if sink.stop.is_stopping() || (batch.len() == BATCH_ROWS && !hand_on(&mut batch, &mut taken.rows)) {
             break;
         }
     }

@@ -1,8 +1,4 @@
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use dispatcher::{Stop, StopCause};
 use jiff::Timestamp;
@@ -11,12 +7,13 @@ use reader::Input;
 use report::{Decided, InputSummary, Journal, ReplayRows, RunFile, Summary, rfc3339};
 
 use super::{
-    Way,
+    RowSink,
     canary::Canary,
-    end::{End, Facts},
-    intake::{Intaken, take_in},
+    continuing::CarriedOver,
+    intake::{IntakeResult, take_in},
     journaling::{Journaling, RunRecord},
     notify::notify,
+    outcome::{RunDetails, RunOutcome},
     replayed::take_replayed,
     service::Service,
 };
@@ -35,18 +32,18 @@ const WAITING_BATCHES: usize = 2;
 /// A run, ready to begin.
 pub(crate) struct Job {
     pub(crate) settings: SendingSettings,
-    pub(crate) rows: Rows,
+    pub(crate) rows: RowSource,
     /// The report, and its path.
     pub(crate) journal: Journal,
     pub(crate) report: PathBuf,
     /// What lies beside the report; none beside a pipe or a device.
     pub(crate) run: Option<RunFile>,
-    pub(crate) taken_over: TakenOver,
+    pub(crate) carried_over: CarriedOver,
     pub(crate) command_line: CommandLine,
 }
 
 /// Where the rows come from.
-pub(crate) enum Rows {
+pub(crate) enum RowSource {
     /// From inputs; those that are decided are left out.
     Inputs { inputs: Vec<Input>, settings: Box<InputSettings>, decided: Option<Arc<Decided>> },
     /// From reports of earlier runs.
@@ -57,31 +54,10 @@ pub(crate) enum Rows {
     },
 }
 
-/// What an earlier try or an earlier run left.
-#[derive(Debug, Default)]
-pub(crate) struct TakenOver {
-    /// Rows that the report decides.
-    pub(crate) rows: u64,
-    /// Attempts made for them.
-    pub(crate) attempts: u64,
-    /// Rows left alone because a later row of their EUID was accepted.
-    pub(crate) superseded: u64,
-    /// Rows left alone because they were decided too long ago.
-    pub(crate) expired: u64,
-}
-
-impl TakenOver {
-    /// What a report to be resumed says.
-    pub(crate) fn of(decided: &Decided) -> Self {
-        let (rows, attempts) = (decided.rows(), decided.tally().attempts);
-        Self { rows, attempts, superseded: decided.superseded(), expired: 0 }
-    }
-}
-
 /// Sends all rows and returns the status to end with.
 pub(crate) fn send(job: Job, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
-    let unable = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(unable)?;
+    let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
     let notified = job.settings.notify.clone();
     let (exit, summary) = runtime.block_on(run(job, printer, signals))?;
     notify(notified.as_ref(), &summary, printer);
@@ -89,29 +65,30 @@ pub(crate) fn send(job: Job, printer: &Printer, signals: &Signals) -> Result<Exi
 }
 
 async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Summary), Failure> {
-    let Job { settings, rows, journal, report, run, taken_over, command_line } = job;
+    let Job { settings, rows, journal, report, run, carried_over, command_line } = job;
     let started_at = Timestamp::now().as_millisecond();
     let started = Instant::now();
-    let unable = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
+    let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
     let service = Service::connect(&settings.target).await?;
     let (counters, stop) = (Arc::new(Counters::default()), Stop::default());
     let style = ProgressStyle::of(settings.progress, printer);
     let progress = Progress::start(style, printer, Arc::clone(&counters), rows.bytes(), true);
     stop_on_signal(signals.clone(), stop.clone());
     let (hand_on, taken) = async_channel::bounded(WAITING_BATCHES);
-    let way = Way { rows: hand_on, counters: Arc::clone(&counters), stop: stop.clone(), printer: printer.clone() };
+    let sink = RowSink { rows: hand_on, counters: Arc::clone(&counters), stop: stop.clone(), printer: printer.clone() };
     let is_resumable = run.is_some();
     let mut positions = Positions::new(0);
-    let intake: tokio::task::JoinHandle<Intaken> = match rows {
-        Rows::Inputs { inputs, settings: input, decided } => {
-            let reading = Reading::start(inputs, Arc::clone(&counters)).map_err(unable)?;
+    let intake: tokio::task::JoinHandle<IntakeResult> = match rows {
+        RowSource::Inputs { inputs, settings: input, decided } => {
+            let reading = Reading::start(inputs, Arc::clone(&counters)).map_err(cannot_start)?;
             positions = reading.positions().clone();
-            tokio::spawn(take_in(reading, *input, decided, settings.report.contacts, way))
+            tokio::spawn(take_in(reading, *input, decided, settings.report.contacts, sink))
         }
-        Rows::Replay { rows, reports } => tokio::task::spawn_blocking(move || take_replayed(rows, reports, &way)),
+        RowSource::Replay { rows, reports } => tokio::task::spawn_blocking(move || take_replayed(rows, reports, &sink)),
     };
     let run = run.map(|file| RunRecord { file, positions, api_key: settings.target.key_fingerprint() });
-    let (decided, journaling) = Journaling::start(journal, run, Arc::clone(&counters), stop.clone()).map_err(unable)?;
+    let (decided, journaling) =
+        Journaling::start(journal, run, Arc::clone(&counters), stop.clone()).map_err(cannot_start)?;
     let (taken, decided) = match settings.canary {
         None => (taken, decided),
         Some(canary) => {
@@ -123,18 +100,24 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
     let dispatched =
         dispatcher::run(transport, &settings.dispatcher, taken, decided, Arc::clone(&counters), stop.clone()).await;
     let bug = |what: &str| Failure::new(Exit::Bug, format!("{what} broke off: please report this"));
-    let intaken = intake.await.map_err(|_| bug("reading"))?;
+    let intake = intake.await.map_err(|_| bug("reading"))?;
     let mut journaled = journaling.end().await.map_err(|_| bug("the report"))?;
     drop(progress);
     if let Some(sandbox) = service.sandbox {
         sandbox.stop().await;
     }
     let run = journaled.run.take();
-    let mut end =
-        End { intaken, dispatched, journaled, taken_over, cause: stop.cause().cloned(), fail_on: settings.fail_on };
-    end.note_finish(run);
-    end.tell(printer);
-    let summary = end.summary(Facts {
+    let mut outcome = RunOutcome {
+        intake,
+        dispatched,
+        journaled,
+        carried_over,
+        cause: stop.cause().cloned(),
+        fail_on: settings.fail_on,
+    };
+    outcome.note_finish(run);
+    outcome.tell(printer);
+    let summary = outcome.summary(RunDetails {
         attempts: Counters::get(&counters.attempts),
         elapsed: started.elapsed(),
         started_at: rfc3339(started_at),
@@ -142,16 +125,16 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
         target: service.url,
         sandbox: matches!(settings.target, Target::Sandbox(_)),
     });
-    let steps = end.next_steps(&command_line, &report, is_resumable);
+    let steps = outcome.next_steps(&command_line, &report, is_resumable);
     printer.note(&summary.for_people(&steps));
     if summary.exit_code == Exit::Bug.code() {
         printer.failure(&Failure::new(Exit::Bug, "the books don't balance: please report this with the summary above"));
     }
     settings.report.write_summary(&summary)?;
-    Ok((end.exit(), summary))
+    Ok((outcome.exit(), summary))
 }
 
-impl Rows {
+impl RowSource {
     /// How many bytes are read, where it is known.
     fn bytes(&self) -> Option<u64> {
         match self {
@@ -168,10 +151,4 @@ fn stop_on_signal(signals: Signals, stop: Stop) {
             stop.because(StopCause::Signal(signal.number()));
         }
     });
-}
-
-/// So many rows a second, in so much time.
-pub(super) fn per_second(rows: u64, elapsed: Duration) -> f64 {
-    let seconds = elapsed.as_secs_f64();
-    if seconds > 0.0 { rows as f64 / seconds } else { 0.0 }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use report::{ContactsPolicy, RunFile};
+use report::{ContactsPolicy, RunFile, folder_of};
 use serde::Serialize;
 
 use crate::{
@@ -173,12 +173,5 @@ impl Identity {
             Ok(_) => None,
             Err(_) => Some(Self::Name(fs::canonicalize(folder_of(path)).ok()?.join(path.file_name()?))),
         }
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
     }
 }

@@ -5,25 +5,21 @@ use jiff::Timestamp;
 use model::{Outcome, Reason};
 use report::{Decided, Finished, InputSummary, ReportError, RunFile, Summary, Tally, rfc3339};
 
-use super::{
-    intake::Intaken,
-    journaling::JournalEnd,
-    send::{TakenOver, per_second},
-};
+use super::{continuing::CarriedOver, intake::IntakeResult, journaling::JournalEnd};
 use crate::{args::FailOn, exit::Exit, failure::Failure, settings::CommandLine, signals::Signal, terminal::Printer};
 
 /// What the steps of a run left behind.
-pub(super) struct End {
-    pub(super) intaken: Intaken,
+pub(super) struct RunOutcome {
+    pub(super) intake: IntakeResult,
     pub(super) dispatched: Dispatched,
     pub(super) journaled: JournalEnd,
-    pub(super) taken_over: TakenOver,
+    pub(super) carried_over: CarriedOver,
     pub(super) cause: Option<StopCause>,
     pub(super) fail_on: FailOn,
 }
 
 /// What a summary also says.
-pub(super) struct Facts {
+pub(super) struct RunDetails {
     /// Attempts of this try.
     pub(super) attempts: u64,
     pub(super) elapsed: Duration,
@@ -33,11 +29,11 @@ pub(super) struct Facts {
     pub(super) sandbox: bool,
 }
 
-impl End {
+impl RunOutcome {
     /// Why the run stopped, in the summary's word, with the status it ends with. An input that broke off comes first:
     /// had anything else stopped the run before, nobody would have read on.
     fn stopped(&self) -> Option<(&'static str, Exit)> {
-        if self.intaken.error.is_some() {
+        if self.intake.error.is_some() {
             return Some(("input", Exit::ReadOrWrite));
         }
         let Some(cause) = &self.cause else {
@@ -62,7 +58,7 @@ impl End {
     }
 
     fn rows_read(&self) -> u64 {
-        self.taken_over.rows + self.intaken.rows
+        self.carried_over.rows + self.intake.rows
     }
 
     /// The status to end with.
@@ -92,7 +88,7 @@ impl End {
 
     /// Says why the run stopped, where it did.
     pub(super) fn tell(&self, printer: &Printer) {
-        if let Some(failure) = &self.intaken.error {
+        if let Some(failure) = &self.intake.error {
             printer.failure(failure);
         }
         let (message, hint) = match &self.cause {
@@ -133,28 +129,28 @@ impl End {
     }
 
     /// The summary of the whole, an earlier try included.
-    pub(super) fn summary(&self, facts: Facts) -> Summary {
+    pub(super) fn summary(&self, details: RunDetails) -> Summary {
         let tally: &Tally = &self.journaled.tally;
         Summary {
             rows_read: self.rows_read(),
             not_sent: self.not_sent(),
-            superseded: self.taken_over.superseded,
-            expired: self.taken_over.expired,
-            attempts: self.taken_over.attempts + facts.attempts,
-            elapsed_seconds: facts.elapsed.as_secs_f64(),
-            rows_per_second: per_second(tally.total() - self.taken_over.rows, facts.elapsed),
+            superseded: self.carried_over.superseded,
+            expired: self.carried_over.expired,
+            attempts: self.carried_over.attempts + details.attempts,
+            elapsed_seconds: details.elapsed.as_secs_f64(),
+            rows_per_second: per_second(tally.total() - self.carried_over.rows, details.elapsed),
             stopped_by: self.stopped().map(|(word, _)| word),
             exit_code: self.exit().code(),
-            resumed_rows: self.taken_over.rows,
-            started_at: facts.started_at,
-            inputs: self.intaken.inputs.clone(),
-            ..of_tally(tally, facts.report, facts.target, facts.sandbox)
+            resumed_rows: self.carried_over.rows,
+            started_at: details.started_at,
+            inputs: self.intake.inputs.clone(),
+            ..of_tally(tally, details.report, details.target, details.sandbox)
         }
     }
 }
 
 /// The status and the summary of a run that a report says is finished.
-pub(crate) fn finished_before(
+pub(super) fn summary_of_finished(
     decided: &Decided,
     inputs: Vec<InputSummary>,
     fail_on: FailOn,
@@ -184,9 +180,15 @@ fn finished_exit(tally: &Tally, fail_on: FailOn) -> Exit {
 }
 
 /// The command that sends again what failed, where some of it can be cured by time. Reasons of rejected rows never can.
-pub(crate) fn replay_step(tally: &Tally, typed: &CommandLine, report: &Path) -> Vec<String> {
+pub(super) fn replay_step(tally: &Tally, typed: &CommandLine, report: &Path) -> Vec<String> {
     let curable = tally.reasons.keys().any(|word| Reason::parse(word).is_some_and(Reason::curable));
     if curable { vec![format!("to send again what failed: {}", typed.replay(report))] } else { Vec::new() }
+}
+
+/// So many rows a second, in so much time.
+pub(crate) fn per_second(rows: u64, elapsed: Duration) -> f64 {
+    let seconds = elapsed.as_secs_f64();
+    if seconds > 0.0 { rows as f64 / seconds } else { 0.0 }
 }
 
 fn of_tally(tally: &Tally, report: String, target: String, sandbox: bool) -> Summary {
@@ -225,12 +227,12 @@ mod tests {
     use super::*;
 
     /// The end of a run that read so many rows, of which so many were not sent; none was decided.
-    fn end(rows: u64, not_sent: u64, cause: Option<StopCause>) -> End {
-        End {
-            intaken: Intaken { rows, inputs: Vec::new(), error: None },
+    fn outcome(rows: u64, not_sent: u64, cause: Option<StopCause>) -> RunOutcome {
+        RunOutcome {
+            intake: IntakeResult { rows, inputs: Vec::new(), error: None },
             dispatched: Dispatched { not_sent },
             journaled: JournalEnd::default(),
-            taken_over: TakenOver::default(),
+            carried_over: CarriedOver::default(),
             cause,
             fail_on: FailOn::Any,
         }
@@ -238,11 +240,11 @@ mod tests {
 
     #[test]
     fn books_that_do_not_balance_are_a_bug_whatever_else_happened() {
-        assert_eq!(end(0, 0, None).exit(), Exit::Success);
-        assert_eq!(end(2, 1, None).exit(), Exit::Bug, "a row is missing");
-        assert_eq!(end(2, 2, None).exit(), Exit::Bug, "a finished run sends everything");
-        assert_eq!(end(2, 1, Some(StopCause::Signal(15))).exit(), Exit::Bug);
-        assert_eq!(end(2, 2, Some(StopCause::Signal(15))).exit(), Exit::Terminated);
-        assert_eq!(end(2, 2, Some(StopCause::Outage("down".to_owned()))).exit(), Exit::OutOfReach);
+        assert_eq!(outcome(0, 0, None).exit(), Exit::Success);
+        assert_eq!(outcome(2, 1, None).exit(), Exit::Bug, "a row is missing");
+        assert_eq!(outcome(2, 2, None).exit(), Exit::Bug, "a finished run sends everything");
+        assert_eq!(outcome(2, 1, Some(StopCause::Signal(15))).exit(), Exit::Bug);
+        assert_eq!(outcome(2, 2, Some(StopCause::Signal(15))).exit(), Exit::Terminated);
+        assert_eq!(outcome(2, 2, Some(StopCause::Outage("down".to_owned()))).exit(), Exit::OutOfReach);
     }
 }

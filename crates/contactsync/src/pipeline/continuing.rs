@@ -1,0 +1,100 @@
+//! Going on where an earlier try of the same run stopped: what a push and a replay have in common.
+
+use std::path::{Path, PathBuf};
+
+use model::escape_controls;
+use report::{Decided, InputSummary, Journal, JournalOptions, Resumption, Run};
+
+use super::{
+    notify::notify,
+    outcome::{replay_step, summary_of_finished},
+};
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    settings::{CommandLine, SendingSettings, Target},
+    terminal::Printer,
+};
+
+/// What an earlier try or an earlier run left.
+#[derive(Debug, Default)]
+pub(crate) struct CarriedOver {
+    /// Rows that the report decides.
+    pub(crate) rows: u64,
+    /// Attempts made for them.
+    pub(crate) attempts: u64,
+    /// Rows left alone because a later row of their EUID was accepted.
+    pub(crate) superseded: u64,
+    /// Rows left alone because they were decided too long ago.
+    pub(crate) expired: u64,
+}
+
+impl CarriedOver {
+    /// What a report to be resumed says.
+    pub(crate) fn of(decided: &Decided) -> Self {
+        let (rows, attempts) = (decided.rows(), decided.tally().attempts);
+        Self { rows, attempts, superseded: decided.superseded(), expired: 0 }
+    }
+}
+
+/// Where the report lies: a push and a replay always have one.
+pub(crate) fn report_path(settings: &SendingSettings) -> Result<PathBuf, Failure> {
+    settings.report.path.clone().ok_or_else(|| Failure::new(Exit::Bug, "a run without a report"))
+}
+
+/// Opens the report: the one that is resumed, or a new one.
+pub(crate) fn open_journal(
+    resumption: Option<Resumption>,
+    settings: &SendingSettings,
+    printer: &Printer,
+) -> Result<(Journal, Option<Decided>), Failure> {
+    let contacts = settings.report.contacts;
+    let Some(resumption) = resumption else {
+        let journal =
+            Journal::create(&report_path(settings)?, JournalOptions { force: settings.report.force, contacts })?;
+        return Ok((journal, None));
+    };
+    let torn = resumption.torn_bytes();
+    let (journal, decided) = resumption.into_journal(contacts)?;
+    if torn > 0 {
+        printer.note(&format!("cut off the torn end of the report, {torn} bytes"));
+    }
+    printer.note(&format!("resuming: the report decides {} rows", decided.rows()));
+    Ok((journal, Some(decided)))
+}
+
+/// What an earlier try has done holds on.
+pub(crate) fn carry_over(then: &Run, now: &mut Run) {
+    now.api_key.clone_from(&then.api_key);
+    for (input, before) in now.inputs.iter_mut().zip(&then.inputs) {
+        *input = before.clone();
+    }
+}
+
+/// Where the run came to its end in an earlier try there is nothing to do: says so, and gives the status it ended with.
+pub(crate) fn finished_earlier(
+    then: &Run,
+    decided: &Decided,
+    report: &Path,
+    settings: &SendingSettings,
+    command_line: &CommandLine,
+    printer: &Printer,
+) -> Result<Option<Exit>, Failure> {
+    let Some(finished) = &then.finished else { return Ok(None) };
+    let inputs = then.inputs.iter().map(|input| {
+        let (source, bytes) = (input.source.clone(), input.bytes);
+        InputSummary { rows: decided.rows_of(&source), source, bytes }
+    });
+    let target = (report, settings.target.name(), matches!(settings.target, Target::Sandbox(_)));
+    let (exit, summary) = summary_of_finished(decided, inputs.collect(), settings.fail_on, target);
+    if summary.rows_read != finished.rows {
+        // The report lost records since.
+        return Ok(None);
+    }
+    let at = escape_controls(&finished.at).into_owned();
+    printer.note(&format!("this run finished at {at}: there is nothing left to send"));
+    printer.note(&summary.for_people(&replay_step(&decided.whole_tally(), command_line, report)));
+    settings.report.write_summary(&summary)?;
+    notify(settings.notify.as_ref(), &summary, printer);
+    Ok(Some(exit))
+}
