@@ -16,6 +16,7 @@ mod reading;
 mod rejected;
 mod settings;
 mod signals;
+mod spool;
 mod terminal;
 
 use std::process::ExitCode;
