@@ -11,9 +11,17 @@ use crate::{
     terminal::{Printer, Style, start_log},
 };
 
-/// Obeys a command line and returns the status to end with. `end` ends the process at once: after a second signal.
+/// Obeys a command line and returns the status to end with. `end` ends the process at once, because of a signal.
 pub(crate) fn run(arguments: Vec<OsString>, environment: Environment, end: fn(Exit)) -> Exit {
     let early = Printer::new(Style::of(&crate::args::TerminalArgs::default(), &environment));
+    let signals = match Signals::listen(end) {
+        Ok(signals) => signals,
+        Err(error) => {
+            let failure = Failure::new(Exit::Bug, format!("signals can't be listened to: {error}"));
+            early.failure(&failure);
+            return failure.exit;
+        }
+    };
     let command_line = CommandLine::new(&arguments);
     let resolved = match resolve(arguments, environment) {
         Ok(resolved) => resolved,
@@ -28,30 +36,27 @@ pub(crate) fn run(arguments: Vec<OsString>, environment: Environment, end: fn(Ex
     for setting in resolved.settings.iter().filter(|setting| setting.source != Source::Flag) {
         tracing::info!("{} is set in {}", setting.key, setting.source);
     }
-    obey(resolved, command_line, &printer, end).unwrap_or_else(|failure| {
+    obey(resolved, command_line, &printer, &signals).unwrap_or_else(|failure| {
         printer.failure(&failure);
         failure.exit
     })
 }
 
-fn obey(resolved: Resolved, command_line: CommandLine, printer: &Printer, end: fn(Exit)) -> Result<Exit, Failure> {
+fn obey(resolved: Resolved, command_line: CommandLine, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
     let Resolved { cli, settings, layers } = resolved;
-    let listen = || {
-        Signals::listen(end).map_err(|error| Failure::new(Exit::Bug, format!("signals can't be listened to: {error}")))
-    };
     match cli.command {
         Command::Push(args) => {
             let settings = PushSettings::of(&args, &settings, &layers)?;
-            commands::push(settings, command_line, printer, &listen()?)
+            commands::push(settings, command_line, printer, signals)
         }
         Command::Replay(args) => {
             let settings = ReplaySettings::of(&args, &settings, &layers)?;
-            commands::replay(settings, command_line, printer, &listen()?)
+            commands::replay(settings, command_line, printer, signals)
         }
-        Command::Check(args) => commands::check(&args, printer, &listen()?),
+        Command::Check(args) => commands::check(&args, printer, signals),
         Command::Report(args) => commands::report(&args, printer).map(|()| Exit::Success),
         Command::Doctor(args) => commands::doctor(&args, &settings, &layers),
-        Command::Sandbox(args) => commands::serve_sandbox(served_sandbox(&args), printer, &listen()?),
+        Command::Sandbox(args) => commands::serve_sandbox(served_sandbox(&args), printer, signals),
         Command::Explain(args) => commands::explain(args.subject.as_deref()).map(|()| Exit::Success),
         Command::Config(args) => match args.command {
             ConfigCommand::Show(_) => commands::config_show(&settings, &layers).map(|()| Exit::Success),

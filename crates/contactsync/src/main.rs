@@ -37,7 +37,7 @@ fn keep_memory_private() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-#[expect(clippy::exit, reason = "a second signal ends the process from the thread that hears it")]
+#[expect(clippy::exit, reason = "a signal ends the process from the thread that hears it")]
 fn end(exit: exit::Exit) {
     std::process::exit(exit.code().into());
 }

@@ -2,7 +2,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering::SeqCst},
+        atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst},
     },
 };
 
@@ -42,15 +42,31 @@ impl Signal {
     }
 }
 
-/// Which signal came, if any did. The first asks the run to stop; a second one ends the process at once.
+/// Hears signals. The first ends the process at once, whatever it is doing, but while somebody stops gracefully
+/// ([`Signals::gracefully`]): then the first asks for that, and the second ends the process.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Signals {
-    first: Arc<AtomicU8>,
+pub(crate) struct Signals(Arc<Heard>);
+
+#[derive(Debug, Default)]
+struct Heard {
+    first: AtomicU8,
+    /// How many there are that stop gracefully.
+    graceful: AtomicUsize,
     stop: CancellationToken,
 }
 
+/// As long as it lives the first signal doesn't end the process: whoever holds it watches [`Signals::wait`].
+#[derive(Debug)]
+pub(crate) struct Graceful(Signals);
+
+impl Drop for Graceful {
+    fn drop(&mut self) {
+        self.0.0.graceful.fetch_sub(1, SeqCst);
+    }
+}
+
 impl Signals {
-    /// Listens from now on. `end` is called with the status when a second signal comes.
+    /// Listens from now on. `end` ends the process with a status.
     pub(crate) fn listen(end: fn(Exit)) -> io::Result<Self> {
         let signals = Self::default();
         let ignores_hangup = hangup_is_ignored();
@@ -62,7 +78,7 @@ impl Signals {
         let file_too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
         let mut hangup = if ignores_hangup { None } else { Some(signal(SignalKind::hangup())?) };
         drop(handle);
-        let heard = signals.clone();
+        let listener = signals.clone();
         let listen = async move {
             let _file_too_large = file_too_large;
             loop {
@@ -72,24 +88,36 @@ impl Signals {
                     Some(()) = async { hangup.as_mut()?.recv().await } => Signal::Hangup,
                     else => return,
                 };
-                if heard.first.compare_exchange(0, signal as u8, SeqCst, SeqCst).is_err() {
-                    end(signal.exit());
-                }
-                heard.stop.cancel();
+                listener.hear(signal, end);
             }
         };
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(listen))?;
         Ok(signals)
     }
 
+    fn hear(&self, signal: Signal, end: fn(Exit)) {
+        let is_second = self.0.first.compare_exchange(0, signal as u8, SeqCst, SeqCst).is_err();
+        if is_second || self.0.graceful.load(SeqCst) == 0 {
+            // The first cause decides.
+            end(self.received().unwrap_or(signal).exit());
+        }
+        self.0.stop.cancel();
+    }
+
+    /// From here on, until what is returned is dropped, the first signal asks for a stop.
+    pub(crate) fn gracefully(&self) -> Graceful {
+        self.0.graceful.fetch_add(1, SeqCst);
+        Graceful(self.clone())
+    }
+
     /// The first signal that came.
     pub(crate) fn received(&self) -> Option<Signal> {
-        Signal::of_number(self.first.load(SeqCst))
+        Signal::of_number(self.0.first.load(SeqCst))
     }
 
     /// Waits for the first signal.
     pub(crate) async fn wait(&self) {
-        self.stop.cancelled().await;
+        self.0.stop.cancelled().await;
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
         counters: Arc::clone(&counters),
     };
     let started = Instant::now();
+    // What was read before a signal is reported and summed up.
+    let graceful = signals.gracefully();
     let end = checker.run(inputs, signals);
     let end = end.and_then(|exit| checker.finish_report().map(|()| exit));
     drop(progress);
@@ -70,6 +72,7 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
     };
     let summary = checker.books.summary(started.elapsed(), exit);
     printer.note(&for_people(&summary, report.path.as_deref()));
+    drop(graceful);
     report.write_summary(&summary)?;
     Ok(exit)
 }

@@ -14,6 +14,7 @@ pub(crate) fn serve_sandbox(options: SandboxOptions, printer: &Printer, signals:
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::ReadOrWrite, format!("the sandbox can't be started: {error}")))?;
+    let _graceful = signals.gracefully();
     runtime.block_on(async {
         let listen = options.listen;
         let sandbox = Sandbox::start(options).await.map_err(|error| {

@@ -70,6 +70,8 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
     let started = Instant::now();
     let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
     let service = Service::connect(&settings.target).await?;
+    // Until here a signal ends the program at once; from here on what is under way is finished first.
+    let graceful = signals.gracefully();
     let (counters, stop) = (Arc::new(Counters::default()), Stop::default());
     let style = ProgressStyle::of(settings.progress, printer);
     let progress = Progress::start(style, printer, Arc::clone(&counters), rows.bytes(), true);
@@ -130,6 +132,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
     if summary.exit_code == Exit::Bug.code() {
         printer.failure(&Failure::new(Exit::Bug, "the books don't balance: please report this with the summary above"));
     }
+    drop(graceful);
     settings.report.write_summary(&summary)?;
     Ok((outcome.exit(), summary))
 }

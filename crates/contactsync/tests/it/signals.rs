@@ -61,3 +61,78 @@ fn sighup_stays_ignored_under_nohup() {
     child.signal(Signal::TERM);
     child.finish().ends_with(143);
 }
+
+/// Starts a program, and waits until it hears signals.
+fn hearing(command: &mut Command) -> Running {
+    let mut running = Running::start(command);
+    let threads = format!("/proc/{}/task", running.child().id());
+    let is_listener = |thread: std::io::Result<std::fs::DirEntry>| {
+        thread.is_ok_and(|thread| {
+            std::fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name == "signals\n")
+        })
+    };
+    while !std::fs::read_dir(&threads).unwrap().any(is_listener) {
+        std::thread::yield_now();
+    }
+    running
+}
+
+#[test]
+fn the_first_signal_ends_what_only_reads() {
+    let place = Workplace::new();
+    // Nobody ever writes into it: whoever opens it waits.
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        place.path("pipe.ndjson"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    for arguments in [
+        &["push", "--sandbox", "-"][..],
+        &["push", "--sandbox", "pipe.ndjson"],
+        &["check", "-"],
+        &["check", "pipe.ndjson"],
+        &["report", "pipe.ndjson"],
+        &["replay", "--sandbox", "pipe.ndjson"],
+        &["replay", "--dry-run", "pipe.ndjson"],
+    ] {
+        for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+            let mut running = hearing(place.command(arguments).stdin(Stdio::piped()));
+            running.signal(signal);
+            let ran = running.finish();
+            assert_eq!(ran.status, Some(status), "{arguments:?}\n{ran}");
+        }
+    }
+}
+
+#[test]
+fn the_first_signal_ends_a_run_whose_end_nobody_takes() {
+    let place = Workplace::new();
+    place.file("a.csv", "euid,email\n1,a@example.com\n");
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", nobody.local_addr().unwrap());
+    let arguments = ["push", "--sandbox", "a.csv", "--summary", "s.json", "--notify", &address];
+    let mut running = Running::start(&mut place.command(&arguments));
+    let (mut connection, _) = nobody.accept().unwrap();
+    connection.read_exact(&mut [0; 4]).unwrap();
+    running.signal(Signal::TERM);
+    running.finish().ends_with(143);
+    assert!(place.exists("s.json"));
+}
+
+#[test]
+fn a_push_that_waits_for_more_of_its_input_stops_as_any_other() {
+    let place = Workplace::new();
+    place.file("a.csv", "euid,email\n1,a@example.com\n");
+    let arguments = ["push", "--sandbox", "a.csv", "-", "--report", "r.ndjson", "--summary", "-"];
+    let mut running = Running::start(place.command(&arguments).stdin(Stdio::piped()));
+    running.child().stdin.as_mut().unwrap().write_all(b"euid,email\n2,b@example.com\n").unwrap();
+    while place.read_if_there("r.ndjson").is_empty() {
+        std::thread::yield_now();
+    }
+    running.signal(Signal::INT);
+    let ran = running.finish().ends_with(130);
+    assert_eq!(ran.json()["stopped_by"], "signal", "{ran}");
+}
