@@ -140,6 +140,16 @@ pub enum ReadError {
         /// What changed.
         what: &'static str,
     },
+    /// A JSON array stops being JSON, or text in its encoding, and what follows can't be told apart.
+    #[error("{input}: is not JSON on line {line}: {fault}")]
+    NotJson {
+        /// As given.
+        input: String,
+        /// Where.
+        line: u64,
+        /// What is wrong.
+        fault: String,
+    },
 }
 
 impl ReadError {
@@ -147,6 +157,7 @@ impl ReadError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Broken { .. } => "the file is damaged or was cut short: export or copy it again".to_owned(),
+            Self::NotJson { .. } => "mend the export (`jq empty FILE` says where it is wrong); what follows such a place can't be told apart, so it is not sent".to_owned(),
             Self::Changed { .. } => "let the export write to another name and rename it when it is done".to_owned(),
         })
     }

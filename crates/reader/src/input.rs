@@ -1,24 +1,23 @@
 use std::{
     collections::HashSet,
     fs::{File, Metadata},
-    io::{self, Read, Seek},
+    io::{self, Seek},
     os::{fd::AsFd, unix::fs::MetadataExt},
-    path::Path,
     sync::Arc,
 };
 
+use model::RecordBatch;
+
 use crate::{
     compression::{self, Foreign, Opened},
-    csv::CsvRecords,
-    encoding::{Encoding, decode},
     error::{OpenError, ReadError, UnknownColumns},
     naming::Naming,
-    ndjson::{Look, NdjsonRecords},
-    options::{Format, Header, ReaderOptions},
+    objects::Look,
+    options::{Format, ReaderOptions},
+    parser::Parser,
     raw::{Meter, Metered},
-    records::{Body, Records},
-    text::{ChangeCheck, Text},
-    window::Window,
+    records::Records,
+    text::ChangeCheck,
 };
 
 /// Opens every input once, in order, and looks at headers and first records, so that what is wrong with any of them
@@ -109,12 +108,14 @@ impl Input {
         let meter = self.options.meter(&self.name);
         let mut file = self.file.file.try_clone().map_err(broken)?;
         file.rewind().map_err(broken)?;
-        let body = open_body(&self.name, &self.file, file, &meter, Some(self.format), &self.options, &self.naming)
-            .map_err(|error| match error {
-                OpenError::Read(error) => error,
-                other => broken(io::Error::other(other.to_string())),
-            })?;
-        Ok(Records::new(Arc::clone(&self.name), body.0, meter))
+        let (parser, _) =
+            open_parser(&self.name, &self.file, file, &meter, Some(self.format), &self.options, &self.naming).map_err(
+                |error| match error {
+                    OpenError::Read(error) => error,
+                    other => broken(io::Error::other(other.to_string())),
+                },
+            )?;
+        Ok(Records::new(Arc::clone(&self.name), parser, meter))
     }
 
     /// Takes a pipe's records back, which [`Input::records`] then gives out again as they are.
@@ -133,18 +134,18 @@ impl Input {
         let broken = |cause| OpenError::Unreadable { input: name.to_owned(), cause };
         let meter = options.meter(name);
         let handle = file.file.try_clone().map_err(broken)?;
-        let (mut body, format) = open_body(name, &file, handle, &meter, options.format, options, naming)?;
+        let (mut parser, format) = open_parser(name, &file, handle, &meter, options.format, options, naming)?;
         let keep = !file.is_seekable();
-        let (mut unknown, mut notices) = (None, Vec::new());
-        match &mut body {
-            Body::Csv(records) => {
+        let (mut unknown, mut notices, mut ahead) = (None, Vec::new(), None);
+        match &mut parser {
+            Parser::Csv(records) => {
                 unknown.clone_from(&records.layout().unknown);
                 notices.extend(records.layout().missing_notice(name));
             }
-            Body::Ndjson(records) => {
+            Parser::Ndjson(records) => {
                 let mut look = Look::default();
                 match records.look(keep, &mut look) {
-                    Ok(()) if look.lines > 0 && look.objects == 0 => return Err(not_ndjson(name)),
+                    Ok(()) if look.records > 0 && look.objects == 0 => return Err(not_ndjson(name)),
                     Err(error) if keep => return Err(error.into()),
                     // Where a file breaks off, what is whole before is still to be read; the break shows again then.
                     Ok(()) | Err(_) => {}
@@ -152,10 +153,27 @@ impl Input {
                 let names = look.unknown;
                 unknown = (!names.is_empty()).then(|| UnknownColumns { input: name.to_owned(), names });
             }
+            Parser::Json(records) => {
+                let mut look = Look::default();
+                if keep {
+                    let mut first = RecordBatch { source: name.into(), ..RecordBatch::default() };
+                    let more = records.look_at_first(&mut first, &mut look)?;
+                    ahead = Some((first, (!more).then_some(Ok(()))));
+                } else {
+                    // Where a file breaks off, what is whole before is still to be read; the break shows again then.
+                    let _ = records.look(&mut look);
+                }
+                let names = look.unknown;
+                unknown = (!names.is_empty()).then(|| UnknownColumns { input: name.to_owned(), names });
+            }
         }
         let name: Arc<str> = name.into();
         let source = if keep {
-            Source::Pipe(Some(Box::new(Records::new(Arc::clone(&name), body, meter))))
+            let mut records = Records::new(Arc::clone(&name), parser, meter);
+            if let Some((first, end)) = ahead {
+                records.put_back(vec![first], end);
+            }
+            Source::Pipe(Some(Box::new(records)))
         } else {
             Source::File
         };
@@ -223,7 +241,7 @@ fn open(name: &str) -> Result<OpenFile, OpenError> {
 }
 
 /// Puts decompressor, decoder and parser on top of a file.
-fn open_body(
+fn open_parser(
     name: &str,
     opened: &OpenFile,
     handle: File,
@@ -231,63 +249,14 @@ fn open_body(
     format: Option<Format>,
     options: &ReaderOptions,
     naming: &Naming,
-) -> Result<(Body, Format), OpenError> {
+) -> Result<(Parser, Format), OpenError> {
     let changed = opened.change_check().map_err(|cause| OpenError::Unreadable { input: name.to_owned(), cause })?;
     let broken = |cause| OpenError::Read(ReadError::Broken { input: name.to_owned(), line: 1, cause });
     let source = match compression::open(Metered::new(handle, Arc::clone(meter))).map_err(broken)? {
         Opened::Text(source) => source,
         Opened::Foreign(foreign) => return Err(foreign_format(name, foreign)),
     };
-    body_of(name, source, changed, format, options, naming)
-}
-
-/// A body over any source of bytes that are not compressed.
-pub(crate) fn body_of(
-    name: &str,
-    source: Box<dyn Read + Send>,
-    changed: ChangeCheck,
-    format: Option<Format>,
-    options: &ReaderOptions,
-    naming: &Naming,
-) -> Result<(Body, Format), OpenError> {
-    let broken = |cause| OpenError::Read(ReadError::Broken { input: name.to_owned(), line: 1, cause });
-    let (source, encoding) = decode(source, options.encoding).map_err(broken)?;
-    let mut text = Text::new(Window::new(source), name, changed);
-    let format = match format.or_else(|| by_extension(name)) {
-        Some(format) => format,
-        None => by_first_byte(&mut text, &options.header)?,
-    };
-    let utf8 = encoding == Encoding::UTF_8;
-    let body = match format {
-        Format::Ndjson => Body::Ndjson(Box::new(NdjsonRecords::new(text, naming.clone(), utf8))),
-        Format::Csv | Format::Tsv => Body::Csv(Box::new(CsvRecords::open(text, name, format, options, naming, utf8)?)),
-    };
-    Ok((body, format))
-}
-
-fn by_extension(name: &str) -> Option<Format> {
-    let lower = name.to_ascii_lowercase();
-    let plain = lower.strip_suffix(".gz").or_else(|| lower.strip_suffix(".zst")).unwrap_or(&lower);
-    match Path::new(plain).extension()?.to_str()? {
-        "csv" => Some(Format::Csv),
-        "tsv" => Some(Format::Tsv),
-        "ndjson" | "jsonl" => Some(Format::Ndjson),
-        _ => None,
-    }
-}
-
-/// A brace begins NDJSON; a bracket begins a JSON array, which is told from a header by not being asked for one.
-fn by_first_byte(text: &mut Text, header: &Header) -> Result<Format, ReadError> {
-    loop {
-        match text.window.bytes().iter().copied().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{') => return Ok(Format::Ndjson),
-            Some(b'[') if *header == Header::Present => return Ok(Format::Ndjson),
-            Some(_) => return Ok(Format::Csv),
-            None if text.window.bytes().len() > model::limits::MAX_RECORD_BYTES => return Ok(Format::Csv),
-            None if !text.fill()? => return Ok(Format::Csv),
-            None => {}
-        }
-    }
+    Parser::open(name, source, changed, format, options, naming)
 }
 
 fn not_ndjson(name: &str) -> OpenError {

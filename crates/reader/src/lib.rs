@@ -1,4 +1,4 @@
-//! Streams contact records from CSV, TSV and NDJSON.
+//! Streams contact records from CSV, TSV, NDJSON and JSON arrays.
 //!
 //! In go paths (or `-`), out come [`model::RecordBatch`]es: one batch holds records of one input, in order, with all
 //! text in one buffer. Blocking, meant for a thread of its own; memory depends on the longest record and not on the
@@ -15,10 +15,14 @@ mod encoding;
 mod error;
 mod input;
 mod json;
+mod json_array;
+mod json_scan;
 mod layout;
 mod naming;
 mod ndjson;
+mod objects;
 mod options;
+mod parser;
 mod raw;
 mod records;
 mod text;

@@ -59,6 +59,8 @@ pub enum Format {
     Tsv,
     /// A JSON object a line.
     Ndjson,
+    /// A JSON array of objects.
+    Json,
 }
 
 /// Where the names of CSV columns come from.

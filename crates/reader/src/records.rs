@@ -3,25 +3,17 @@ use std::{collections::VecDeque, io::Read, mem, sync::Arc};
 use model::RecordBatch;
 
 use crate::{
-    csv::CsvRecords,
     error::{OpenError, ReadError},
-    input::body_of,
     naming::Naming,
-    ndjson::NdjsonRecords,
     options::{Format, ReaderOptions},
+    parser::Parser,
     raw::Meter,
 };
-
-/// The parser of one input.
-pub(crate) enum Body {
-    Csv(Box<CsvRecords>),
-    Ndjson(Box<NdjsonRecords>),
-}
 
 /// The records of one input, in order.
 pub struct Records {
     name: Arc<str>,
-    body: Body,
+    parser: Parser,
     meter: Arc<Meter>,
     ahead: Ahead,
 }
@@ -58,8 +50,8 @@ impl std::fmt::Display for Notice {
 }
 
 impl Records {
-    pub(crate) fn new(name: Arc<str>, body: Body, meter: Arc<Meter>) -> Self {
-        Self { name, body, meter, ahead: Ahead::default() }
+    pub(crate) fn new(name: Arc<str>, parser: Parser, meter: Arc<Meter>) -> Self {
+        Self { name, parser, meter, ahead: Ahead::default() }
     }
 
     /// Reads records from anything that gives bytes: uncompressed, and nothing is known of changes. For tests and fuzzing.
@@ -70,8 +62,8 @@ impl Records {
         options: &ReaderOptions,
     ) -> Result<Self, OpenError> {
         let naming = Naming::new(options);
-        let (body, _) = body_of(name, Box::new(source), Box::new(|| None), Some(format), options, &naming)?;
-        Ok(Self::new(name.into(), body, Meter::new(false, 0)))
+        let (parser, _) = Parser::open(name, Box::new(source), Box::new(|| None), Some(format), options, &naming)?;
+        Ok(Self::new(name.into(), parser, Meter::new(false, 0)))
     }
 
     /// Empties the batch and fills it with the next records, about 1,024 or 256 KiB of text. `Ok(true)`: there may be
@@ -86,10 +78,7 @@ impl Records {
         if let Some(end) = mem::take(&mut self.ahead.end) {
             return end.map(|()| false);
         }
-        match &mut self.body {
-            Body::Csv(records) => records.fill(batch),
-            Body::Ndjson(records) => records.fill(batch),
-        }
+        self.parser.fill(batch)
     }
 
     /// Gives records back that were read before their turn, so that they come first; `end`: how reading ended, if it did.
@@ -99,20 +88,18 @@ impl Records {
 
     /// How far the input was read.
     pub fn position(&self) -> Position {
-        let rows = match &self.body {
-            Body::Csv(records) => records.rows(),
-            Body::Ndjson(records) => records.rows(),
-        };
         let meter = &self.meter;
-        Position { bytes: meter.bytes(), rows, blake3: meter.digest(), at_mark: meter.digest_at_mark() }
+        Position {
+            bytes: meter.bytes(),
+            rows: self.parser.rows(),
+            blake3: meter.digest(),
+            at_mark: meter.digest_at_mark(),
+        }
     }
 
     /// What came up since the last call.
     pub fn notices(&mut self) -> Vec<Notice> {
-        let hint = match &mut self.body {
-            Body::Csv(records) => records.take_hint(),
-            Body::Ndjson(records) => records.take_hint(),
-        };
+        let hint = self.parser.take_hint();
         let name = &self.name;
         hint.map(|label| {
             Notice(format!("{name}: has bytes that are not valid UTF-8, most likely it needs `--encoding {label}`"))

@@ -34,6 +34,18 @@ impl Text {
         }
     }
 
+    /// The line of a byte of the window.
+    pub(crate) fn line_at(&self, at: usize) -> u64 {
+        let mut lines = self.lines.clone();
+        lines.pass(&self.window.bytes()[..at]);
+        lines.line()
+    }
+
+    /// The input stops being JSON on this line.
+    pub(crate) fn not_json(&self, line: u64, fault: String) -> ReadError {
+        ReadError::NotJson { input: self.input.clone(), line, fault }
+    }
+
     /// Lets go of the first bytes of the window and counts their lines.
     pub(crate) fn pass(&mut self, count: usize) {
         self.lines.pass(&self.window.bytes()[..count]);

@@ -416,8 +416,7 @@ fn what_is_wrong_with_an_input_shows_before_anything_is_sent() {
         ("a.csv", b"\xfd7zXZ\0...", "a.csv: is xz-compressed"),
         ("a.csv", b"BZh91AY", "a.csv: is bzip2-compressed"),
         ("a", b"PAR1....", "a: is a Parquet file"),
-        ("a", b"[\n{\"euid\":1},\n{\"euid\":2},\n]\n", "a: is JSON, but not an object a line"),
-        ("a", b"[{\"euid\":1},{\"euid\":2}]", "a: is JSON, but not an object a line"),
+        ("a", b"[{\"euid\":1,\"nick\":\"b\"}]", "a: has a column that is no known contact: \"nick\""),
         ("a.json", b"{\n\"euid\":1\n}\n", "a.json: is JSON, but not an object a line"),
         ("a.jsonl", b"{\"euid\":1,\"nick\":\"b\"}\n", "a.jsonl: has a column that is no known contact: \"nick\""),
     ] {

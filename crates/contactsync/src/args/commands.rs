@@ -10,7 +10,7 @@ use super::{
 };
 
 const ABOUT: &str = "Bulk synchronisation of contact files with EngageLab Marketing Automation";
-const LONG_ABOUT: &str = "Reads contacts from CSV, TSV and NDJSON files, checks them, and sets them in EngageLab \
+const LONG_ABOUT: &str = "Reads contacts from CSV, TSV, NDJSON and JSON files, checks them, and sets them in EngageLab \
 Marketing Automation, one request a user: in order for each user, within a rate, with retries, and with a record in \
 the report for every row.";
 /// The variables that are read, and what they set.

@@ -77,6 +77,8 @@ pub(crate) enum FormatChoice {
     Tsv,
     /// A JSON object a line
     Ndjson,
+    /// A JSON array of objects
+    Json,
 }
 
 /// `--empty`.

@@ -27,6 +27,7 @@ impl InputSettings {
                 Some(FormatChoice::Csv) => Some(Format::Csv),
                 Some(FormatChoice::Tsv) => Some(Format::Tsv),
                 Some(FormatChoice::Ndjson) => Some(Format::Ndjson),
+                Some(FormatChoice::Json) => Some(Format::Json),
             },
             delimiter: inputs.delimiter,
             header: if inputs.no_header { Header::Absent { columns: inputs.columns.clone() } } else { Header::Present },
@@ -72,6 +73,7 @@ impl InputSettings {
             Format::Csv => "csv",
             Format::Tsv => "tsv",
             Format::Ndjson => "ndjson",
+            Format::Json => "json",
         });
         set("format", format.map(str::to_owned));
         set("delimiter", reader.delimiter.map(|byte| char::from(byte).escape_default().to_string()));

@@ -1,0 +1,230 @@
+//! JSON objects as records: what NDJSON and JSON arrays have in common.
+
+use std::{collections::HashSet, sync::Arc};
+
+use model::{Column, Field, Name, Reason, RecordBatch, RecordHead, Rejection, Span, Value, limits::MAX_RECORD_BYTES};
+use serde_json::value::RawValue;
+
+use crate::{
+    encoding,
+    json::{Object, Scalar, scalar},
+    naming::{Naming, Role},
+    text::{lines, raw_text},
+};
+
+/// Unknown keys that are named at most.
+const MOST_UNKNOWN: usize = 100;
+
+/// What a look at the first records showed.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    /// Flat keys of which nobody said what they are for.
+    pub(crate) unknown: Vec<String>,
+    /// Records that were looked at.
+    pub(crate) records: u64,
+    /// Records that are whole objects.
+    pub(crate) objects: u64,
+}
+
+impl Look {
+    /// Looks at the keys of a record.
+    pub(crate) fn keys(&mut self, record: &[u8], naming: &Naming) {
+        let Some(object) = std::str::from_utf8(record).ok().and_then(|text| Object::parse(text).ok()) else { return };
+        for (key, _) in &object.0 {
+            let unknown = key != "contacts" && naming.role(key) == Role::Unknown;
+            if unknown && self.unknown.len() < MOST_UNKNOWN && !self.unknown.iter().any(|seen| seen == key) {
+                self.unknown.push(key.clone().into_owned());
+            }
+        }
+    }
+}
+
+/// Turns objects into the records of a batch.
+pub(crate) struct Objects {
+    naming: Naming,
+    columns: Arc<[Column]>,
+    rows: u64,
+    /// The text was not decoded from another encoding.
+    utf8: bool,
+    hint: Option<&'static str>,
+}
+
+impl Objects {
+    pub(crate) fn new(naming: Naming, utf8: bool) -> Self {
+        let columns = naming.usual_columns();
+        Self { naming, columns, rows: 0, utf8, hint: None }
+    }
+
+    pub(crate) fn naming(&self) -> &Naming {
+        &self.naming
+    }
+
+    pub(crate) fn columns(&self) -> &Arc<[Column]> {
+        &self.columns
+    }
+
+    /// Records so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The likely encoding, once: after the first row that was not valid.
+    pub(crate) fn take_hint(&mut self) -> Option<&'static str> {
+        self.hint.take_if(|hint| !hint.is_empty()).inspect(|_| self.hint = Some(""))
+    }
+
+    /// Adds the record that stands in `bytes` and begins on this line.
+    pub(crate) fn take(&mut self, batch: &mut RecordBatch, bytes: &[u8], line: u64) {
+        let (text_before, fields_before) = (batch.text.len(), batch.fields.len());
+        let mut row = Row {
+            batch,
+            naming: &self.naming,
+            columns: &self.columns,
+            euid: None,
+            first_field: fields_before,
+            key_unknown: None,
+        };
+        let taken = match std::str::from_utf8(bytes) {
+            Ok(text) => row.take(text).map_err(|fault| Rejection::new(Reason::MalformedRow, fault)),
+            Err(error) => Err(invalid(bytes, error.valid_up_to(), self.utf8, &mut self.hint)),
+        };
+        let (euid, key_unknown) = (row.euid, row.key_unknown);
+        if let Err(fault) = taken {
+            batch.text.truncate(text_before);
+            batch.fields.truncate(fields_before);
+            return self.push_unread(batch, line, fault, raw_text(bytes));
+        }
+        self.rows += 1;
+        batch.records.push(RecordHead {
+            row: self.rows,
+            line,
+            fault: key_unknown.map(Box::new),
+            euid: euid.unwrap_or(Value::Missing),
+            fields: fields_before as u32..batch.fields.len() as u32,
+            raw: None,
+        });
+    }
+
+    /// Adds a record of so many bytes that was not kept. `raw`: its beginning.
+    pub(crate) fn take_too_long(&mut self, batch: &mut RecordBatch, first: u64, last: u64, bytes: u64, raw: Box<str>) {
+        let place = lines(first, last);
+        let message = format!("{place}: the record has {bytes} bytes, more than {MAX_RECORD_BYTES} (1 MiB)");
+        self.push_unread(batch, first, Rejection::new(Reason::MalformedRow, message), raw);
+    }
+
+    fn push_unread(&mut self, batch: &mut RecordBatch, line: u64, fault: Rejection, raw: Box<str>) {
+        self.rows += 1;
+        let fields = batch.fields.len() as u32;
+        batch.records.push(RecordHead {
+            row: self.rows,
+            line,
+            fault: Some(Box::new(fault)),
+            euid: Value::Missing,
+            fields: fields..fields,
+            raw: Some(raw),
+        });
+    }
+}
+
+/// What is wrong with a record that has a byte at `at` which is not valid. `utf8`: it was not decoded.
+fn invalid(bytes: &[u8], at: usize, utf8: bool, hint: &mut Option<&'static str>) -> Rejection {
+    let message = if utf8 {
+        let likely = encoding::likely(bytes);
+        hint.get_or_insert(likely);
+        format!(
+            "byte {} of the line is 0x{:02X}, which is not valid UTF-8: name the file's encoding, most likely `--encoding {likely}`",
+            at + 1,
+            bytes[at]
+        )
+    } else {
+        "the line has bytes that are not valid in this encoding: check `--encoding`".to_owned()
+    };
+    Rejection::new(Reason::EncodingInvalid, message)
+}
+
+/// A row on its way into a batch.
+struct Row<'b> {
+    batch: &'b mut RecordBatch,
+    naming: &'b Naming,
+    columns: &'b [Column],
+    euid: Option<Value>,
+    first_field: usize,
+    key_unknown: Option<Rejection>,
+}
+
+impl Row<'_> {
+    /// Adds the row's EUID and contacts; else says why it is malformed.
+    fn take(&mut self, text: &str) -> Result<(), String> {
+        let naming = self.naming;
+        let mut nested_names = HashSet::new();
+        for (key, value) in &Object::parse(text)?.0 {
+            if key == "contacts" {
+                let members = value.get();
+                if !members.starts_with('{') {
+                    return Err("`contacts` is not an object".to_owned());
+                }
+                for (key, value) in &Object::parse(members).map_err(|fault| format!("in `contacts`: {fault}"))?.0 {
+                    self.contact(&naming.nested_name(key), value, &mut nested_names)?;
+                }
+                continue;
+            }
+            match naming.role(key) {
+                Role::Euid if self.euid.is_some() => return Err("it has two EUIDs".to_owned()),
+                Role::Euid => self.euid = Some(self.value(value)?),
+                Role::Contact(name) => self.contact(&name, value, &mut nested_names)?,
+                Role::Ignored => {}
+                Role::Unknown => {
+                    self.key_unknown.get_or_insert_with(|| {
+                        Rejection::new(Reason::KeyUnknown, format!("the key {key:?} is no known contact and did not stand in the first records: `--contacts NAME,…` or `--all-columns` says what is sent"))
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn contact(&mut self, name: &str, value: &RawValue, seen: &mut HashSet<String>) -> Result<(), String> {
+        const FEW: usize = 16;
+        let fields = &self.batch.fields[self.first_field..];
+        let twice = if fields.len() < FEW {
+            fields.iter().any(|field| self.field_name(field) == name)
+        } else {
+            if seen.is_empty() {
+                seen.extend(fields.iter().map(|field| self.field_name(field).to_owned()));
+            }
+            !seen.insert(name.to_owned())
+        };
+        if twice {
+            return Err(format!("two keys stand for the contact {name:?}"));
+        }
+        let name = match self.columns.iter().position(|column| *column.name == *name) {
+            Some(column) => Name::Column(column as u32),
+            None => Name::Own(self.push(name)),
+        };
+        let value = self.value(value)?;
+        self.batch.fields.push(Field { name, value });
+        Ok(())
+    }
+
+    fn field_name(&self, field: &Field) -> &str {
+        match field.name {
+            Name::Column(column) => &self.columns[column as usize].name,
+            Name::Own(span) => &self.batch.text[span.start as usize..span.end as usize],
+        }
+    }
+
+    fn value(&mut self, value: &RawValue) -> Result<Value, String> {
+        Ok(match scalar(value).ok_or("a text has an escape that stands for no character")? {
+            Scalar::Null => Value::Null,
+            Scalar::Text(text) => Value::Text(self.push(&text)),
+            Scalar::Integer(digits) => Value::Integer(self.push(digits)),
+            Scalar::Other(kind, text) => Value::Other(kind, self.push(text)),
+        })
+    }
+
+    fn push(&mut self, text: &str) -> Span {
+        let start = self.batch.text.len() as u32;
+        self.batch.text.push_str(text);
+        Span { start, end: self.batch.text.len() as u32 }
+    }
+}
