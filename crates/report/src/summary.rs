@@ -32,6 +32,8 @@ pub struct Summary {
     pub started_at: String,
     pub finished_at: String,
     pub inputs: Vec<InputSummary>,
+    pub profile_requests: u64,
+    pub register_requests: u64,
 }
 
 /// Latency of last attempts, in milliseconds.
@@ -114,7 +116,8 @@ impl Summary {
             let _ = writeln!(text, "{step}");
         }
         let _ = if self.sandbox {
-            write!(text, "target: the sandbox at {}; nothing left this machine", self.target)
+            let place = if self.target == "sandbox" { String::new() } else { format!(" at {}", self.target) };
+            write!(text, "target: the sandbox{place}; nothing left this machine")
         } else {
             write!(text, "target: {}", self.target)
         };

@@ -217,7 +217,8 @@ pub(crate) struct ConfigShowArgs {
 /// `config init`.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigInitArgs {
-    /// The file to write; never one that exists [default: contactsync.toml]
+    /// The file to write; never one that exists [default: your own, $XDG_CONFIG_HOME/contactsync/config.toml or else
+    /// ~/.config/contactsync/config.toml]
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
@@ -10,7 +10,8 @@ use super::values;
 #[command(next_help_heading = "Report")]
 pub(crate) struct ReportArgs {
     /// Report with a record for each row decided: NDJSON, or CSV where it ends in .csv; .gz or .zst behind it compresses
-    /// [default: push: contactsync-report-TIME.ndjson in the current folder; check: none]
+    /// (set in the environment or a configuration it holds for push alone) [default: push, replay:
+    /// contactsync-report-TIME.ndjson in the current folder; check: none]
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     /// Replace a report that exists by a new file [default: off]
@@ -40,6 +41,9 @@ pub(crate) struct AroundArgs {
     /// Hold a lock on this file while running; where another run holds it, end with status 2 [default: none]
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) lock: Option<PathBuf>,
+    /// Wait so long for a lock or a report that another run holds, instead of ending with status 2 at once [default: 0]
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, hide_short_help = true)]
+    pub(crate) lock_wait: Option<Duration>,
 }
 
 /// `--notify-format`.

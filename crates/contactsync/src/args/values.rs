@@ -21,25 +21,30 @@ pub(crate) struct Mapping {
     pub(crate) name: String,
 }
 
-/// `500ms`, `30s`, `15m`, `2h`, or a bare 0.
+/// `500ms`, `30s`, `15m`, `2h`, `7d`, or a bare 0.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    const HELP: &str = "say a number with its unit, as 500ms, 30s, 15m or 2h";
+    const HELP: &str = "say a whole number with its unit, as 500ms, 30s, 15m, 2h or 7d";
+    const TOO_LONG: &str = "at most 365d";
     if text == "0" {
         return Ok(Duration::ZERO);
     }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
+    if digits == 0 {
+        return Err(HELP.to_owned());
+    }
     let milliseconds_per = match unit {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
-        "" if digits > 0 => return Err(format!("{HELP}; did you mean {number}s?")),
+        "d" => 86_400_000,
+        "" => return Err(format!("{HELP}; did you mean {number}s?")),
         _ => return Err(HELP.to_owned()),
     };
-    let number: u64 = number.parse().map_err(|_| HELP.to_owned())?;
-    let milliseconds = number.checked_mul(milliseconds_per).map(Duration::from_millis);
-    milliseconds.filter(|time| *time <= LONGEST).ok_or_else(|| "at most 8760h".to_owned())
+    // Digits alone: what is no number has too many of them.
+    let milliseconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(milliseconds_per));
+    milliseconds.map(Duration::from_millis).filter(|time| *time <= LONGEST).ok_or_else(|| TOO_LONG.to_owned())
 }
 
 /// A duration that is not 0.
@@ -181,14 +186,18 @@ mod tests {
         assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(duration("15m"), Ok(Duration::from_mins(15)));
         assert_eq!(duration("2h"), Ok(Duration::from_hours(2)));
+        assert_eq!(duration("7d"), Ok(Duration::from_hours(7 * 24)));
         assert_eq!(
             duration("30").unwrap_err(),
-            "say a number with its unit, as 500ms, 30s, 15m or 2h; did you mean 30s?"
+            "say a whole number with its unit, as 500ms, 30s, 15m, 2h or 7d; did you mean 30s?"
         );
-        for wrong in ["", "s", "-1s", "1.5s", "1d", " 1s", "1S", "9999999999999999999999s"] {
-            assert_eq!(duration(wrong).unwrap_err(), "say a number with its unit, as 500ms, 30s, 15m or 2h", "{wrong}");
+        for wrong in ["", "s", "-1s", "1.5s", "1w", "1D", " 1s", "1 s", "1S", "1d12h", "1e3s", "１s"] {
+            let expected = "say a whole number with its unit, as 500ms, 30s, 15m, 2h or 7d";
+            assert_eq!(duration(wrong).unwrap_err(), expected, "{wrong}");
         }
-        assert_eq!(duration("8761h").unwrap_err(), "at most 8760h");
+        for long in ["8761h", "366d", "9999999999999999999999s", "18446744073709551615d"] {
+            assert_eq!(duration(long).unwrap_err(), "at most 365d", "{long}");
+        }
         assert_eq!(positive_duration("0ms").unwrap_err(), "it must be more than 0");
     }
 

@@ -73,8 +73,7 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
     let summary = checker.books.summary(started.elapsed(), exit);
     printer.note(&for_people(&summary, report.path.as_deref()));
     drop(graceful);
-    report.write_summary(&summary)?;
-    Ok(exit)
+    Ok(report.write_summary(&summary, exit, printer))
 }
 
 struct Checker {

@@ -51,7 +51,10 @@ pub(crate) fn doctor(args: &DoctorArgs, settings: &[Setting], layers: &Layers) -
     let report = ReportSettings::of_push(&args.report)?;
     if let Some(path) = &report.path {
         findings.push(place_of(path, report.force));
-        findings.push(room_for(path, &args.inputs));
+        // Only a file takes room.
+        if fs::metadata(path).map_or(true, |metadata| metadata.is_file()) {
+            findings.push(room_for(path, &args.inputs));
+        }
     }
     write_stdout(told(&findings).as_bytes())?;
     Ok(findings.iter().find_map(|finding| finding.fault.as_ref()).map_or(Exit::Success, |(_, exit)| *exit))
@@ -167,6 +170,15 @@ fn clock(reply: &Reply, asked_at: Timestamp) -> Finding {
 fn place_of(path: &Path, force: bool) -> Finding {
     let name = path.display().to_string();
     let folder = report::folder_of(path);
+    match fs::metadata(path) {
+        // Opening a pipe would wait for whoever reads it.
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => return place_of_special(path),
+        Ok(metadata) if metadata.is_dir() => {
+            let hint = "name a file in it with `--report`".to_owned();
+            return ill("report", format!("{name} is a folder"), Some(hint), Exit::Usage);
+        }
+        _ => {}
+    }
     if let Ok(file) = File::open(path) {
         if matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
             let hint = "wait for it, or choose another name with `--report`".to_owned();
@@ -182,7 +194,9 @@ fn place_of(path: &Path, force: bool) -> Finding {
             );
         }
     }
-    let probe = folder.join(format!(".contactsync-doctor-{}", std::process::id()));
+    // A process with the same number may have left its own behind.
+    let stamp = Timestamp::now().as_nanosecond();
+    let probe = folder.join(format!(".contactsync-doctor-{}-{stamp}", std::process::id()));
     match File::options().write(true).create_new(true).open(&probe) {
         Ok(_) => {
             // What can't be removed is an empty file.
@@ -192,6 +206,18 @@ fn place_of(path: &Path, force: bool) -> Finding {
         Err(error) => {
             let hint = "choose another place with `--report`".to_owned();
             ill("report", format!("{} can't be written to: {error}", folder.display()), Some(hint), Exit::ReadOrWrite)
+        }
+    }
+}
+
+/// A pipe or a device, to which a report can be written too.
+fn place_of_special(path: &Path) -> Finding {
+    let name = path.display();
+    match rustix::fs::access(path, rustix::fs::Access::WRITE_OK) {
+        Ok(()) => well("report", format!("{name} is a pipe or a device: no such report can be resumed")),
+        Err(error) => {
+            let hint = "choose another place with `--report`".to_owned();
+            ill("report", format!("{name} can't be written to: {error}"), Some(hint), Exit::ReadOrWrite)
         }
     }
 }

@@ -6,7 +6,7 @@ use report::{Resumption, Run, RunFile, RunInput};
 use crate::{
     exit::Exit,
     failure::Failure,
-    lock::RunLock,
+    lock::{Patience, RunLock},
     pipeline::{
         CarriedOver, Job, RowSource, carry_over, compare_inputs, finished_earlier, open_journal, refuse_another_run,
         report_path, send,
@@ -27,9 +27,13 @@ pub(crate) fn push(
     for warning in &sending.warnings {
         printer.warning(warning, None);
     }
-    let _lock = sending.lock.as_deref().map(RunLock::take).transpose()?;
+    let outputs = sending.outputs();
+    // Before the lock makes a file of one of them.
+    refuse_shared_outputs(&[], &outputs)?;
+    let mut patience = Patience::new(sending.lock_wait, printer);
+    let _lock = sending.lock.as_deref().map(|path| RunLock::take(path, &mut patience)).transpose()?;
     let report = report_path(&sending)?;
-    let resumption = if sending.resume { Resumption::open(&report)? } else { None };
+    let resumption = if sending.resume { patience.open(|| Resumption::open(&report))? } else { None };
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     input.reader.marks = marks(then.as_ref());
     let mut inputs = reader::open_all(&input.names, &input.reader)?;
@@ -37,7 +41,7 @@ pub(crate) fn push(
         printer.warning(notice, None);
     }
     let files: Vec<_> = inputs.iter().map(|input| (&**input.name(), input.file_id())).collect();
-    refuse_shared_outputs(&files, &sending.report.outputs())?;
+    refuse_shared_outputs(&files, &outputs)?;
     let mut now = Run {
         command: "push".to_owned(),
         target: sending.target.name(),
@@ -52,13 +56,13 @@ pub(crate) fn push(
             return Ok(signals.received().map_or(Exit::Interrupted, Signal::exit));
         }
         if then.inputs.len() == now.inputs.len()
-            && let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer)?
+            && let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer)
         {
             return Ok(exit);
         }
         carry_over(then, &mut now);
     }
-    let (journal, decided) = open_journal(resumption, &sending, printer)?;
+    let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
     let mut run = journal.is_resumable().then(|| RunFile::new(&report, now));
     if let Some(run) = &mut run {
         run.save()?;

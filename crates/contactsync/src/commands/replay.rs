@@ -1,4 +1,4 @@
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, path::Path, time::Duration};
 
 use jiff::Timestamp;
 use model::{Decision, Reason, escape_controls};
@@ -7,7 +7,7 @@ use report::{InputSummary, ReplayPlan, Resumption, Run, RunFile, SourceReport, r
 use crate::{
     exit::Exit,
     failure::Failure,
-    lock::RunLock,
+    lock::{Patience, RunLock},
     pipeline::{
         CarriedOver, Job, RowSource, carry_over, finished_earlier, open_journal, refuse_another_run, report_path, send,
     },
@@ -26,7 +26,9 @@ pub(crate) fn replay(
     printer: &Printer,
     signals: &Signals,
 ) -> Result<Exit, Failure> {
-    let sources = open(&settings)?;
+    let wait = settings.sending.as_ref().map_or(Duration::ZERO, |sending| sending.lock_wait);
+    let mut patience = Patience::new(wait, printer);
+    let sources = open(&settings, &mut patience)?;
     let Some(sending) = settings.sending.take() else {
         let plan = plan(&sources, None, &settings, printer)?;
         return list(plan, printer).map(|()| Exit::Success);
@@ -34,12 +36,14 @@ pub(crate) fn replay(
     for warning in &sending.warnings {
         printer.warning(warning, None);
     }
-    let _lock = sending.lock.as_deref().map(RunLock::take).transpose()?;
+    let outputs = sending.outputs();
+    refuse_shared_outputs(&[], &outputs)?;
+    let _lock = sending.lock.as_deref().map(|path| RunLock::take(path, &mut patience)).transpose()?;
     let report = report_path(&sending)?;
     let files = sources.iter().map(|source| Ok((source.path().to_str().unwrap_or_default(), Some(source.file_id()?))));
     let files: Vec<_> = files.collect::<Result<_, Failure>>()?;
-    refuse_shared_outputs(&files, &sending.report.outputs())?;
-    let resumption = if sending.resume { open_own(&report, &settings)? } else { None };
+    refuse_shared_outputs(&files, &outputs)?;
+    let resumption = if sending.resume { open_own(&report, &settings, &mut patience)? } else { None };
     let mut now = Run {
         command: "replay".to_owned(),
         target: sending.target.name(),
@@ -51,14 +55,14 @@ pub(crate) fn replay(
     if let Some((resumption, then)) = resumption.as_ref().and_then(|it| Some((it, it.run.as_ref()?))) {
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
         refuse_changed_reports(then, &now)?;
-        if let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer)? {
+        if let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer) {
             return Ok(exit);
         }
         carry_over(then, &mut now);
     }
     let own = resumption.is_some().then_some(report.as_path());
     let plan = plan(&sources, own, &settings, printer)?;
-    let (journal, decided) = open_journal(resumption, &sending, printer)?;
+    let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
     let mut run = journal.is_resumable().then(|| RunFile::new(&report, now.clone()));
     if let Some(run) = &mut run {
         run.save()?;
@@ -78,11 +82,11 @@ pub(crate) fn replay(
     end
 }
 
-fn open(settings: &ReplaySettings) -> Result<Vec<SourceReport>, Failure> {
+fn open(settings: &ReplaySettings, patience: &mut Patience<'_>) -> Result<Vec<SourceReport>, Failure> {
     let mut seen = HashSet::new();
     let mut sources = Vec::with_capacity(settings.reports.len());
     for path in &settings.reports {
-        let source = SourceReport::open(path)?;
+        let source = patience.open(|| SourceReport::open(path))?;
         if !seen.insert(source.file_id()?) {
             return Err(Failure::usage(format!("the report {} is given twice", path.display())));
         }
@@ -91,10 +95,13 @@ fn open(settings: &ReplaySettings) -> Result<Vec<SourceReport>, Failure> {
     Ok(sources)
 }
 
-fn open_own(report: &Path, settings: &ReplaySettings) -> Result<Option<Resumption>, Failure> {
-    let resumption =
-        if settings.choice.include_superseded { Resumption::open_for_all(report) } else { Resumption::open(report) };
-    Ok(resumption?)
+fn open_own(
+    report: &Path,
+    settings: &ReplaySettings,
+    patience: &mut Patience<'_>,
+) -> Result<Option<Resumption>, Failure> {
+    let open = if settings.choice.include_superseded { Resumption::open_for_all } else { Resumption::open };
+    Ok(patience.open(|| open(report))?)
 }
 
 fn plan(

@@ -44,7 +44,10 @@ pub(crate) fn merge(command: &Command, typed: &ArgMatches, layers: &[Layer<'_>])
         let above = effective.clone();
         for arg in options(command).filter(|arg| !is_flag_only(arg)) {
             let key = arg.get_id().as_str();
-            if decided.contains(key) || needs_absent_sandbox(command, arg, &above) {
+            if decided.contains(key)
+                || needs_absent_sandbox(command, arg, &above)
+                || belongs_to_a_push(command, arg, &above)
+            {
                 continue;
             }
             let Some((values, source)) = layer.values(arg)? else { continue };
@@ -64,6 +67,14 @@ pub(crate) fn merge(command: &Command, typed: &ArgMatches, layers: &[Layer<'_>])
 fn needs_absent_sandbox(command: &Command, arg: &Arg, above: &[&Arg]) -> bool {
     let push_has_sandbox = command.get_arguments().any(|other| other.get_id() == "sandbox");
     push_has_sandbox && arg.get_id().as_str().starts_with("sandbox_") && !above.iter().any(|a| a.get_id() == "sandbox")
+}
+
+/// A report that is set below the command line is that of the push: a check must not write over it, nor a replay, which
+/// may be a replay of it. What means something beside a report only is left out with it.
+fn belongs_to_a_push(command: &Command, arg: &Arg, above: &[&Arg]) -> bool {
+    let writes_another = matches!(command.get_name(), "check" | "replay");
+    let needs_report = matches!(arg.get_id().as_str(), "report" | "report_all" | "resume" | "accept_new_key");
+    writes_another && needs_report && !above.iter().any(|a| a.get_id() == "report")
 }
 
 fn exclude_each_other(command: &Command, one: &Arg, other: &Arg) -> bool {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use model::escape_controls;
-use report::{Decided, InputSummary, Journal, JournalOptions, Resumption, Run};
+use report::{Decided, InputSummary, Journal, JournalOptions, Resumption, Run, Summary};
 
 use super::{
     notify::notify,
@@ -12,6 +12,7 @@ use super::{
 use crate::{
     exit::Exit,
     failure::Failure,
+    lock::Patience,
     settings::{CommandLine, SendingSettings, Target},
     terminal::Printer,
 };
@@ -46,12 +47,14 @@ pub(crate) fn report_path(settings: &SendingSettings) -> Result<PathBuf, Failure
 pub(crate) fn open_journal(
     resumption: Option<Resumption>,
     settings: &SendingSettings,
+    patience: &mut Patience<'_>,
     printer: &Printer,
 ) -> Result<(Journal, Option<Decided>), Failure> {
     let contacts = settings.report.contacts;
     let Some(resumption) = resumption else {
-        let journal =
-            Journal::create(&report_path(settings)?, JournalOptions { force: settings.report.force, contacts })?;
+        let path = report_path(settings)?;
+        let options = JournalOptions { force: settings.report.force, contacts };
+        let journal = patience.open(|| Journal::create(&path, options))?;
         return Ok((journal, None));
     };
     let torn = resumption.torn_bytes();
@@ -79,8 +82,8 @@ pub(crate) fn finished_earlier(
     settings: &SendingSettings,
     command_line: &CommandLine,
     printer: &Printer,
-) -> Result<Option<Exit>, Failure> {
-    let Some(finished) = &then.finished else { return Ok(None) };
+) -> Option<Exit> {
+    let finished = then.finished.as_ref()?;
     let inputs = then.inputs.iter().map(|input| {
         let (source, bytes) = (input.source.clone(), input.bytes);
         InputSummary { rows: decided.rows_of(&source), source, bytes }
@@ -89,12 +92,13 @@ pub(crate) fn finished_earlier(
     let (exit, summary) = summary_of_finished(decided, inputs.collect(), settings.fail_on, target);
     if summary.rows_read != finished.rows {
         // The report lost records since.
-        return Ok(None);
+        return None;
     }
     let at = escape_controls(&finished.at).into_owned();
     printer.note(&format!("this run finished at {at}: there is nothing left to send"));
     printer.note(&summary.for_people(&replay_step(&decided.whole_tally(), command_line, report)));
-    settings.report.write_summary(&summary)?;
+    let exit = settings.report.write_summary(&summary, exit, printer);
+    let summary = Summary { exit_code: exit.code(), ..summary };
     notify(settings.notify.as_ref(), &summary, printer);
-    Ok(Some(exit))
+    Some(exit)
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use report::Summary;
 
-use crate::{args::NotifyFormat, settings::NotifySettings, terminal::Printer};
+use crate::{args::NotifyFormat, exit::Exit, settings::NotifySettings, terminal::Printer};
 
 /// How often a summary is posted before it is given up, and how long is waited in between.
 const TRIES: u32 = 3;
@@ -23,7 +23,11 @@ fn body(format: NotifyFormat, summary: &Summary) -> Vec<u8> {
             let ended = match summary.exit_code {
                 0 => "contactsync: all is well".to_owned(),
                 1 => "contactsync: finished, and some rows need a look".to_owned(),
-                code => format!("contactsync: stopped by {} (status {code})", summary.stopped_by.unwrap_or("a bug")),
+                code => match summary.stopped_by {
+                    Some(cause) => format!("contactsync: stopped by {cause} (status {code})"),
+                    None if code == Exit::Bug.code() => format!("contactsync: stopped by a bug (status {code})"),
+                    None => format!("contactsync: finished, and its summary could not be written (status {code})"),
+                },
             };
             serde_json::to_vec(&serde_json::json!({"text": format!("{ended}\n```{}```", summary.for_people(&[]))}))
         }

@@ -219,6 +219,9 @@ fn of_tally(tally: &Tally, report: String, target: String, sandbox: bool) -> Sum
         started_at: now.clone(),
         finished_at: now,
         inputs: Vec::new(),
+        // Neither is asked yet.
+        profile_requests: 0,
+        register_requests: 0,
     }
 }
 

@@ -133,8 +133,8 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
         printer.failure(&Failure::new(Exit::Bug, "the books don't balance: please report this with the summary above"));
     }
     drop(graceful);
-    settings.report.write_summary(&summary)?;
-    Ok((outcome.exit(), summary))
+    let exit = settings.report.write_summary(&summary, outcome.exit(), printer);
+    Ok((exit, Summary { exit_code: exit.code(), ..summary }))
 }
 
 impl RowSource {

@@ -10,6 +10,7 @@ mod outputs;
 mod push;
 mod replay;
 mod sandbox;
+mod summary;
 mod target;
 
 pub(crate) use command_line::CommandLine;

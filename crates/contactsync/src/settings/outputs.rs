@@ -1,19 +1,16 @@
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
+    fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
 use report::{ContactsPolicy, RunFile, folder_of};
-use serde::Serialize;
 
+use super::summary::SummaryTarget;
 use crate::{
     args::{ContactsChoice, ReportArgs},
-    exit::Exit,
     failure::Failure,
-    terminal::write_stdout,
 };
 
 /// What is written down, and where.
@@ -69,70 +66,6 @@ impl ReportSettings {
         };
         report.chain(summary).collect()
     }
-}
-
-impl ReportSettings {
-    /// Writes the summary where one is asked for.
-    pub(crate) fn write_summary(&self, summary: &impl Serialize) -> Result<(), Failure> {
-        let Some(target) = &self.summary else { return Ok(()) };
-        let text = serde_json::to_string(summary).map_err(|error| Failure::new(Exit::Bug, error))?;
-        target.write(&format!("{text}\n"))
-    }
-}
-
-/// Where the summary goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SummaryTarget {
-    /// To standard output.
-    Stdout,
-    /// Into this file, which it replaces.
-    File(PathBuf),
-}
-
-impl SummaryTarget {
-    fn of(path: &Path) -> Result<Self, Failure> {
-        if path == Path::new("-") {
-            return Ok(Self::Stdout);
-        }
-        let folder_is_there = folder_of(path).is_dir();
-        if path.is_dir() || path.file_name().is_none() || !folder_is_there {
-            let fault = if folder_is_there { "is a folder" } else { "lies in a folder that isn't there" };
-            return Err(Failure::usage(format!("the summary can't be written: {} {fault}", path.display())));
-        }
-        Ok(Self::File(path.to_owned()))
-    }
-
-    /// Writes it. A file is replaced whole: a reader never sees a half.
-    fn write(&self, summary: &str) -> Result<(), Failure> {
-        match self {
-            Self::Stdout => write_stdout(summary.as_bytes()),
-            Self::File(path) => replace(path, summary.as_bytes()).map_err(|error| {
-                let message = format!("the summary {} can't be written: {error}", path.display());
-                Failure::new(Exit::ReadOrWrite, message)
-            }),
-        }
-    }
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    if special {
-        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
-    }
-    // A link stays a link.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let written = OpenOptions::new().write(true).create_new(true).open(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_data()
-    });
-    let replaced = written.and_then(|()| fs::rename(&temporary, &path));
-    if replaced.is_err() {
-        // What is left of a failed attempt may not be there at all.
-        let _ = fs::remove_file(&temporary);
-    }
-    replaced
 }
 
 /// Exit 2 where an output is also an input, or two outputs are one file: writing would destroy what is still needed.

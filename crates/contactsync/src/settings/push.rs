@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use dispatcher::MaxFailures;
 
@@ -39,6 +39,8 @@ pub(crate) struct SendingSettings {
     pub(crate) notify: Option<NotifySettings>,
     /// A file that is locked while the run lasts.
     pub(crate) lock: Option<PathBuf>,
+    /// How long is waited for what another run holds.
+    pub(crate) lock_wait: Duration,
     /// Which rows make the run end with status 1.
     pub(crate) fail_on: FailOn,
     /// How progress is shown.
@@ -84,10 +86,17 @@ impl SendingSettings {
             }),
             notify: NotifySettings::of(&args.around, &args.sending)?,
             lock: args.around.lock.clone(),
+            lock_wait: args.around.lock_wait.unwrap_or_default(),
             fail_on: args.report.fail_on.unwrap_or(FailOn::Any),
             progress: args.progress,
             warnings,
         })
+    }
+
+    /// The files that are written, each with the option that asks for it.
+    pub(crate) fn outputs(&self) -> Vec<(&'static str, PathBuf)> {
+        let lock = self.lock.iter().map(|path| ("--lock", path.clone()));
+        self.report.outputs().into_iter().chain(lock).collect()
     }
 }
 

@@ -120,3 +120,89 @@ fn two_runs_with_one_lock_do_not_overlap() {
     let after = first.variable("ENGAGELAB_MA_BASE_URL", &service.url());
     after.run(&[&push[..], &["3.ndjson"]].concat()).ends_with(0);
 }
+
+#[test]
+fn a_summary_that_can_not_be_written_is_told_and_changes_only_what_went_well() {
+    let service = Service::with_faults(&[]);
+    let (address, heard) = listener(&[200]);
+    let place = place(&service);
+    let push = ["push", "a.csv", "--summary", "/dev/full", "--notify", &address, "--report", "r.ndjson"];
+    place.run(&push).ends_with(5).says("the summary /dev/full can't be written").says("20 rows read");
+    let posted = heard.join().unwrap();
+    assert_eq!((&posted[0]["synced"], &posted[0]["exit_code"]), (&Value::from(20), &Value::from(5)));
+
+    // A run that is finished already.
+    let (address, heard) = listener(&[200]);
+    let push = [&push[..5], &[&address, "--report", "r.ndjson", "--resume"]].concat();
+    place.run(&push).ends_with(5).says("there is nothing left to send");
+    assert_eq!(heard.join().unwrap()[0]["exit_code"], 5);
+
+    let (address, heard) = listener(&[200]);
+    let wrong = place.variable("ENGAGELAB_MA_API_SECRET", "wrong");
+    let push = ["push", "a.csv", "--summary", "/dev/full", "--notify", &address, "--report", "2.ndjson"];
+    wrong.run(&push).ends_with(3).says("the summary /dev/full can't be written").says("refuses the credentials");
+    assert_eq!(heard.join().unwrap()[0]["exit_code"], 3);
+
+    wrong.file("b.csv", "euid,email\nx,a@example.com\n");
+    wrong.run(&["check", "b.csv", "--summary", "/dev/full"]).ends_with(5).says("can't be written");
+}
+
+#[test]
+fn a_lock_that_is_another_output_or_an_input_is_refused_and_nothing_is_touched() {
+    let service = Service::with_faults(&[]);
+    let place = place(&service);
+    let input = place.read("a.csv");
+    for (lock, said) in [
+        ("r.ndjson", "--report and --lock name the same file"),
+        ("./r.ndjson.run", "--report and --lock name the same file"),
+        ("s.json", "--summary and --lock name the same file"),
+        ("a.csv", "--lock a.csv would overwrite the input a.csv"),
+    ] {
+        let push = ["push", "a.csv", "--report", "r.ndjson", "--summary", "s.json", "--lock", lock];
+        place.run(&push).ends_with(2).says(said);
+        assert!(!place.exists("r.ndjson") && !place.exists("s.json") && !place.exists("r.ndjson.run"), "{lock}");
+    }
+    assert_eq!((place.read("a.csv"), service.record().stats().requests), (input, 0));
+}
+
+#[test]
+fn what_another_run_holds_can_be_waited_for() {
+    let place = Workplace::new();
+    place.file("a.csv", users(3));
+    let locked = |name: &str| {
+        let file = std::fs::File::options().create(true).append(true).open(place.path(name)).unwrap();
+        file.lock().unwrap();
+        file
+    };
+    let push = ["push", "--sandbox", "a.csv", "--report", "r.ndjson", "--resume", "--lock", "l"];
+    for (held, said) in [("l", "the lock l"), ("r.ndjson", "the report r.ndjson")] {
+        let lock = locked(held);
+        place.run(&push).ends_with(2).says("another run");
+        place.run(&[&push[..], &["--lock-wait", "1ms"]].concat()).ends_with(2).says(said);
+
+        let waiting = [&push[..], &["--lock-wait", "1h"]].concat();
+        let (mut running, told) = told(&mut place.command(&waiting));
+        let us = std::process::id();
+        assert_eq!(told, format!("waiting for another run, process {us}, that holds {said} (--lock-wait)\n"));
+        running.signal(Signal::TERM);
+        running.finish().ends_with(143);
+
+        let (running, _) = self::told(&mut place.command(&waiting));
+        drop(lock);
+        running.finish().ends_with(0);
+    }
+    assert_eq!(place.json_lines("r.ndjson").len(), 3);
+}
+
+/// Starts a program and waits for its first line on standard error.
+fn told(command: &mut std::process::Command) -> (Running, String) {
+    let mut running = Running::start(command);
+    let stderr = running.child().stderr.as_mut().unwrap();
+    let mut line = Vec::new();
+    while !line.ends_with(b"\n") {
+        let mut byte = [0];
+        stderr.read_exact(&mut byte).unwrap();
+        line.push(byte[0]);
+    }
+    (running, String::from_utf8(line).unwrap())
+}

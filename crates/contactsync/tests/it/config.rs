@@ -53,5 +53,8 @@ fn the_template_goes_to_the_user_s_own_place() {
     let place = Workplace::new();
     place.run(&["config", "init"]).ends_with(0).says("home/.config/contactsync/config.toml");
     assert!(place.exists("home/.config/contactsync/config.toml"));
+    let help = place.run(&["config", "init", "--help"]).ends_with(0);
+    assert!(help.stdout.contains("~/.config/contactsync/config.toml"), "{help}");
+    assert!(!help.stdout.contains("contactsync.toml"), "{help}");
     place.run(&["config", "init", "no/such/folder.toml"]).ends_with(5).says("no/such/folder.toml can't be written");
 }

@@ -51,6 +51,27 @@ fn what_is_wrong_is_named_with_what_to_do_and_the_first_fault_decides() {
 }
 
 #[test]
+fn a_pipe_or_a_device_is_neither_opened_nor_taken_for_a_folder() {
+    let place = Workplace::new();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        place.path("pipe.ndjson"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    for report in ["pipe.ndjson", "/dev/null"] {
+        let ran = place.run(&["doctor", "--sandbox", "--report", report]).ends_with(0);
+        let line = format!("ok    report         {report} is a pipe or a device: no such report can be resumed");
+        assert!(ran.stdout.contains(&line) && !ran.stdout.contains("room"), "{ran}");
+    }
+    place.file("folder/a", "");
+    let ran = place.run(&["doctor", "--sandbox", "--report", "folder"]).ends_with(2);
+    assert!(ran.stdout.contains("FAIL  report         folder is a folder"), "{ran}");
+}
+
+#[test]
 fn a_report_that_another_run_writes_is_noticed() {
     let service = Service::with_faults(&["hang:1"]);
     let place = service.workplace();

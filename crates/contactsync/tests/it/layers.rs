@@ -160,11 +160,30 @@ fn what_an_option_needs_may_be_set_below() {
     let place = Workplace::new().variable("CONTACTSYNC_COLUMNS", "euid,email").variable("CONTACTSYNC_SUMMARY", "-");
     place.file("a.csv", "1,a@example.com\n");
     assert_eq!(place.run(&["check", "a.csv", "--no-header"]).ends_with(0).json()["valid"], 1);
-    let place = Workplace::new().variable("CONTACTSYNC_REPORT", "r.ndjson");
+    let place = Workplace::new().variable("CONTACTSYNC_REPORT_ALL", "1");
     place.file("a.csv", "euid,email\n1,a@example.com\n");
-    place.run(&["check", "a.csv", "--report-all"]).ends_with(0);
+    place.run(&["check", "a.csv", "--report", "r.ndjson"]).ends_with(0);
     assert_eq!(place.json_lines("r.ndjson").len(), 1);
-    place.run(&["check", "--report-all"]).ends_with(2).says("<INPUT>...");
+    place.run(&["check", "a.csv"]).ends_with(0);
+}
+
+#[test]
+fn a_report_that_is_set_for_all_is_that_of_the_push() {
+    let place = Workplace::new().variable("CONTACTSYNC_CONFIG", "night.toml");
+    place.file("night.toml", "report = \"night.ndjson\"\nresume = true\nreport_all = true\n");
+    place.file("a.csv", "euid,email\n1,a@example.com\nx,b@example.com\n");
+    place.run(&["check", "a.csv"]).ends_with(1);
+    assert!(!place.exists("night.ndjson"), "the check wrote the report of the push");
+    let push = ["push", "--sandbox", "a.csv", "--sandbox-fault", "code=-1:1", "--retries", "0", "--outage-wait", "0"];
+    place.run(&push).ends_with(1);
+    let of_push = place.read("night.ndjson");
+    place.run(&["check", "a.csv"]).ends_with(1);
+    place.run(&["replay", "--sandbox", "night.ndjson"]).ends_with(0);
+    assert_eq!(place.read("night.ndjson"), of_push);
+    // Typed, it is obeyed.
+    place.run(&["check", "a.csv", "--report", "check.ndjson"]).ends_with(1);
+    assert_eq!(place.json_lines("check.ndjson").len(), 2);
+    place.run(&["check", "a.csv", "--report-all"]).ends_with(2).says("--report");
 }
 
 #[test]
