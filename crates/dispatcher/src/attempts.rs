@@ -7,13 +7,14 @@ use model::{Answered, Contact, Counters, Decision, Outcome, Reason, wire};
 use tokio::time::Instant;
 
 use crate::{
-    backoff::backoff,
-    failures::Failures,
-    pace::{End, Hold, Pace, Queue, Slot},
+    backoff,
+    failures::{Answer, Failures},
+    outage::{AnsweredBy, Attempt, AttemptEnd, Charge, Health},
+    pace::{Pace, Pause, Permit, Queue, Settled},
     settings::Settings,
     stop::{Stop, StopCause},
-    transport::{Broken, Request, Transport},
-    verdict::{self, Codes, Slow, Verdict},
+    transport::{Broken, Request, RequestKind, Transport},
+    verdict::{self, Codes, Denial, Verdict, Wait},
 };
 
 /// What all attempt loops of a run share.
@@ -32,25 +33,48 @@ pub(crate) struct Attempts<T> {
 
 /// What is known of a row while it is tried.
 #[derive(Debug, Default)]
-struct Course {
+struct Progress {
     attempts: u32,
-    /// Bad ends that used up one of the row's attempts; those while sending was held don't.
+    /// Bad ends that used up one of the row's attempts; those that an outage explains don't.
     spent: u32,
-    /// Attempts that were probes and ended badly, how many holds had ended at the first of them, and whether another row
-    /// was answered between the first and the last.
-    probes: u32,
-    recoveries_at_first_probe: u64,
-    others_answered: bool,
+    probes: BadProbes,
     denials: u32,
     tried_at_once: bool,
     answered: Answered,
     latency_ms: Option<u64>,
 }
 
+/// A row's attempts that were probes and ended badly.
+#[derive(Debug, Default)]
+struct BadProbes {
+    count: u32,
+    /// How many holds had ended by an answer at the first of them.
+    recoveries_at_first: u64,
+    /// Whether another row was answered between the first and the last.
+    others_answered: bool,
+}
+
+impl BadProbes {
+    fn note(&mut self, recoveries: u64) {
+        if self.count == 0 {
+            self.recoveries_at_first = recoveries;
+        }
+        self.count += 1;
+        self.others_answered = recoveries > self.recoveries_at_first;
+    }
+
+    /// Probe after probe while another row was answered: it is the row that is sick. What is answered only after its last
+    /// probe ended an outage, and says nothing against it.
+    fn show_a_sick_row(&self, retries: u32) -> bool {
+        self.count > retries && self.others_answered
+    }
+}
+
 /// What to do after an attempt.
 enum Next {
     Decided(Outcome, Option<Reason>),
-    Again { after: Duration, reason: Reason },
+    /// Another attempt, after so much time.
+    Again(Duration),
 }
 
 impl<T: Transport> Attempts<T> {
@@ -70,59 +94,50 @@ impl<T: Transport> Attempts<T> {
 
     /// Tries a row until it is decided; none where the run stopped before.
     pub(crate) async fn decide(&self, contact: Contact) -> Option<Decision> {
-        let mut course = Course::default();
+        let mut progress = Progress::default();
         let mut queue = Queue::Fresh;
-        let mut last_reason = None;
         let (outcome, reason) = loop {
-            let slot = self.pace.acquire(queue).await?;
+            let permit = self.pace.acquire(queue).await?;
             queue = Queue::Retry;
-            // Probe after probe while another row was answered: it is the row that is sick. What is answered only after
-            // its last probe ended an outage, and says nothing against it.
-            if course.probes > self.retries && course.others_answered {
-                self.failures.failed();
-                break (Outcome::Failed, last_reason);
-            }
             // Boxed: thousands of rows may wait here, and only those under way need room for a request.
-            match Box::pin(self.attempt(&contact, slot, &mut course)).await? {
+            match Box::pin(self.attempt(&contact, permit, &mut progress)).await? {
                 Next::Decided(outcome, reason) => break (outcome, reason),
-                Next::Again { after, reason } => {
-                    last_reason = Some(reason);
-                    if !after.is_zero() {
-                        tokio::select! {
-                            biased;
-                            () = self.stop.stopping() => return None,
-                            () = tokio::time::sleep(after) => {}
-                        }
-                    }
-                }
+                Next::Again(Duration::ZERO) => {}
+                Next::Again(after) => tokio::select! {
+                    biased;
+                    () = self.stop.stopping() => return None,
+                    () = tokio::time::sleep(after) => {}
+                },
             }
         };
-        Some(decision(contact, outcome, reason, course))
+        Some(decision(contact, outcome, reason, progress))
     }
 
     /// Makes one attempt. None where it was cut off.
-    async fn attempt(&self, contact: &Contact, slot: Slot, course: &mut Course) -> Option<Next> {
+    async fn attempt(&self, contact: &Contact, permit: Permit, progress: &mut Progress) -> Option<Next> {
         let request = Request {
             path: wire::CONTACT_PATH,
             body: serde_json::to_vec(&wire::SetContact { euid: contact.euid, contacts: &contact.contacts })
                 .expect("a number and strings always serialise"),
-            fresh_connection: slot.is_probe(),
+            fresh_connection: permit.is_probe(),
         };
         Counters::add(&self.counters.attempts, 1);
-        course.attempts += 1;
+        progress.attempts += 1;
         let started = Instant::now();
         let end = tokio::select! {
             biased;
             end = self.transport.send(request) => end,
             () = self.stop.grace_over() => return None,
         };
-        course.latency_ms = Some(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-        let mut stale_connection = false;
+        progress.latency_ms = Some(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let (mut answered_by, mut stale_connection) = (AnsweredBy::NotApi, false);
         let verdict = match end {
             Ok(reply) => {
                 let (verdict, answered) = verdict::judge(&reply, &self.codes, self.failures.any_accepted());
-                course.answered =
-                    Answered { message: answered.message.map(|text| self.transport.scrub(text)), ..answered };
+                if answered.code.is_some() {
+                    answered_by = AnsweredBy::Api;
+                }
+                progress.answered = answered;
                 verdict
             }
             Err(broken) => {
@@ -131,97 +146,99 @@ impl<T: Transport> Attempts<T> {
                 verdict::judge_broken(&broken)
             }
         };
-        self.failures.attempt_ended(verdict == Verdict::Refused(Reason::HttpStatus));
-        Some(self.settle(slot, verdict, stale_connection, course))
+        let bare = verdict == Verdict::Refused(Reason::HttpStatus);
+        self.failures.attempt_ended(if bare { Answer::BareStatus } else { Answer::Other });
+        Some(self.settle(permit, verdict, answered_by, stale_connection, progress))
     }
 
     /// Draws the consequences of an attempt's end, for its row and for everybody.
-    fn settle(&self, slot: Slot, verdict: Verdict, stale_connection: bool, course: &mut Course) -> Next {
-        let probe = slot.is_probe();
-        let first_attempt = course.attempts == 1;
-        let good = End { bad: false, first_attempt, hold: None };
+    fn settle(
+        &self,
+        permit: Permit,
+        verdict: Verdict,
+        answered_by: AnsweredBy,
+        stale_connection: bool,
+        progress: &mut Progress,
+    ) -> Next {
+        let attempt = match progress {
+            Progress { attempts: 1, .. } => Attempt::First,
+            Progress { spent, .. } if *spent >= self.retries => Attempt::Last,
+            Progress { .. } => Attempt::Later,
+        };
+        let end = |health| AttemptEnd { kind: RequestKind::Contact, attempt, health, answered_by };
         match verdict {
-            // What may stop the run is said before the slot is given back, or somebody would still start in it.
+            // What may stop the run is said before the permit is given back, or somebody would still start with it.
             Verdict::Accepted(reason) => {
                 self.failures.accepted();
-                self.pace.settle(slot, good);
+                permit.settle(end(Health::Well), None);
                 Next::Decided(Outcome::Synced, reason)
             }
             Verdict::Refused(reason) => {
                 self.failures.failed();
-                self.pace.settle(slot, good);
+                permit.settle(end(Health::Well), None);
                 Next::Decided(Outcome::Failed, Some(reason))
             }
-            Verdict::Denied { certain } => {
-                course.denials += 1;
-                if certain || course.denials > 1 {
-                    self.stop.because(StopCause::Credentials(said(&course.answered)));
+            Verdict::Denied(denial) => {
+                progress.denials += 1;
+                if denial == Denial::Certain || progress.denials > 1 {
+                    self.stop.because(StopCause::Credentials(status_and_code(&progress.answered)));
                     self.failures.failed();
-                    self.pace.settle(slot, good);
+                    permit.settle(end(Health::Well), None);
                     return Next::Decided(Outcome::Failed, Some(Reason::Credentials));
                 }
-                self.pace.settle(slot, good);
-                Next::Again { after: self.backoff(course.denials), reason: Reason::Credentials }
+                permit.settle(end(Health::Well), None);
+                // Without jitter: of many rows that were denied in one moment, none may ask again in the next.
+                Next::Again(backoff::ceiling(self.retry_base, self.retry_cap, progress.spent + 1))
             }
-            Verdict::NotTheService(what) => {
-                self.stop.because(StopCause::Outage(what));
-                self.pace.settle(slot, End { bad: true, first_attempt, hold: None });
-                Next::Again { after: self.retry_cap, reason: Reason::Network }
+            Verdict::NotTheService(fault) => {
+                let what = format!("the server's certificate doesn't verify: {fault}");
+                self.stop.because(StopCause::Outage { what, advice: Some(fault.advice().to_owned()) });
+                permit.settle(end(Health::Bad), None);
+                Next::Again(self.retry_cap)
             }
-            Verdict::Again(reason, who_waits) => {
-                let delay = self.backoff(course.spent + 1);
-                let hold = match who_waits {
-                    Slow::ThisRow => None,
-                    Slow::Everybody => Some(Hold::Backoff(delay)),
-                    Slow::EverybodyFor(wait) => Some(Hold::Asked(wait)),
+            Verdict::Again(reason, wait) => {
+                let delay = backoff::backoff(self.retry_base, self.retry_cap, progress.spent + 1);
+                let pause = match wait {
+                    Wait::ThisRow => None,
+                    Wait::Everybody => Some(Pause::Backoff(delay)),
+                    Wait::EverybodyFor(wait) => Some(Pause::Asked(wait)),
                 };
-                if probe {
-                    let recoveries = self.pace.recoveries();
-                    if course.probes == 0 {
-                        course.recoveries_at_first_probe = recoveries;
-                    }
-                    course.probes += 1;
-                    course.others_answered = recoveries > course.recoveries_at_first_probe;
+                let is_probe = permit.is_probe();
+                let Settled { charge, held, recoveries } = permit.settle(end(Health::Bad), pause);
+                if is_probe {
+                    progress.probes.note(recoveries);
                 }
-                if self.pace.settle(slot, End { bad: true, first_attempt, hold }) {
-                    // Held: the gate decides when this row's turn comes.
-                    return Next::Again { after: Duration::ZERO, reason };
+                if charge == Charge::Counted {
+                    progress.spent += 1;
                 }
-                course.spent += 1;
-                if course.spent > self.retries {
+                if progress.spent > self.retries || progress.probes.show_a_sick_row(self.retries) {
                     self.failures.failed();
                     return Next::Decided(Outcome::Failed, Some(reason));
                 }
-                if stale_connection && !course.tried_at_once {
-                    course.tried_at_once = true;
-                    return Next::Again { after: Duration::ZERO, reason };
-                }
-                Next::Again { after: delay, reason }
+                let at_once = held || (stale_connection && !progress.tried_at_once);
+                progress.tried_at_once |= stale_connection && !held;
+                Next::Again(if at_once { Duration::ZERO } else { delay })
             }
         }
     }
-
-    fn backoff(&self, failures: u32) -> Duration {
-        backoff(self.retry_base, self.retry_cap, failures)
-    }
 }
 
-fn said(answered: &Answered) -> String {
-    let status = answered.http_status.map_or_else(String::new, |status| format!("HTTP {status}"));
-    let code = answered.code.map_or_else(String::new, |code| format!(", code {code}"));
-    let message = answered.message.as_deref().map_or_else(String::new, |message| format!(": {message}"));
-    format!("{status}{code}{message}")
+/// What an answer says without its words, which may repeat what was asked.
+fn status_and_code(answered: &Answered) -> String {
+    let status = answered.http_status.map(|status| format!("HTTP {status}"));
+    let code = answered.code.map(|code| format!("code {code}"));
+    status.into_iter().chain(code).collect::<Vec<_>>().join(", ")
 }
 
-fn decision(contact: Contact, outcome: Outcome, reason: Option<Reason>, course: Course) -> Decision {
+fn decision(contact: Contact, outcome: Outcome, reason: Option<Reason>, progress: Progress) -> Decision {
     Decision {
         origin: contact.origin,
         euid: contact.euid_text,
         outcome,
         reason,
-        answered: course.answered,
-        attempts: course.attempts,
-        latency_ms: course.latency_ms,
+        answered: progress.answered,
+        attempts: progress.attempts,
+        latency_ms: progress.latency_ms,
         at_ms: Timestamp::now().as_millisecond(),
         contacts: Some(contact.contacts),
         raw: None,

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{
     settings::MaxFailures,
@@ -8,51 +8,80 @@ use crate::{
 /// A share of failures is looked at only after so many rows.
 const ROWS_BEFORE_A_SHARE_COUNTS: u64 = 100;
 /// So many answers in a row that are no answers of the API mean that it isn't the API.
-const WALL: u32 = 100;
+const BARE_STATUSES: u32 = 100;
 
 /// What the rows of this run tell about the run as a whole.
 #[derive(Debug)]
 pub(crate) struct Failures {
     most: MaxFailures,
-    answered: AtomicU64,
-    failed: AtomicU64,
-    accepted: AtomicBool,
-    http_statuses_in_a_row: AtomicU32,
+    counts: Mutex<Counts>,
     stop: Stop,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    accepted: u64,
+    failed: u64,
+    bare_statuses_in_a_row: u32,
+}
+
+/// What answered an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// An HTTP status that fails the row, and no code of the API.
+    BareStatus,
+    /// Anything else, or nothing.
+    Other,
 }
 
 impl Failures {
     pub(crate) fn new(most: MaxFailures, stop: Stop) -> Self {
-        Self {
-            most,
-            answered: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            accepted: AtomicBool::new(false),
-            http_statuses_in_a_row: AtomicU32::new(0),
-            stop,
-        }
+        Self { most, counts: Mutex::default(), stop }
     }
 
     /// Whether a row of this run was accepted.
     pub(crate) fn any_accepted(&self) -> bool {
-        self.accepted.load(SeqCst)
+        self.counts().accepted > 0
     }
 
-    /// A row was accepted.
+    /// A row was accepted. With it a hundred may be answered, of which too many have failed.
     pub(crate) fn accepted(&self) {
-        self.accepted.store(true, SeqCst);
-        self.answered.fetch_add(1, SeqCst);
+        let mut counts = self.counts();
+        counts.accepted += 1;
+        if matches!(self.most, MaxFailures::Percent(_)) {
+            self.stop_where_too_many(&counts);
+        }
     }
 
-    /// A row failed; stops the run where that is one too many.
+    /// A row failed.
     pub(crate) fn failed(&self) {
-        let failed = self.failed.fetch_add(1, SeqCst) + 1;
-        let answered = self.answered.fetch_add(1, SeqCst) + 1;
+        let mut counts = self.counts();
+        counts.failed += 1;
+        self.stop_where_too_many(&counts);
+    }
+
+    /// An attempt ended.
+    pub(crate) fn attempt_ended(&self, answer: Answer) {
+        let mut counts = self.counts();
+        if answer == Answer::Other {
+            counts.bare_statuses_in_a_row = 0;
+            return;
+        }
+        counts.bare_statuses_in_a_row += 1;
+        if counts.bare_statuses_in_a_row >= BARE_STATUSES {
+            self.stop.because(StopCause::outage(format!(
+                "{BARE_STATUSES} answers in a row bore an HTTP status and no code of the API: a wrong path or a portal"
+            )));
+        }
+    }
+
+    fn stop_where_too_many(&self, counts: &Counts) {
+        let (failed, answered) = (counts.failed, counts.accepted + counts.failed);
         let too_many = match self.most {
             MaxFailures::None => false,
             MaxFailures::Rows(most) => failed >= most,
             MaxFailures::Percent(most) => {
-                answered >= ROWS_BEFORE_A_SHARE_COUNTS && failed as f64 * 100.0 >= most * answered as f64
+                failed > 0 && answered >= ROWS_BEFORE_A_SHARE_COUNTS && failed as f64 * 100.0 >= most * answered as f64
             }
         };
         if too_many {
@@ -60,14 +89,8 @@ impl Failures {
         }
     }
 
-    /// An attempt ended; `wall`: with an HTTP status that is no answer of the API.
-    pub(crate) fn attempt_ended(&self, wall: bool) {
-        if !wall {
-            self.http_statuses_in_a_row.store(0, SeqCst);
-        } else if self.http_statuses_in_a_row.fetch_add(1, SeqCst) + 1 >= WALL {
-            self.stop.because(StopCause::Outage(format!(
-                "{WALL} answers in a row bore an HTTP status and no code of the API: a wrong path or a portal"
-            )));
-        }
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        // Nothing panics under this lock; were it so, the figures in it would still be whole.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

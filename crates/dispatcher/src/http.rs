@@ -1,6 +1,7 @@
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
 use model::limits::MAX_ANSWER_BYTES;
 use reqwest::{
     Certificate, Client, ClientBuilder, Proxy, Response, StatusCode, Url,
@@ -10,7 +11,10 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::{
+    certificate::CertificateFault,
+    retry_after::{http_date, retry_after},
     reuse::{NewConnections, with_connection_watch},
+    scrub::{Extent, Scrubber, percent_decoded},
     settings::HttpSettings,
     transport::{Broken, Reply, Request, Transport},
 };
@@ -24,7 +28,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct HttpTransport {
     base_url: String,
     authorization: HeaderValue,
-    secrets: Vec<SecretString>,
+    scrubber: Scrubber,
     kept: Client,
     fresh: Client,
     timeout: Duration,
@@ -62,7 +66,7 @@ impl HttpTransport {
         Ok(Self {
             base_url: settings.base_url.as_str().trim_end_matches('/').to_owned(),
             authorization,
-            secrets: secrets(settings, &encoded),
+            scrubber: Scrubber::new(secrets(settings, &pair)),
             kept: build(settings.max_idle)?,
             fresh: build(0)?,
             timeout: settings.timeout,
@@ -86,11 +90,24 @@ impl HttpTransport {
             .send()
             .await?;
         let mut reply = head(&response);
+        let mut extent = Extent::Cut;
         while reply.body.len() < MAX_ANSWER_BYTES {
-            let Some(chunk) = response.chunk().await? else { break };
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => {
+                    extent = Extent::Whole;
+                    break;
+                }
+                Err(_) if says_enough(reply.status) => {
+                    reply.broke_off = true;
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             let room = MAX_ANSWER_BYTES - reply.body.len();
             reply.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         }
+        reply.body = self.scrubber.body(reply.body, extent);
         Ok(reply)
     }
 }
@@ -112,16 +129,6 @@ impl Transport for HttpTransport {
         let result = with_connection_watch(&connections, self.exchange(request)).await;
         result.map_err(|error| self.broken(error, connections.any()))
     }
-
-    fn scrub(&self, mut text: String) -> String {
-        for secret in &self.secrets {
-            let secret = secret.expose_secret();
-            if !secret.is_empty() && text.contains(secret) {
-                text = text.replace(secret, "[credentials]");
-            }
-        }
-        text
-    }
 }
 
 impl HttpTransport {
@@ -130,12 +137,12 @@ impl HttpTransport {
             return Broken::Timeout(self.timeout);
         }
         let error = error.without_url();
-        if let Some(fault) = certificate_fault(&error) {
+        if let Some(fault) = CertificateFault::behind(&error) {
             return Broken::Certificate(fault);
         }
         let answer_begun = !error.is_request() || hyper_error(&error).is_some_and(hyper::Error::is_parse);
         let stale_connection = !connected_anew && !error.is_connect() && !answer_begun;
-        Broken::Network { cause: self.scrub(causes(&error)), stale_connection }
+        Broken::Network { cause: self.scrubber.text(causes(&error)), stale_connection }
     }
 }
 
@@ -177,27 +184,34 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn secrets(settings: &HttpSettings, authorization: &str) -> Vec<SecretString> {
-    let proxy_password = settings
-        .proxy
-        .as_ref()
-        .and_then(|proxy| Url::parse(proxy.expose_secret()).ok())
-        .and_then(|proxy| proxy.password().map(SecretString::from));
-    let mut secrets = vec![SecretString::from(authorization), settings.api_secret.clone(), settings.api_key.clone()];
-    secrets.extend(proxy_password);
-    // The longest first: one may be a part of another.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
+/// Everything that is secret, in each form in which it is sent.
+fn secrets(settings: &HttpSettings, pair: &str) -> Vec<SecretString> {
+    let encoded = |pair: &str| SecretString::from(STANDARD.encode(pair).trim_end_matches('='));
+    let mut secrets =
+        vec![settings.api_key.clone(), settings.api_secret.clone(), SecretString::from(pair), encoded(pair)];
+    let proxy = settings.proxy.as_ref().and_then(|proxy| Url::parse(proxy.expose_secret()).ok());
+    if let Some((user, password)) = proxy.as_ref().and_then(|proxy| Some((proxy.username(), proxy.password()?))) {
+        let [user, plain] = [user, password].map(percent_decoded);
+        secrets.extend([SecretString::from(password), encoded(&format!("{user}:{plain}")), SecretString::from(plain)]);
+    }
     secrets
 }
 
+/// Whether a status says what there is to do also where the body breaks off.
+fn says_enough(status: u16) -> bool {
+    matches!(status, 401 | 403 | 408 | 429 | 500..=599)
+}
+
+/// Of the headers only what can be read as what it is to be is kept: a number, or a date.
 fn head(response: &Response) -> Reply {
     let text = |headers: &HeaderMap, name: HeaderName| Some(headers.get(name)?.to_str().ok()?.to_owned());
     let status: StatusCode = response.status();
+    let now = Timestamp::now();
     Reply {
         status: status.as_u16(),
-        retry_after: text(response.headers(), RETRY_AFTER),
-        date: text(response.headers(), DATE),
-        body: Vec::new(),
+        retry_after: text(response.headers(), RETRY_AFTER).filter(|value| retry_after(value, None, now).is_some()),
+        date: text(response.headers(), DATE).filter(|value| http_date(value, now).is_some()),
+        ..Reply::default()
     }
 }
 
@@ -222,24 +236,6 @@ fn hyper_error(error: &reqwest::Error) -> Option<&hyper::Error> {
             return Some(found);
         }
         next = cause.source();
-    }
-    None
-}
-
-/// The certificate's fault, where that is what broke the connection. TLS errors travel inside `io::Error`, whose
-/// `source` skips them.
-fn certificate_fault(error: &reqwest::Error) -> Option<String> {
-    let mut next: Option<&dyn Error> = Some(error);
-    while let Some(cause) = next {
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = cause.downcast_ref::<rustls::Error>().or_else(|| inner?.downcast_ref());
-        if let Some(rustls::Error::InvalidCertificate(fault)) = tls {
-            return Some(fault.to_string());
-        }
-        next = match inner {
-            Some(inner) => Some(inner as &dyn Error),
-            None => cause.source(),
-        };
     }
     None
 }

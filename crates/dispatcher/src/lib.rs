@@ -6,8 +6,10 @@
 //!
 //! The layers, outside in: row permit, lane, attempt loop, outage gate, in-flight permit, rate token, timeout, HTTP.
 
+mod answer;
 mod attempts;
 mod backoff;
+mod certificate;
 mod failures;
 mod http;
 mod lanes;
@@ -16,14 +18,17 @@ mod pace;
 mod retry_after;
 mod reuse;
 mod run;
+mod scrub;
 mod settings;
 mod stop;
 mod transport;
 mod verdict;
 
+pub use certificate::CertificateFault;
 pub use http::{HttpTransport, TransportError, is_loopback, post_json};
+pub use retry_after::http_date;
 pub use run::{Dispatched, Intake, run};
 pub use settings::{DEFAULT_OUTAGE_WAIT, HttpSettings, MaxFailures, Rate, Settings};
 pub use stop::{Stop, StopCause};
-pub use transport::{Broken, Reply, Request, Transport};
-pub use verdict::{Codes, Slow, Verdict, judge};
+pub use transport::{Broken, Reply, Request, RequestKind, Transport};
+pub use verdict::{Codes, Denial, Verdict, Wait, judge};

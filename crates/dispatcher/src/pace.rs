@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use crate::{
-    outage::{Breaker, Leave},
+    outage::{AttemptEnd, Change, Charge, Gate, OutageRule, OutageSettings, Started, Untried},
     settings::{DEFAULT_OUTAGE_WAIT, Rate, Settings},
     stop::{Stop, StopCause},
 };
@@ -44,24 +44,23 @@ pub(crate) enum Queue {
     Retry,
 }
 
-/// How an attempt ended, as far as pacing is concerned.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct End {
-    /// It ended in a way that an outage would explain.
-    pub(crate) bad: bool,
-    /// It was its row's first.
-    pub(crate) first_attempt: bool,
-    /// Nobody is to start before this is over.
-    pub(crate) hold: Option<Hold>,
-}
-
 /// Why nobody is to start for a time.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Hold {
+pub(crate) enum Pause {
     /// The row's backoff, which all wait out.
     Backoff(Duration),
     /// The server asked for it; more than may be waited stops the run.
     Asked(Duration),
+}
+
+/// What an attempt's end meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Settled {
+    pub(crate) charge: Charge,
+    /// Sending is held, so that the gate decides when the row's turn comes.
+    pub(crate) held: bool,
+    /// How many holds ended because somebody was answered.
+    pub(crate) recoveries: u64,
 }
 
 /// Paces all attempts of a run.
@@ -72,19 +71,24 @@ pub(crate) struct Pace {
     counters: Arc<Counters>,
 }
 
-/// Leave to make one attempt; given back by [`Pace::settle`], or by dropping it where the attempt was abandoned.
+/// Leave to make one attempt; given back by [`Permit::settle`], or by dropping it where the attempt was abandoned.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct Permit {
     pace: Arc<Pace>,
-    /// As in [`Leave::Probe`].
-    probe: Option<u64>,
+    started: Started,
     settled: bool,
 }
 
-impl Slot {
+impl Permit {
     /// Whether this attempt probes a held service, on a fresh connection.
     pub(crate) fn is_probe(&self) -> bool {
-        self.probe.is_some()
+        self.started.is_probe
+    }
+
+    /// Gives it back with how its attempt ended.
+    pub(crate) fn settle(mut self, end: AttemptEnd, pause: Option<Pause>) -> Settled {
+        self.settled = true;
+        self.pace.settle(self.started, end, pause)
     }
 }
 
@@ -97,9 +101,16 @@ impl Pace {
             in_flight: 0,
             limit: settings.in_flight.max(1),
             limiter: limiter(settings),
-            breaker: Breaker::new(enabled, settings.retry_base, settings.retry_cap),
+            outage: OutageRule::new(OutageSettings {
+                enabled,
+                retries: settings.retries,
+                base: settings.retry_base,
+                cap: settings.retry_cap,
+            }),
+            untried: 0,
+            more_may_come: true,
             outage_wait: if enabled { settings.outage_wait } else { DEFAULT_OUTAGE_WAIT },
-            hold_until: None,
+            paused_until: None,
             wake_at: None,
             last_probe: Queue::Fresh,
             stop,
@@ -108,8 +119,18 @@ impl Pace {
         Arc::new(Self { state: Mutex::new(state), timer: Notify::new(), counters })
     }
 
+    /// A row came in that will want its first attempt.
+    pub(crate) fn row_came_in(&self) {
+        self.lock().untried += 1;
+    }
+
+    /// No more rows will come in.
+    pub(crate) fn no_more_rows(&self) {
+        self.lock().more_may_come = false;
+    }
+
     /// Waits for leave to make an attempt; none once the run stops.
-    pub(crate) async fn acquire(self: &Arc<Self>, queue: Queue) -> Option<Slot> {
+    pub(crate) async fn acquire(self: &Arc<Self>, queue: Queue) -> Option<Permit> {
         let granted = {
             let (grant, granted) = oneshot::channel();
             let mut state = self.lock();
@@ -120,36 +141,37 @@ impl Pace {
             self.advance(state);
             granted
         };
-        let probe = granted.await.ok()?;
+        let started = granted.await.ok()?;
         Counters::add(&self.counters.in_flight, 1);
-        Some(Slot { pace: Arc::clone(self), probe, settled: false })
+        Some(Permit { pace: Arc::clone(self), started, settled: false })
     }
 
-    /// Gives a slot back with how its attempt ended. Returns whether sending is held now.
-    pub(crate) fn settle(&self, mut slot: Slot, end: End) -> bool {
-        slot.settled = true;
+    fn settle(&self, started: Started, end: AttemptEnd, pause: Option<Pause>) -> Settled {
         Counters::sub(&self.counters.in_flight, 1);
         let now = Instant::now();
         let mut state = self.lock();
         state.in_flight -= 1;
-        let recoveries = state.breaker.recoveries();
-        if state.breaker.ended(end.bad, end.first_attempt, slot.probe, now) {
-            tracing::warn!("the last 50 attempts all failed: sending is held, probing until the service answers");
+        let untried = state.untried_rows();
+        let (charge, event) = state.outage.ended(started, end, untried, now);
+        if let Some(pause) = pause {
+            state.pause(pause, now);
         }
-        if state.breaker.recoveries() > recoveries {
-            tracing::warn!("the service answers again: sending goes on");
-        }
-        if let Some(hold) = end.hold {
-            state.hold(hold, now);
-        }
-        let held = state.breaker.held_since().is_some();
+        let (held, recoveries) = (state.outage.held_since().is_some(), state.outage.recoveries());
         self.advance(state);
-        held
-    }
-
-    /// How often a hold ended because an attempt was answered.
-    pub(crate) fn recoveries(&self) -> u64 {
-        self.lock().breaker.recoveries()
+        match event {
+            None => {}
+            Some(Change::HeldAtStart) => {
+                tracing::warn!("the service hasn't answered yet: sending is held, probing until it does");
+            }
+            Some(Change::Held) => {
+                tracing::warn!("the last 50 attempts all failed: sending is held, probing until the service answers");
+            }
+            Some(Change::Recovered) => tracing::warn!("the service answers again: sending goes on"),
+            Some(Change::OnlySickRowsLeft) => {
+                tracing::warn!("the service answers, and fails each row that is left: they use up their retries");
+            }
+        }
+        Settled { charge, held, recoveries }
     }
 
     /// Sends everybody away who waits, and lets nobody in any more.
@@ -203,7 +225,7 @@ impl Pace {
     }
 }
 
-impl Drop for Slot {
+impl Drop for Permit {
     fn drop(&mut self) {
         if self.settled {
             return;
@@ -211,23 +233,24 @@ impl Drop for Slot {
         Counters::sub(&self.pace.counters.in_flight, 1);
         let mut state = self.pace.lock();
         state.in_flight -= 1;
-        if let Some(probe) = self.probe {
-            state.breaker.probe_abandoned(probe);
-        }
+        state.outage.abandoned(self.started);
         self.pace.advance(state);
     }
 }
 
 #[derive(Debug)]
 struct State {
-    retries: VecDeque<oneshot::Sender<Option<u64>>>,
-    fresh: VecDeque<oneshot::Sender<Option<u64>>>,
+    retries: VecDeque<oneshot::Sender<Started>>,
+    fresh: VecDeque<oneshot::Sender<Started>>,
     in_flight: usize,
     limit: usize,
     limiter: Option<Limiter>,
-    breaker: Breaker,
+    outage: OutageRule,
+    /// Rows that came in and had no attempt yet.
+    untried: u64,
+    more_may_come: bool,
     outage_wait: Duration,
-    hold_until: Option<Instant>,
+    paused_until: Option<Instant>,
     /// When [`Pace::run`] has to look again.
     wake_at: Option<Instant>,
     last_probe: Queue,
@@ -242,64 +265,73 @@ impl State {
         if self.stop.is_stopping() {
             return;
         }
-        if let Some(deadline) = self.breaker.held_since().map(|since| since + self.outage_wait) {
+        if let Some(deadline) = self.outage.held_since().map(|since| since + self.outage_wait) {
             if now >= deadline {
                 let waited = self.outage_wait.as_secs();
-                self.stop.because(StopCause::Outage(format!("the service stayed out of reach for {waited} s")));
+                self.stop.because(StopCause::outage(format!("the service stayed out of reach for {waited} s")));
                 return;
             }
             self.wake_at = Some(deadline);
         }
         while self.in_flight < self.limit && !(self.retries.is_empty() && self.fresh.is_empty()) {
-            if let Some(until) = self.hold_until.filter(|until| *until > now) {
+            if let Some(until) = self.paused_until.filter(|until| *until > now) {
                 return self.wake_by(until);
             }
-            let probe = match self.breaker.leave(now) {
-                Leave::Any => None,
-                Leave::Probe(hold) => Some(hold),
-                Leave::At(at) => return self.wake_by(at),
-                Leave::AfterProbe => return,
-            };
+            let gate = self.outage.gate(now);
+            match gate {
+                Gate::Open | Gate::Probe => {}
+                Gate::ClosedUntil(at) => return self.wake_by(at),
+                Gate::ClosedByProbe => return,
+            }
             if let Some(wait) = self.limiter.as_ref().and_then(Limiter::take) {
                 return self.wake_by(now + wait);
             }
-            let queue = self.next_queue(probe.is_some());
+            let queue = self.next_queue(gate);
             let Some(waiting) = self.queue(queue).pop_front() else { return };
             // Who no longer waits costs its token and nothing else.
-            if waiting.send(probe).is_ok() {
-                self.in_flight += 1;
-                if probe.is_some() {
-                    self.last_probe = queue;
-                    self.breaker.probing();
-                }
+            let started = self.outage.start();
+            if waiting.send(started).is_err() {
+                self.outage.abandoned(started);
+                continue;
+            }
+            self.in_flight += 1;
+            if queue == Queue::Fresh {
+                self.untried = self.untried.saturating_sub(1);
+            }
+            if gate == Gate::Probe {
+                self.last_probe = queue;
             }
         }
     }
 
+    fn untried_rows(&self) -> Untried {
+        if self.more_may_come || self.untried > 0 { Untried::Some } else { Untried::None }
+    }
+
     /// Retries first; but probes take held rows of both kinds in turn, or a few sick rows would speak for the service.
-    fn next_queue(&self, probe: bool) -> Queue {
-        let fresh_turn = probe && self.last_probe == Queue::Retry && !self.fresh.is_empty();
+    fn next_queue(&self, gate: Gate) -> Queue {
+        let fresh_turn = gate == Gate::Probe && self.last_probe == Queue::Retry && !self.fresh.is_empty();
         if self.retries.is_empty() || fresh_turn { Queue::Fresh } else { Queue::Retry }
     }
 
-    fn queue(&mut self, queue: Queue) -> &mut VecDeque<oneshot::Sender<Option<u64>>> {
+    fn queue(&mut self, queue: Queue) -> &mut VecDeque<oneshot::Sender<Started>> {
         match queue {
             Queue::Fresh => &mut self.fresh,
             Queue::Retry => &mut self.retries,
         }
     }
 
-    fn hold(&mut self, hold: Hold, now: Instant) {
-        let spent = self.breaker.held_since().map_or(Duration::ZERO, |since| now - since);
-        let (Hold::Backoff(wait) | Hold::Asked(wait)) = hold;
-        if matches!(hold, Hold::Asked(_)) && wait > self.outage_wait.saturating_sub(spent) {
+    fn pause(&mut self, pause: Pause, now: Instant) {
+        let spent = self.outage.held_since().map_or(Duration::ZERO, |since| now - since);
+        let (Pause::Backoff(wait) | Pause::Asked(wait)) = pause;
+        if matches!(pause, Pause::Asked(_)) && wait > self.outage_wait.saturating_sub(spent) {
             let asked = wait.as_secs();
-            self.stop.because(StopCause::Outage(format!(
+            self.stop.because(StopCause::outage(format!(
                 "the server asked to wait {asked} s, which is longer than --outage-wait leaves"
             )));
             return;
         }
-        self.hold_until = self.hold_until.max(Some(now + wait));
+        self.paused_until = self.paused_until.max(Some(now + wait));
     }
 
     fn wake_by(&mut self, at: Instant) {
@@ -330,7 +362,11 @@ fn limiter(settings: &Settings) -> Option<Limiter> {
     let nanos = per.as_nanos() * u128::from(MARGIN.1) / u128::from(MARGIN.0) / u128::from(count.get());
     // None where the rate is above one in a nanosecond: no limit that could bind.
     let quota = Quota::with_period(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))?;
-    let burst = NonZeroU32::new(settings.burst).unwrap_or(NonZeroU32::MIN);
+    // Timers wake up to a millisecond late: with less at once than two of them let through, the rate isn't reached.
+    let two_milliseconds =
+        Duration::from_millis(2).as_nanos() / u128::from(quota.replenish_interval().as_nanos().max(1) as u64);
+    let burst = settings.burst.max(u32::try_from(two_milliseconds).unwrap_or(u32::MAX));
+    let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
     let clock = RuntimeClock { start: Instant::now() };
     Some(Limiter { bucket: RateLimiter::direct_with_clock(quota.allow_burst(burst), clock), clock })
 }

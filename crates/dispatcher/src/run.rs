@@ -67,6 +67,7 @@ pub async fn run<T: Transport>(
             }
         }
     }
+    dispatcher.attempts.pace.no_more_rows();
     dispatcher.tasks.close();
     dispatcher.tasks.wait().await;
     stopper.abort();
@@ -109,6 +110,7 @@ impl<T: Transport> Dispatcher<T> {
             room = room => room,
         };
         let Some(permits) = room else { return self.count_not_sent(1) };
+        self.attempts.pace.row_came_in();
         let mut row = Row { contact, permits };
         loop {
             match self.lanes.offer(row) {

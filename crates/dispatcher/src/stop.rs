@@ -7,16 +7,26 @@ use tokio_util::sync::CancellationToken;
 pub enum StopCause {
     /// A signal, by number.
     Signal(i32),
-    /// The API refuses the credentials or the project; what it said.
+    /// The API refuses the credentials or the project; with which status and code.
     Credentials(String),
     /// Too many rows failed; how many.
     MaxFailures(String),
-    /// The service stayed out of reach, or isn't the service; what was seen.
-    Outage(String),
-    /// An input could not be read to its end; what happened.
-    Input(String),
+    /// The service stayed out of reach, or isn't the service.
+    Outage {
+        /// What was seen.
+        what: String,
+        /// What to do, where it is known better than in general.
+        advice: Option<String>,
+    },
     /// The report could not be written; what happened.
     Report(String),
+}
+
+impl StopCause {
+    /// The service stayed out of reach, or isn't the service.
+    pub(crate) fn outage(what: impl Into<String>) -> Self {
+        Self::Outage { what: what.into(), advice: None }
+    }
 }
 
 /// The one stopping path of a run, shared by all its steps. The first cause wins and stays.

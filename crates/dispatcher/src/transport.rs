@@ -1,15 +1,29 @@
 use std::{future::Future, time::Duration};
 
+use crate::certificate::CertificateFault;
+
 /// One attempt: bytes out, an answer or a broken exchange back. Knows bytes, headers and time, and no policy; so a
-/// second kind of request is another path and another body.
+/// second kind of request is another path and another body. What it hands on holds no credentials, whatever the other side
+/// wrote.
 pub trait Transport: Send + Sync + 'static {
     /// Sends one request. Dropping the future abandons the attempt.
     fn send(&self, request: Request) -> impl Future<Output = Result<Reply, Broken>> + Send;
+}
 
-    /// Takes the credentials out of a text that the other side wrote.
-    fn scrub(&self, text: String) -> String {
-        text
-    }
+/// The kinds of requests there are. The outage rule counts the ends of each by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestKind {
+    /// Sets a user's contacts.
+    Contact,
+    /// Obtains users by ids.
+    Register,
+    /// Reads users.
+    Profile,
+}
+
+impl RequestKind {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::Contact, Self::Register, Self::Profile];
 }
 
 /// A `POST` of a JSON body.
@@ -34,6 +48,8 @@ pub struct Reply {
     pub date: Option<String>,
     /// The body's first [`model::limits::MAX_ANSWER_BYTES`].
     pub body: Vec<u8>,
+    /// The body broke off: what it says doesn't count, only status and headers do.
+    pub broke_off: bool,
 }
 
 /// No answer.
@@ -44,7 +60,7 @@ pub enum Broken {
     Timeout(Duration),
     /// The server's certificate doesn't verify.
     #[error("the server's certificate doesn't verify: {0}")]
-    Certificate(String),
+    Certificate(CertificateFault),
     /// The connection could not be made, or broke.
     #[error("{cause}")]
     Network {

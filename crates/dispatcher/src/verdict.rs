@@ -1,13 +1,13 @@
 //! What an answer means: the one place where the table of verdicts stands. Pure; tested row by row.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use model::{Answered, ApiCode, CodeClass, Reason, limits::MAX_MESSAGE_BYTES};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::{
+    answer::Body,
+    certificate::CertificateFault,
     retry_after::retry_after,
     transport::{Broken, Reply},
 };
@@ -20,20 +20,31 @@ pub enum Verdict {
     /// Refused: sending it again changes nothing.
     Refused(Reason),
     /// Failed in a way that may pass.
-    Again(Reason, Slow),
-    /// The credentials or the project are refused. `certain`: every further row would fail the same way; otherwise
-    /// rows were accepted before, and one such answer may be a slip of the server's.
-    Denied {
-        /// Whether the run stops at once.
-        certain: bool,
-    },
+    Again(Reason, Wait),
+    /// The credentials or the project are refused.
+    Denied(Denial),
     /// What answers is not the service: the run stops.
-    NotTheService(String),
+    NotTheService(CertificateFault),
 }
 
-/// Who waits after an attempt that may be made again.
+/// Whether credentials that are refused stop the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Slow {
+pub enum Denial {
+    /// At once: no row was accepted yet, so every further one would fail the same way.
+    Certain,
+    /// Rows were accepted before, so it may be a slip of the server's: it must be said twice.
+    Doubtful,
+}
+
+impl Denial {
+    fn of(accepted_before: bool) -> Self {
+        if accepted_before { Self::Doubtful } else { Self::Certain }
+    }
+}
+
+/// Who waits before an attempt is made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
     /// This row only.
     ThisRow,
     /// Everybody waits out the row's backoff.
@@ -54,7 +65,7 @@ pub struct Codes {
 /// Judges an answer. `accepted_before`: rows of this run were accepted.
 pub fn judge(reply: &Reply, codes: &Codes, accepted_before: bool) -> (Verdict, Answered) {
     let text = String::from_utf8_lossy(&reply.body);
-    let body = Body::parse(&text);
+    let body = if reply.broke_off { None } else { Body::parse(&text) };
     let code = body.as_ref().map(|body| body.code);
     let answered = Answered {
         code,
@@ -72,9 +83,9 @@ pub fn judge(reply: &Reply, codes: &Codes, accepted_before: bool) -> (Verdict, A
 /// Judges an attempt that got no answer.
 pub(crate) fn judge_broken(broken: &Broken) -> Verdict {
     match broken {
-        Broken::Timeout(_) => Verdict::Again(Reason::Timeout, Slow::ThisRow),
-        Broken::Network { .. } => Verdict::Again(Reason::Network, Slow::ThisRow),
-        Broken::Certificate(_) => Verdict::NotTheService(broken.to_string()),
+        Broken::Timeout(_) => Verdict::Again(Reason::Timeout, Wait::ThisRow),
+        Broken::Network { .. } => Verdict::Again(Reason::Network, Wait::ThisRow),
+        Broken::Certificate(fault) => Verdict::NotTheService(fault.clone()),
     }
 }
 
@@ -94,7 +105,7 @@ fn by_code(body: &Body<'_>, reply: &Reply, codes: &Codes, accepted_before: bool)
         (CodeClass::Accepted, _) => Verdict::Accepted(Some(Reason::Partial)),
         (CodeClass::Again, _) if reply.status == 429 => Verdict::Again(Reason::ServerError, everybody(reply)),
         (CodeClass::Again, _) => Verdict::Again(Reason::ServerError, unavailable(reply)),
-        (CodeClass::Stop, _) => Verdict::Denied { certain: !accepted_before },
+        (CodeClass::Stop, _) => Verdict::Denied(Denial::of(accepted_before)),
         (CodeClass::Refused, reason) => Verdict::Refused(reason.unwrap_or(Reason::ApiOther)),
     })
 }
@@ -103,62 +114,28 @@ fn by_status(reply: &Reply, has_code: bool, accepted_before: bool) -> Verdict {
     match reply.status {
         429 => Verdict::Again(Reason::RateLimited, everybody(reply)),
         408 | 500..=599 => Verdict::Again(Reason::Http5xx, unavailable(reply)),
-        401 => Verdict::Denied { certain: !accepted_before },
-        403 if !accepted_before => Verdict::Denied { certain: true },
+        401 => Verdict::Denied(Denial::of(accepted_before)),
+        403 if !accepted_before => Verdict::Denied(Denial::Certain),
         403 => Verdict::Refused(Reason::HttpStatus),
         _ if has_code => Verdict::Refused(Reason::ApiOther),
         300..=499 => Verdict::Refused(Reason::HttpStatus),
-        _ => Verdict::Again(Reason::BadResponse, Slow::ThisRow),
+        _ => Verdict::Again(Reason::BadResponse, Wait::ThisRow),
     }
 }
 
-fn everybody(reply: &Reply) -> Slow {
-    wait_asked_for(reply).map_or(Slow::Everybody, Slow::EverybodyFor)
+fn everybody(reply: &Reply) -> Wait {
+    wait_asked_for(reply).map_or(Wait::Everybody, Wait::EverybodyFor)
 }
 
-fn unavailable(reply: &Reply) -> Slow {
+fn unavailable(reply: &Reply) -> Wait {
     if reply.status != 503 {
-        return Slow::ThisRow;
+        return Wait::ThisRow;
     }
-    wait_asked_for(reply).map_or(Slow::ThisRow, Slow::EverybodyFor)
+    wait_asked_for(reply).map_or(Wait::ThisRow, Wait::EverybodyFor)
 }
 
 fn wait_asked_for(reply: &Reply) -> Option<Duration> {
     retry_after(reply.retry_after.as_deref()?, reply.date.as_deref(), Timestamp::now())
-}
-
-/// An answer's body with a `code` that is an integer, or its digits as a string.
-struct Body<'a> {
-    code: i64,
-    message: Option<Cow<'a, str>>,
-}
-
-impl<'a> Body<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Raw<'a> {
-            #[serde(borrow)]
-            code: &'a RawValue,
-            #[serde(borrow)]
-            message: Option<&'a RawValue>,
-        }
-        let text = text.trim_start_matches('\u{feff}').trim_start();
-        // serde would also take an array of the two.
-        let raw: Raw<'a> = serde_json::from_str(text).ok().filter(|_| text.starts_with('{'))?;
-        let code = match serde_json::from_str::<String>(raw.code.get()) {
-            Ok(digits) if digits.starts_with('+') => return None,
-            Ok(digits) => digits.parse().ok()?,
-            Err(_) => raw.code.get().parse().ok()?,
-        };
-        let message = raw
-            .message
-            .map(|message| serde_json::from_str(message.get()).map_or(Cow::Borrowed(message.get()), Cow::Owned));
-        Some(Self { code, message })
-    }
-
-    fn is_plain_success(&self) -> bool {
-        self.message.as_deref().is_none_or(|message| message.trim().eq_ignore_ascii_case("success"))
-    }
 }
 
 /// What a body without a code says, in one line.
@@ -204,10 +181,10 @@ mod tests {
             (r#"{"code":0,"message":null}"#, plain),
             (r#"{"code":0,"message":"email ignored"}"#, Verdict::Accepted(Some(Reason::Partial))),
             (r#"{"code":0,"message":""}"#, Verdict::Accepted(Some(Reason::Partial))),
-            (r#"{"code":40050,"message":"x"}"#, Verdict::Denied { certain: true }),
-            (r#"{"code":50031}"#, Verdict::Denied { certain: true }),
-            (r#"{"code":50034}"#, Verdict::Denied { certain: true }),
-            (r#"{"code":50074}"#, Verdict::Denied { certain: true }),
+            (r#"{"code":40050,"message":"x"}"#, Verdict::Denied(Denial::Certain)),
+            (r#"{"code":50031}"#, Verdict::Denied(Denial::Certain)),
+            (r#"{"code":50034}"#, Verdict::Denied(Denial::Certain)),
+            (r#"{"code":50074}"#, Verdict::Denied(Denial::Certain)),
             (r#"{"code":40007}"#, Verdict::Refused(Reason::EuidEmpty)),
             (r#"{"code":55108}"#, Verdict::Refused(Reason::EuidInvalid)),
             (r#"{"code":55004}"#, Verdict::Refused(Reason::ParametersInvalid)),
@@ -224,9 +201,9 @@ mod tests {
         }
         for body in [r#"{"code":-1,"message":"x"}"#, r#"{"code":"-1"}"#] {
             for status in [200, 400, 500] {
-                assert_eq!(verdict(status, body), Verdict::Again(Reason::ServerError, Slow::ThisRow));
+                assert_eq!(verdict(status, body), Verdict::Again(Reason::ServerError, Wait::ThisRow));
             }
-            assert_eq!(verdict(429, body), Verdict::Again(Reason::ServerError, Slow::Everybody));
+            assert_eq!(verdict(429, body), Verdict::Again(Reason::ServerError, Wait::Everybody));
         }
     }
 
@@ -235,18 +212,20 @@ mod tests {
         let unknown = r#"{"code":99999,"message":"?"}"#;
         for status in 100..=999 {
             let expected = |with_code: bool| match status {
-                429 => Verdict::Again(Reason::RateLimited, Slow::Everybody),
-                408 | 500..=599 => Verdict::Again(Reason::Http5xx, Slow::ThisRow),
-                401 | 403 => Verdict::Denied { certain: true },
+                429 => Verdict::Again(Reason::RateLimited, Wait::Everybody),
+                408 | 500..=599 => Verdict::Again(Reason::Http5xx, Wait::ThisRow),
+                401 | 403 => Verdict::Denied(Denial::Certain),
                 _ if with_code => Verdict::Refused(Reason::ApiOther),
                 300..=499 => Verdict::Refused(Reason::HttpStatus),
-                _ => Verdict::Again(Reason::BadResponse, Slow::ThisRow),
+                _ => Verdict::Again(Reason::BadResponse, Wait::ThisRow),
             };
             assert_eq!(verdict(status, unknown), expected(true), "{status}");
             let array = r#"[0,"success"]"#;
             let twice = r#"{"code":0,"code":0}"#;
             let numbers = [r#"{"code":0.5}"#, r#"{"code":null}"#, r#"{"code":"+0"}"#, r#"{"code":" 0"}"#];
-            for body in ["", HTML, "{", "[]", "null", array, twice].into_iter().chain(numbers) {
+            // Other blanks than those of JSON don't make JSON.
+            let form_feed = "\u{c}{\"code\":0}";
+            for body in ["", HTML, "{", "[]", "null", array, twice, form_feed].into_iter().chain(numbers) {
                 assert_eq!(verdict(status, body), expected(false), "{status} {body}");
             }
         }
@@ -255,8 +234,8 @@ mod tests {
     #[test]
     fn once_rows_were_accepted_a_denial_is_doubted() {
         let judge = |status, body| judge(&reply(status, body), &Codes::default(), true).0;
-        assert_eq!(judge(401, HTML), Verdict::Denied { certain: false });
-        assert_eq!(judge(200, r#"{"code":40050}"#), Verdict::Denied { certain: false });
+        assert_eq!(judge(401, HTML), Verdict::Denied(Denial::Doubtful));
+        assert_eq!(judge(200, r#"{"code":40050}"#), Verdict::Denied(Denial::Doubtful));
         assert_eq!(judge(403, HTML), Verdict::Refused(Reason::HttpStatus));
     }
 
@@ -264,7 +243,7 @@ mod tests {
     fn the_users_codes_come_first() {
         let codes = Codes { retry: vec![23008], ok: vec![55014, 777] };
         let judge = |status, body| judge(&reply(status, body), &codes, false).0;
-        assert_eq!(judge(400, r#"{"code":23008}"#), Verdict::Again(Reason::RateLimited, Slow::Everybody));
+        assert_eq!(judge(400, r#"{"code":23008}"#), Verdict::Again(Reason::RateLimited, Wait::Everybody));
         assert_eq!(judge(200, r#"{"code":55014}"#), Verdict::Accepted(Some(Reason::ContactExists)));
         assert_eq!(judge(500, r#"{"code":777}"#), Verdict::Accepted(Some(Reason::ApiOther)));
     }
@@ -275,10 +254,24 @@ mod tests {
             let reply = Reply { status, retry_after: Some("3".to_owned()), ..Reply::default() };
             judge(&reply, &Codes::default(), false).0
         };
-        let three = Slow::EverybodyFor(Duration::from_secs(3));
+        let three = Wait::EverybodyFor(Duration::from_secs(3));
         assert_eq!(judge(429), Verdict::Again(Reason::RateLimited, three));
         assert_eq!(judge(503), Verdict::Again(Reason::Http5xx, three));
-        assert_eq!(judge(500), Verdict::Again(Reason::Http5xx, Slow::ThisRow));
+        assert_eq!(judge(500), Verdict::Again(Reason::Http5xx, Wait::ThisRow));
+    }
+
+    #[test]
+    fn of_a_body_that_broke_off_nothing_counts() {
+        for (status, expected) in [
+            (401, Verdict::Denied(Denial::Certain)),
+            (429, Verdict::Again(Reason::RateLimited, Wait::Everybody)),
+            (503, Verdict::Again(Reason::Http5xx, Wait::ThisRow)),
+        ] {
+            let broken = |broke_off| Reply { broke_off, ..reply(status, r#"{"code":0}"#) };
+            assert_eq!(judge(&broken(false), &Codes::default(), false).0, Verdict::Accepted(None));
+            let (verdict, answered) = judge(&broken(true), &Codes::default(), false);
+            assert_eq!((verdict, answered.code), (expected, None));
+        }
     }
 
     #[test]

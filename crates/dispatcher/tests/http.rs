@@ -138,16 +138,75 @@ async fn silence_is_a_timeout_and_a_closed_port_is_the_network() {
     assert!(matches!(result, Err(Broken::Network { stale_connection: false, .. })), "{result:?}");
 }
 
-#[test]
-fn credentials_are_scrubbed_and_never_shown() {
-    let transport = HttpTransport::new(&settings("http://127.0.0.1:1")).unwrap();
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_are_scrubbed_from_what_arrives_and_never_shown() {
     let encoded = "dGhlLWtleTp0aGUtc2VjcmV0";
-    let text = transport.scrub(format!("key the-key secret the-secret basic {encoded}"));
-    assert_eq!(text, "key [credentials] secret [credentials] basic [credentials]");
+    // Plain, as JSON escapes it, and cut by the limit of what is read.
+    let escaped = "\\u0074he\\u002dkey, Basic dGhlLWtleTp0aGUtc2VjcmV\\u0030";
+    let plain = format!("{{\"code\":7,\"message\":\"key the-key secret the-secret, {escaped}, basic {encoded}\"}}");
+    let cut = format!("{}Basic {}", "x".repeat((64 << 10) - 18), encoded);
+    let bodies = [plain, cut];
+    let (url, thread) = server(2, move |n, mut stream| {
+        read_request(&stream);
+        // The client may hang up when it has enough.
+        let _ = write!(stream, "HTTP/1.1 400 No\r\nContent-Length: {}\r\n\r\n{}", bodies[n].len(), bodies[n]);
+    });
+    let transport = HttpTransport::new(&settings(&url)).unwrap();
+    let fresh = || Request { fresh_connection: true, ..request() };
+    let body = String::from_utf8(transport.send(fresh()).await.unwrap().body).unwrap();
+    let expected = "key [credentials] secret [credentials], [credentials], Basic [credentials], basic [credentials]";
+    assert_eq!(body, format!("{{\"code\":7,\"message\":\"{expected}\"}}"));
+    let body = String::from_utf8(transport.send(fresh()).await.unwrap().body).unwrap();
+    assert!(body.ends_with("xBasic [credentials]"), "{}", &body[body.len() - 40..]);
     let shown = format!("{transport:?} {:?}", settings("http://127.0.0.1:1"));
     for secret in ["the-key", "the-secret", encoded] {
         assert!(!shown.contains(secret), "{shown}");
     }
+    thread.join().unwrap();
+}
+
+/// What comes of an answer whose body breaks off.
+async fn broken_off(head: &'static str) -> Result<dispatcher::Reply, Broken> {
+    let (url, thread) = server(1, move |_, mut stream| {
+        read_request(&stream);
+        write!(stream, "{head}\r\nContent-Length: 500\r\n\r\n{{\"code\":0}}").unwrap();
+    });
+    let ended = HttpTransport::new(&settings(&url)).unwrap().send(request()).await;
+    thread.join().unwrap();
+    ended
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_body_breaks_off_status_and_headers_still_count() {
+    for (head, status) in [
+        ("HTTP/1.1 401 No", 401),
+        ("HTTP/1.1 403 No", 403),
+        ("HTTP/1.1 408 Slow", 408),
+        ("HTTP/1.1 429 Slow\r\nRetry-After: 7", 429),
+        ("HTTP/1.1 503 Down\r\nRetry-After: Thursday, 01-Jan-26 00:00:07 GMT", 503),
+        ("HTTP/1.1 599 Odd", 599),
+    ] {
+        let reply = broken_off(head).await.unwrap();
+        assert_eq!(
+            (reply.status, reply.broke_off, reply.retry_after.is_some()),
+            (status, true, head.contains("Retry"))
+        );
+    }
+    for head in ["HTTP/1.1 200 OK", "HTTP/1.1 302 Elsewhere", "HTTP/1.1 404 Nowhere", "HTTP/1.1 400 No"] {
+        let ended = broken_off(head).await;
+        assert!(matches!(ended, Err(Broken::Network { stale_connection: false, .. })), "{head}: {ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_are_kept_only_where_they_are_what_they_are_to_be() {
+    let (url, thread) = server(1, |_, mut stream| {
+        read_request(&stream);
+        answer(&mut stream, "HTTP/1.1 429 Slow\r\nRetry-After: the-key\r\nDate: the-secret", "");
+    });
+    let reply = HttpTransport::new(&settings(&url)).unwrap().send(request()).await.unwrap();
+    assert_eq!((reply.retry_after, reply.date), (None, None));
+    thread.join().unwrap();
 }
 
 #[test]

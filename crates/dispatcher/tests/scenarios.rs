@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use dispatcher::{Broken, MaxFailures, Rate, Reply, Settings, StopCause};
+use dispatcher::{Broken, CertificateFault, MaxFailures, Rate, Reply, Settings, StopCause};
 use model::{Outcome, Reason};
 use serde::Deserialize;
 use support::{Answer, MS, Ran, Seen, network, ok, peak, reply, run};
@@ -80,6 +80,9 @@ struct Rule {
     body: Option<String>,
     retry_after: Option<String>,
     date: Option<String>,
+    /// The body broke off.
+    #[serde(default)]
+    broke_off: bool,
     /// `network`, `stale`, `timeout` or `certificate`: there is no answer.
     broken: Option<String>,
 }
@@ -171,7 +174,7 @@ impl Rule {
             Some("network") => return network(false),
             Some("stale") => return network(true),
             Some("timeout") => return Err(Broken::Timeout(TIMEOUT)),
-            Some("certificate") => return Err(Broken::Certificate("expired".to_owned())),
+            Some("certificate") => return Err(Broken::Certificate(CertificateFault::new("expired", "renew it"))),
             Some(other) => panic!("no such end: {other}"),
         }
         if self.status.is_none() && self.code.is_none() && self.body.is_none() {
@@ -184,6 +187,7 @@ impl Rule {
             retry_after: self.retry_after.clone(),
             date: self.date.clone(),
             body: self.body.clone().or(body).unwrap_or_default().into_bytes(),
+            broke_off: self.broke_off,
         })
     }
 
@@ -242,11 +246,11 @@ fn faults(ran: &Ran, settings: &Settings, expect: &Expected) -> Vec<String> {
         check(what, seen.to_string(), format!("{expected:?}"), expected.is_none_or(|expected| expected == seen));
     }
     let stopped = ran.cause.as_ref().map(|cause| match cause {
-        StopCause::Outage(_) => "outage",
+        StopCause::Outage { .. } => "outage",
         StopCause::Credentials(_) => "credentials",
         StopCause::MaxFailures(_) => "max_failures",
         StopCause::Signal(_) => "signal",
-        StopCause::Input(_) | StopCause::Report(_) => "something else",
+        StopCause::Report(_) => "something else",
     });
     let by = expect.stopped_by.as_deref();
     check("stopped by", format!("{stopped:?}"), format!("{by:?}"), stopped == by);

@@ -6,15 +6,16 @@ mod support;
 
 use std::{collections::HashMap, num::NonZeroU64, time::Duration};
 
-use dispatcher::{Broken, MaxFailures, Rate, Reply, Settings, StopCause};
+use dispatcher::{Broken, CertificateFault, MaxFailures, Rate, Reply, Settings, StopCause};
 use model::{Outcome, Reason};
 use proptest::prelude::*;
-use support::{MS, Seen, network, ok, peak, reply, run, server_error, unlimited};
+use support::{MS, Seen, network, ok, peak, reply, run, run_open, server_error, unlimited};
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
 async fn a_server_error_is_tried_again_until_it_passes() {
     let ran = run(unlimited(), 1..=10, None, |_, attempt| (MS, if attempt < 4 { server_error() } else { ok() })).await;
+    assert_eq!(ran.decisions.len(), 10);
     assert!(ran.decisions.iter().all(|decision| decision.outcome == Outcome::Synced && decision.attempts == 4));
     assert_eq!(ran.decision(1).answered.code, Some(0));
 }
@@ -88,16 +89,18 @@ async fn one_euid_that_is_the_whole_input_does_not_grow_and_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_429_holds_everybody_for_as_long_as_it_says() {
-    let ran = run(Settings { in_flight: 1, ..unlimited() }, 1..=5, None, |euid, attempt| {
+    let ran = run(Settings { in_flight: 8, ..unlimited() }, 1..=200, None, |euid, attempt| {
         let limited = Reply { status: 429, retry_after: Some("7".to_owned()), ..Reply::default() };
-        (MS, if euid == 2 && attempt == 1 { Ok(limited) } else { ok() })
+        (MS, if euid == 20 && attempt == 1 { Ok(limited) } else { ok() })
     })
     .await;
-    let limited = ran.seen.iter().find(|seen| seen.euid == 2).unwrap().end;
-    for seen in ran.seen.iter().filter(|seen| seen.start >= limited) {
+    let limited = ran.seen.iter().find(|seen| seen.euid == 20).unwrap().end;
+    let later: Vec<&Seen> = ran.seen.iter().filter(|seen| seen.start > limited).collect();
+    assert!(later.len() > 150, "{} requests started after it", later.len());
+    for seen in later {
         assert!(seen.start >= limited + Duration::from_secs(7), "{seen:?}");
     }
-    assert_eq!(ran.decision(2).outcome, Outcome::Synced);
+    assert_eq!(ran.decision(20).outcome, Outcome::Synced);
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +109,7 @@ async fn a_retry_after_beyond_the_outage_wait_stops_the_run() {
         (MS, Ok(Reply { status: 429, retry_after: Some("86400".to_owned()), ..Reply::default() }))
     })
     .await;
-    assert!(matches!(ran.cause, Some(StopCause::Outage(_))));
+    assert!(matches!(ran.cause, Some(StopCause::Outage { .. })));
     assert_eq!(ran.not_sent, 50);
     assert!(ran.took < Duration::from_mins(1));
 }
@@ -114,35 +117,47 @@ async fn a_retry_after_beyond_the_outage_wait_stops_the_run() {
 #[tokio::test(start_paused = true)]
 async fn refused_credentials_stop_the_run_at_the_first_row() {
     let settings = Settings { in_flight: 2, ..unlimited() };
-    let ran = run(settings, 1..=1000, None, |_, _| (MS, reply(401, r#"{"code":40050,"message":"auth"}"#))).await;
-    assert!(matches!(ran.cause, Some(StopCause::Credentials(_))));
+    let ran =
+        run(settings, 1..=1000, None, |_, _| (MS, reply(401, r#"{"code":40050,"message":"12@example.com"}"#))).await;
+    // With status and code: the answer's words may repeat what was asked.
+    assert_eq!(ran.cause, Some(StopCause::Credentials("HTTP 401, code 40050".to_owned())));
     assert!(ran.seen.len() <= 2, "{}", ran.seen.len());
+    assert!(!ran.reasons().is_empty());
     assert!(ran.reasons().iter().all(|reason| *reason == Some(Reason::Credentials)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_denial_after_accepted_rows_is_doubted_and_two_of_one_row_stop() {
-    let settings = Settings { in_flight: 1, ..unlimited() };
-    let slip = run(settings.clone(), 1..=20, None, |euid, attempt| {
-        (MS, if euid == 10 && attempt == 1 { reply(401, "") } else { ok() })
+    // The first hundred are accepted, then all that are in flight are denied at once.
+    let settings = Settings { in_flight: 64, ..unlimited() };
+    let slip = run(settings.clone(), 1..=2000, None, |euid, attempt| {
+        (MS, if euid > 100 && euid <= 900 && attempt == 1 { reply(401, "") } else { ok() })
     })
     .await;
-    assert_eq!((slip.cause, slip.decisions.len()), (None, 20));
-    let revoked = run(settings, 1..=20, None, |euid, _| (MS, if euid >= 10 { reply(401, "") } else { ok() })).await;
-    assert!(matches!(revoked.cause, Some(StopCause::Credentials(_))));
+    assert_eq!((slip.cause, slip.decisions.len(), slip.seen.len()), (None, 2000, 2800));
+    let revoked = run(settings, 1..=2000, None, |euid, _| (MS, if euid > 100 { reply(401, "") } else { ok() })).await;
+    assert_eq!(revoked.cause, Some(StopCause::Credentials("HTTP 401".to_owned())));
     let failed: Vec<u32> = revoked
         .decisions
         .iter()
         .filter(|decision| decision.outcome == Outcome::Failed)
         .map(|decision| decision.attempts)
         .collect();
-    assert_eq!(failed, [2], "one row was refused twice, the others are not sent");
+    assert!(!failed.is_empty() && failed.iter().all(|attempts| *attempts == 2), "{failed:?}");
+    assert!(failed.len() <= 64, "those in flight when it stopped, the others are not sent: {}", failed.len());
+    let mut denied: HashMap<u64, Vec<&Seen>> = HashMap::new();
+    for seen in revoked.seen.iter().filter(|seen| seen.euid > 100) {
+        denied.entry(seen.euid).or_default().push(seen);
+    }
+    let twice: Vec<_> = denied.values().filter(|attempts| attempts.len() == 2).collect();
+    assert!(!twice.is_empty());
+    assert!(twice.iter().all(|pair| pair[1].start >= pair[0].end + MS * 500), "the full backoff lies between");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_bare_statuses_in_a_row_are_not_a_hundred_bad_rows() {
     let ran = run(unlimited(), 1..=5000, None, |_, _| (MS, reply(404, "<html>"))).await;
-    assert!(matches!(ran.cause, Some(StopCause::Outage(_))), "{:?}", ran.cause);
+    assert!(matches!(ran.cause, Some(StopCause::Outage { .. })), "{:?}", ran.cause);
     assert!(ran.decisions.len() < 100 + 64);
     let settings = Settings { max_failures: MaxFailures::None, ..unlimited() };
     let ran = run(settings, 1..=500, None, |euid, _| (MS, if euid % 50 == 0 { ok() } else { reply(404, "") })).await;
@@ -159,9 +174,22 @@ async fn max_failures_stops_by_rows_and_by_share() {
     assert!(matches!(ran.cause, Some(StopCause::MaxFailures(_))));
     assert_eq!(ran.decisions.len(), 30);
     let settings = Settings { max_failures: MaxFailures::Percent(5.0), in_flight: 1, ..unlimited() };
-    let ran = run(settings.clone(), 1..=1000, None, bad(10)).await;
-    assert_eq!(ran.decisions.len(), 100, "a share is looked at after the first 100 rows");
     assert_eq!(run(settings, 1..=1000, None, bad(50)).await.cause, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_of_failures_is_looked_at_with_each_answer_from_the_hundredth_on() {
+    let first_fail =
+        |failing: u64| move |euid: u64, _| (MS, if euid <= failing { reply(200, r#"{"code":55004}"#) } else { ok() });
+    let settings = Settings { max_failures: MaxFailures::Percent(5.0), in_flight: 1, ..unlimited() };
+    let ran = run(settings.clone(), 1..=1000, None, first_fail(6)).await;
+    assert_eq!(ran.cause, Some(StopCause::MaxFailures("6 of 100 rows answered have failed".to_owned())));
+    assert_eq!(ran.decision(100).outcome, Outcome::Synced, "the hundredth is accepted, and its answer is looked at");
+    assert_eq!(ran.decisions.len(), 100);
+    assert_eq!(run(settings.clone(), 1..=1000, None, first_fail(4)).await.cause, None);
+    // Many at once, and no row that failed.
+    let settings = Settings { max_failures: MaxFailures::Percent(0.0), ..unlimited() };
+    assert_eq!(run(settings, 1..=1000, None, first_fail(0)).await.cause, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,6 +212,7 @@ async fn an_outage_holds_sending_and_fails_no_row() {
     assert!(ran.decisions.iter().all(|decision| decision.outcome == Outcome::Synced));
     let held: Vec<&Seen> =
         ran.seen.iter().filter(|seen| seen.start > Duration::from_secs(5) && seen.start < down).collect();
+    assert!(held.len() > 10, "{} probes", held.len());
     assert!(held.iter().all(|seen| seen.fresh), "probes use fresh connections");
     assert!(
         held.windows(2).all(|pair| pair[0].end <= pair[1].start && pair[0].euid != pair[1].euid),
@@ -194,9 +223,22 @@ async fn an_outage_holds_sending_and_fails_no_row() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_that_lasts_stops_the_run() {
     let ran = run(unlimited(), 1..=500, None, |_, _| (MS, server_error())).await;
-    assert!(matches!(ran.cause, Some(StopCause::Outage(_))));
+    assert!(matches!(ran.cause, Some(StopCause::Outage { .. })));
     assert_eq!((ran.not_sent, ran.decisions.len()), (500, 0));
     assert!(ran.took >= Duration::from_mins(15) && ran.took < Duration::from_mins(17), "{:?}", ran.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_long_as_rows_may_come_probes_that_the_api_fails_hold() {
+    let began = Instant::now();
+    let open = Duration::from_mins(4);
+    let ran = run_open(unlimited(), 1..=30, open, move |_, _| (MS, server_error())).await;
+    assert_eq!((&ran.cause, ran.not_sent, ran.decisions.len()), (&None, 0, 30));
+    assert!(ran.reasons().iter().all(|reason| *reason == Some(Reason::ServerError)));
+    assert!(began.elapsed() > open && began.elapsed() < open + Duration::from_mins(3), "{:?}", began.elapsed());
+    let held: Vec<&Seen> =
+        ran.seen.iter().filter(|seen| seen.start > Duration::from_secs(5) && seen.start < open).collect();
+    assert!(held.len() > 5 && held.iter().all(|seen| seen.fresh), "{held:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,8 +259,11 @@ async fn sixty_sick_rows_among_healthy_ones_fail_in_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_certificate_that_does_not_verify_stops_at_once() {
-    let ran = run(unlimited(), 1..=100, None, |_, _| (MS, Err(Broken::Certificate("expired".to_owned())))).await;
-    assert!(matches!(ran.cause, Some(StopCause::Outage(_))));
+    let ran = run(unlimited(), 1..=100, None, |_, _| {
+        (MS, Err(Broken::Certificate(CertificateFault::new("expired", "renew it"))))
+    })
+    .await;
+    assert!(matches!(ran.cause, Some(StopCause::Outage { .. })));
     assert_eq!((ran.decisions.len(), ran.not_sent > 0), (0, true));
 }
 

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use dispatcher::{Codes, Reply, Verdict, judge};
+use dispatcher::{Codes, Denial, Reply, Verdict, judge};
 use model::{ApiCode, CodeClass, limits::MAX_MESSAGE_BYTES};
 use serde_json::value::RawValue;
 
@@ -11,7 +11,7 @@ const OK: i64 = 55014;
 const RETRY: i64 = 77;
 
 /// An answer: the first byte chooses the status; the second whether rows were accepted before, whether the body is in
-/// `Retry-After` too, and whether its first line is the `Date`; the rest is the body.
+/// `Retry-After` too, whether its first line is the `Date`, and whether it broke off; the rest is the body.
 #[expect(clippy::missing_panics_doc, reason = "that is what it is for")]
 pub fn answer(data: &[u8]) {
     let [status, before, body @ ..] = data else { return };
@@ -21,6 +21,7 @@ pub fn answer(data: &[u8]) {
         retry_after: (before & 2 != 0).then(|| header(body)),
         date: (before & 4 != 0).then(|| header(body.split(|byte| *byte == b'\n').next().unwrap_or_default())),
         body: body.to_vec(),
+        broke_off: before & 8 != 0,
     };
     let codes = Codes { retry: vec![RETRY], ok: vec![OK] };
     let (verdict, answered) = judge(&reply, &codes, before & 1 != 0);
@@ -30,7 +31,10 @@ pub fn answer(data: &[u8]) {
     // What the body says, read another way.
     let text = String::from_utf8_lossy(&reply.body);
     let text = text.trim_start_matches('\u{feff}');
-    let members: HashMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
+    // Of what broke off nothing counts.
+    let counts = Some(text).filter(|_| !reply.broke_off);
+    let members: HashMap<String, &RawValue> =
+        counts.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let member = |name: &str| members.get(name).map(|value| value.get());
     let code = member("code").and_then(code_of);
     assert!(answered.code.is_none() || answered.code == code, "not the body's code, {code:?}: {said}");
@@ -53,8 +57,10 @@ pub fn answer(data: &[u8]) {
         (Some(RETRY), _) | (_, Some(CodeClass::Again)) => matches!(verdict, Verdict::Again(..)),
         (_, Some(CodeClass::Accepted)) => matches!(verdict, Verdict::Accepted(_)),
         (_, Some(CodeClass::Refused)) => matches!(verdict, Verdict::Refused(_)),
-        (_, Some(CodeClass::Stop)) => verdict == Verdict::Denied { certain: before & 1 == 0 },
-        _ => matches!(verdict, Verdict::Refused(_) | Verdict::Again(..) | Verdict::Denied { .. }),
+        (_, Some(CodeClass::Stop)) => {
+            verdict == Verdict::Denied(if before & 1 == 0 { Denial::Certain } else { Denial::Doubtful })
+        }
+        _ => matches!(verdict, Verdict::Refused(_) | Verdict::Again(..) | Verdict::Denied(_)),
     };
     assert!(may_be, "{said}");
 }

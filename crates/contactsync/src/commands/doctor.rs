@@ -122,9 +122,7 @@ fn network(http: &HttpSettings, environment: &Environment, findings: &mut Vec<Fi
         }
         Err(broken) => {
             let hint = match &broken {
-                Broken::Certificate(_) => {
-                    "check the clock; behind a proxy that opens TLS name its authority: `--ca-cert`"
-                }
+                Broken::Certificate(fault) => fault.advice(),
                 Broken::Timeout(_) => "check firewall and proxy (`--proxy`)",
                 Broken::Network { .. } => "check `--base-url`, `--region`, firewall and proxy (`--proxy`)",
             };
@@ -155,9 +153,9 @@ fn name_of(host: &str, port: u16) -> Finding {
 }
 
 fn clock(reply: &Reply, asked_at: Timestamp) -> Finding {
-    let date = reply.date.as_deref().and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+    let date = reply.date.as_deref().and_then(|date| dispatcher::http_date(date, asked_at));
     let Some(date) = date else { return well("clock", "the server doesn't say its time: not compared") };
-    let off = asked_at.as_second() - date.timestamp().as_second();
+    let off = asked_at.as_second() - date.as_second();
     if off.abs() <= MOST_SECONDS_OFF {
         return well("clock", format!("{} s apart from the server's", off.abs()));
     }

@@ -47,8 +47,7 @@ impl RunOutcome {
             }
             StopCause::Credentials(_) => ("credentials", Exit::Credentials),
             StopCause::MaxFailures(_) => ("max_failures", Exit::MaxFailures),
-            StopCause::Outage(_) => ("outage", Exit::OutOfReach),
-            StopCause::Input(_) => ("input", Exit::ReadOrWrite),
+            StopCause::Outage { .. } => ("outage", Exit::OutOfReach),
             StopCause::Report(_) => ("report", Exit::ReadOrWrite),
         })
     }
@@ -94,16 +93,15 @@ impl RunOutcome {
         let (message, hint) = match &self.cause {
             None => return,
             Some(StopCause::Signal(_)) => ("stopped by a signal".to_owned(), None),
-            Some(StopCause::Credentials(said)) => (
-                format!("stopped: the API refuses the credentials or the project ({said})"),
+            Some(StopCause::Credentials(answer)) => (
+                format!("stopped: the API refuses the credentials or the project ({answer})"),
                 Some("check key, secret and `--region`, then resume".to_owned()),
             ),
             Some(StopCause::MaxFailures(what)) => (format!("stopped: {what} (--max-failures)"), None),
-            Some(StopCause::Outage(what)) => (
-                format!("stopped: {what}"),
-                Some("check `--base-url`, proxy and network, and whether the service is up".to_owned()),
-            ),
-            Some(StopCause::Input(what)) => (format!("stopped: {what}"), None),
+            Some(StopCause::Outage { what, advice }) => {
+                let general = "check `--base-url`, proxy and network, and whether the service is up";
+                (format!("stopped: {what}"), Some(advice.clone().unwrap_or_else(|| general.to_owned())))
+            }
             Some(StopCause::Report(what)) => {
                 let hint = self.journaled.error.as_ref().and_then(ReportError::hint);
                 (format!("stopped: {what}"), hint)
@@ -248,6 +246,7 @@ mod tests {
         assert_eq!(outcome(2, 2, None).exit(), Exit::Bug, "a finished run sends everything");
         assert_eq!(outcome(2, 1, Some(StopCause::Signal(15))).exit(), Exit::Bug);
         assert_eq!(outcome(2, 2, Some(StopCause::Signal(15))).exit(), Exit::Terminated);
-        assert_eq!(outcome(2, 2, Some(StopCause::Outage("down".to_owned()))).exit(), Exit::OutOfReach);
+        let down = StopCause::Outage { what: "down".to_owned(), advice: None };
+        assert_eq!(outcome(2, 2, Some(down)).exit(), Exit::OutOfReach);
     }
 }

@@ -111,12 +111,31 @@ pub(crate) async fn run(
     signal_after: Option<Duration>,
     script: impl Fn(u64, u32) -> (Duration, Answer) + Send + Sync + 'static,
 ) -> Ran {
+    run_all(settings, euids.into_iter().collect(), signal_after, Duration::ZERO, Arc::new(script)).await
+}
+
+/// The same, with an input that stays open for so long: more rows might come.
+pub(crate) async fn run_open(
+    settings: Settings,
+    euids: impl IntoIterator<Item = u64>,
+    open_for: Duration,
+    script: impl Fn(u64, u32) -> (Duration, Answer) + Send + Sync + 'static,
+) -> Ran {
+    run_all(settings, euids.into_iter().collect(), None, open_for, Arc::new(script)).await
+}
+
+async fn run_all(
+    settings: Settings,
+    euids: Vec<u64>,
+    signal_after: Option<Duration>,
+    open_for: Duration,
+    script: Arc<Script>,
+) -> Ran {
     let began = Instant::now();
-    let transport = Scripted { script: Arc::new(script), began, tries: Arc::default(), seen: Arc::default() };
+    let transport = Scripted { script, began, tries: Arc::default(), seen: Arc::default() };
     let (intake, rows) = async_channel::bounded(4);
     let (decided, mut decisions) = tokio::sync::mpsc::channel(16);
     let stop = Stop::default();
-    let euids: Vec<u64> = euids.into_iter().collect();
     let reader = tokio::spawn({
         let stop = stop.clone();
         async move {
@@ -127,6 +146,9 @@ pub(crate) async fn run(
                     break;
                 }
                 sent += 1;
+            }
+            if !open_for.is_zero() {
+                tokio::time::sleep(open_for).await;
             }
             sent
         }
