@@ -3,11 +3,11 @@
 
 use std::{mem, ops::Range, sync::Arc};
 
-use csv_core::ReadRecordResult;
 use model::{Field, Name, Reason, RecordBatch, RecordHead, Rejection, Span, Value, limits::MAX_RECORD_BYTES};
 
 use crate::{
     batch::{BATCH_BYTES, BATCH_FIELDS, BATCH_RECORDS},
+    csv_parser::{CsvParser, Next},
     delimiter::{separator_line, sniff},
     encoding,
     error::{OpenError, ReadError},
@@ -18,29 +18,13 @@ use crate::{
 };
 
 pub(crate) struct CsvRecords {
-    text: Text,
-    core: csv_core::Reader,
-    delimiter: u8,
+    parser: CsvParser,
     layout: Layout,
     flexible: bool,
     utf8: bool,
-    /// Ends of the current record's fields, within its part of the arena.
-    ends: Vec<usize>,
     row: u64,
     /// The encoding to hint at, once a row was not valid.
     hint: Option<&'static str>,
-}
-
-/// What stands at the front of the window.
-enum Next {
-    /// A record of so many bytes in the window.
-    Record { bytes: usize, fields: usize, written: usize },
-    /// A quoted field that never closes.
-    UnclosedQuote,
-    /// A record that is too long and has no open quote.
-    TooLong,
-    /// Nothing.
-    End,
 }
 
 impl CsvRecords {
@@ -60,9 +44,7 @@ impl CsvRecords {
             None => sniff(&mut text)?,
         };
         let mut records = Self {
-            text,
-            core: parser(delimiter),
-            delimiter,
+            parser: CsvParser::new(text, delimiter, MAX_RECORD_BYTES),
             layout: Layout {
                 width: 0,
                 unnamed_from: 0,
@@ -75,7 +57,6 @@ impl CsvRecords {
             },
             flexible: options.flexible,
             utf8,
-            ends: vec![0; 64],
             row: 0,
             hint: None,
         };
@@ -109,17 +90,17 @@ impl CsvRecords {
             let full =
                 batch.records.len() >= BATCH_RECORDS || batch.fields.len() >= BATCH_FIELDS || used >= BATCH_BYTES;
             // Who reads a pipe should not wait for the next rows with those that are there.
-            if full || (!batch.records.is_empty() && self.text.window.bytes().is_empty()) {
+            if full || (!batch.records.is_empty() && self.parser.text.window.bytes().is_empty()) {
                 break Ok(true);
             }
-            match self.next(&mut arena, used) {
+            match self.parser.next(&mut arena, used) {
                 Ok(Next::End) => break Ok(false),
                 Ok(Next::Record { bytes, fields, written }) => {
                     let text = self.take_record(batch, &arena[used..used + written], used, bytes, fields);
                     arena.copy_within(used + text.start..used + text.end, used);
                     used += text.len();
                 }
-                Ok(Next::UnclosedQuote) => self.take_unclosed(batch),
+                Ok(Next::UnclosedQuote { opened, last }) => self.take_unclosed(batch, opened, last),
                 Ok(Next::TooLong) => {
                     if let Err(error) = self.take_too_long(batch) {
                         break Err(error);
@@ -133,58 +114,6 @@ impl CsvRecords {
         more
     }
 
-    /// Parses the next record into the arena, from `used` on. Its bytes stay in the window.
-    fn next(&mut self, arena: &mut Vec<u8>, used: usize) -> Result<Next, ReadError> {
-        if !self.text.skip_empty_lines()? {
-            return Ok(Next::End);
-        }
-        let (mut scanned, mut written, mut fields) = (0, 0, 0);
-        loop {
-            let available = self.text.window.bytes();
-            let end = available.len().min(MAX_RECORD_BYTES + 1);
-            if scanned == end {
-                if end > MAX_RECORD_BYTES {
-                    // A quote at the very end may be the first of two: then the field is still open.
-                    let last_is_quote = self.text.window.bytes()[scanned - 1] == b'"';
-                    let is_open = self.quote_is_open(scanned - usize::from(last_is_quote));
-                    let first_line_ends = self.text.line_length(0).is_some_and(|length| length < scanned);
-                    return Ok(if is_open && first_line_ends { Next::UnclosedQuote } else { Next::TooLong });
-                }
-                if self.text.fill()? {
-                    continue;
-                }
-                if self.quote_is_open(scanned) {
-                    return Ok(Next::UnclosedQuote);
-                }
-            }
-            if arena.len() < used + written + 512 {
-                arena.resize((used + written).max(BATCH_BYTES) + BATCH_BYTES / 2, 0);
-            }
-            // An empty slice tells the parser that the input is over.
-            let input = &self.text.window.bytes()[scanned..end];
-            let (result, read, wrote, ended) =
-                self.core.read_record(input, &mut arena[used + written..], &mut self.ends[fields..]);
-            scanned += read;
-            written += wrote;
-            fields += ended;
-            match result {
-                ReadRecordResult::InputEmpty | ReadRecordResult::OutputFull => {}
-                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
-                ReadRecordResult::Record => return Ok(Next::Record { bytes: scanned, fields, written }),
-                ReadRecordResult::End => return Ok(Next::End),
-            }
-        }
-    }
-
-    /// Whether a record that is not over after `bytes` bytes stands within quotes: a line end would not end it. The
-    /// parser doesn't tell its state and can't be copied, so a second one goes over the same bytes.
-    fn quote_is_open(&self, bytes: usize) -> bool {
-        let mut parser = parser(self.delimiter);
-        let (mut output, mut ends) = (vec![0; bytes + 16], vec![0; bytes + 16]);
-        let _ = parser.read_record(&self.text.window.bytes()[..bytes], &mut output, &mut ends);
-        !matches!(parser.read_record(b"\n", &mut output, &mut ends).0, ReadRecordResult::Record)
-    }
-
     /// Adds a parsed record. Returns the part of its text that is kept: all, or where it isn't valid the EUID.
     fn take_record(
         &mut self,
@@ -194,13 +123,13 @@ impl CsvRecords {
         bytes: usize,
         fields: usize,
     ) -> Range<usize> {
-        let first_line = self.text.lines.line();
+        let first_line = self.parser.text.lines.line();
         self.row += 1;
         let valid = self.is_valid(text, fields);
         let fault = self.fault(text, valid, bytes, fields, first_line);
         let field = |index: usize| {
-            let start = if index == 0 { 0 } else { self.ends[index - 1] };
-            (index < fields).then(|| start..self.ends[index])
+            let start = if index == 0 { 0 } else { self.parser.ends[index - 1] };
+            (index < fields).then(|| start..self.parser.ends[index])
         };
         let euid = field(self.layout.euid).filter(|euid| valid || std::str::from_utf8(&text[euid.clone()]).is_ok());
         let kept = if valid { 0..text.len() } else { euid.clone().unwrap_or(0..0) };
@@ -223,10 +152,10 @@ impl CsvRecords {
             line: first_line,
             euid: value(euid),
             fields: first_field..batch.fields.len() as u32,
-            raw: fault.is_some().then(|| raw_text(&self.text.window.bytes()[..bytes])),
+            raw: fault.is_some().then(|| raw_text(&self.parser.text.window.bytes()[..bytes])),
             fault: fault.map(Box::new),
         });
-        self.text.pass(bytes);
+        self.parser.text.pass(bytes);
         kept
     }
 
@@ -235,7 +164,8 @@ impl CsvRecords {
         let Ok(text) = std::str::from_utf8(text) else { return false };
         let sent = self.layout.sent.iter().map(|(index, _)| *index);
         sent.chain([self.layout.euid]).filter(|index| *index < fields).all(|index| {
-            text.is_char_boundary(self.ends[index]) && (index == 0 || text.is_char_boundary(self.ends[index - 1]))
+            text.is_char_boundary(self.parser.ends[index])
+                && (index == 0 || text.is_char_boundary(self.parser.ends[index - 1]))
         })
     }
 
@@ -243,8 +173,8 @@ impl CsvRecords {
     fn fault(&mut self, text: &[u8], valid: bool, bytes: usize, fields: usize, first_line: u64) -> Option<Rejection> {
         let width = self.layout.width;
         if fields != width && !(self.flexible && self.extra_fields_are_empty(fields)) {
-            let mut end = self.text.lines.clone();
-            end.pass(text_without_end(&self.text.window.bytes()[..bytes]));
+            let mut end = self.parser.text.lines.clone();
+            end.pass(text_without_end(&self.parser.text.window.bytes()[..bytes]));
             let place = lines(first_line, end.line());
             let advice = if fields < width {
                 "the row may have been cut short; `--flexible` takes missing fields as empty"
@@ -267,19 +197,19 @@ impl CsvRecords {
     }
 
     fn extra_fields_are_empty(&self, fields: usize) -> bool {
-        (self.layout.width..fields).all(|index| self.ends[index] == self.ends[index.saturating_sub(1)])
+        (self.layout.width..fields).all(|index| self.parser.ends[index] == self.parser.ends[index.saturating_sub(1)])
     }
 
     fn is_blank(&self, text: &[u8], index: usize) -> bool {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        text[start..self.ends[index]].trim_ascii().is_empty()
+        let start = if index == 0 { 0 } else { self.parser.ends[index - 1] };
+        text[start..self.parser.ends[index]].trim_ascii().is_empty()
     }
 
     fn invalid(&mut self, text: &[u8], bytes: usize, fields: usize) -> Rejection {
         let mut start = 0;
         for index in 0..fields {
-            let field = &text[start..self.ends[index]];
-            start = self.ends[index];
+            let field = &text[start..self.parser.ends[index]];
+            start = self.parser.ends[index];
             if let Err(error) = std::str::from_utf8(field) {
                 let column = self.layout.describe(index);
                 if !self.utf8 {
@@ -288,7 +218,7 @@ impl CsvRecords {
                         format!("{column} has bytes that are not valid in this encoding: check `--encoding`"),
                     );
                 }
-                let likely = encoding::likely(&self.text.window.bytes()[..bytes]);
+                let likely = encoding::likely(&self.parser.text.window.bytes()[..bytes]);
                 self.hint.get_or_insert(likely);
                 let byte = field[error.valid_up_to()];
                 return Rejection::new(
@@ -306,38 +236,34 @@ impl CsvRecords {
     }
 
     /// Takes the first line of a record whose quote never closes, and goes on behind it.
-    fn take_unclosed(&mut self, batch: &mut RecordBatch) {
-        self.core = parser(self.delimiter);
-        let bytes = self.text.window.bytes();
-        let seen = bytes.len().min(MAX_RECORD_BYTES + 1);
-        let (opened, swallowed) = where_quote_opened(self.delimiter, &bytes[..seen]);
-        let length = self.text.line_length(0).unwrap_or(bytes.len());
-        let line = self.text.lines.line();
-        let opened = line + opened;
+    fn take_unclosed(&mut self, batch: &mut RecordBatch, opened: u64, last: u64) {
+        self.parser.give_up();
+        let length = self.parser.text.line_length(0).unwrap_or(self.parser.text.window.bytes().len());
+        let line = self.parser.text.lines.line();
         let message = format!(
             "unclosed quote, opened on line {opened}: it would have swallowed {}; this line alone is rejected and reading goes on with the next",
-            lines(line, line + swallowed)
+            lines(line, last)
         );
         self.push_unread(batch, Rejection::new(Reason::MalformedRow, message), length);
-        self.text.pass(length);
+        self.parser.text.pass(length);
     }
 
     fn take_too_long(&mut self, batch: &mut RecordBatch) -> Result<(), ReadError> {
-        self.core = parser(self.delimiter);
-        let line = self.text.lines.line();
-        let shown = self.text.window.bytes().len().min(MAX_RECORD_BYTES);
-        let raw = raw_text(&self.text.window.bytes()[..shown]);
-        self.text.pass(MAX_RECORD_BYTES);
-        let bytes = MAX_RECORD_BYTES as u64 + self.text.skip_line()?;
-        let place = lines(line, self.text.lines.line());
+        self.parser.give_up();
+        let line = self.parser.text.lines.line();
+        let shown = self.parser.text.window.bytes().len().min(MAX_RECORD_BYTES);
+        let raw = raw_text(&self.parser.text.window.bytes()[..shown]);
+        self.parser.text.pass(MAX_RECORD_BYTES);
+        let bytes = MAX_RECORD_BYTES as u64 + self.parser.text.skip_line()?;
+        let place = lines(line, self.parser.text.lines.line());
         let message = format!("{place}: the record has {bytes} bytes, more than {MAX_RECORD_BYTES} (1 MiB)");
         self.push_head(batch, Rejection::new(Reason::MalformedRow, message), line, raw);
         Ok(())
     }
 
     fn push_unread(&mut self, batch: &mut RecordBatch, fault: Rejection, bytes: usize) {
-        let raw = raw_text(&self.text.window.bytes()[..bytes]);
-        self.push_head(batch, fault, self.text.lines.line(), raw);
+        let raw = raw_text(&self.parser.text.window.bytes()[..bytes]);
+        self.push_head(batch, fault, self.parser.text.lines.line(), raw);
     }
 
     fn push_head(&mut self, batch: &mut RecordBatch, fault: Rejection, line: u64, raw: Box<str>) {
@@ -356,16 +282,16 @@ impl CsvRecords {
     fn read_header(&mut self, input: &str) -> Result<Vec<String>, OpenError> {
         let header_fault = |fault: String| OpenError::Header { input: input.to_owned(), fault };
         let mut arena = Vec::new();
-        match self.next(&mut arena, 0)? {
+        match self.parser.next(&mut arena, 0)? {
             Next::End => Err(OpenError::Empty(input.to_owned())),
-            Next::UnclosedQuote => Err(header_fault("a quote in it is never closed".to_owned())),
+            Next::UnclosedQuote { .. } => Err(header_fault("a quote in it is never closed".to_owned())),
             Next::TooLong => Err(header_fault("it is longer than 1 MiB".to_owned())),
             Next::Record { bytes, fields, .. } => {
                 let mut start = 0;
                 let mut headers = Vec::with_capacity(fields);
-                for end in &self.ends[..fields] {
+                for end in &self.parser.ends[..fields] {
                     let Ok(header) = std::str::from_utf8(&arena[start..*end]) else {
-                        let likely = encoding::likely(&self.text.window.bytes()[..bytes]);
+                        let likely = encoding::likely(&self.parser.text.window.bytes()[..bytes]);
                         let fault = format!(
                             "column {} is not valid in this encoding, most likely `--encoding {likely}`",
                             headers.len() + 1
@@ -375,7 +301,7 @@ impl CsvRecords {
                     headers.push(header.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}').to_owned());
                     start = *end;
                 }
-                self.text.pass(bytes);
+                self.parser.text.pass(bytes);
                 Ok(headers)
             }
         }
@@ -398,34 +324,4 @@ fn unreachable_text(batch: &mut RecordBatch, error: std::string::FromUtf8Error) 
 fn text_without_end(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
     &bytes[..end]
-}
-
-/// A parser at the start of a record. It has read one already, since it takes a byte order mark off the very first.
-fn parser(delimiter: u8) -> csv_core::Reader {
-    let mut core = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
-    let _ = core.read_record(b"x\n", &mut [0; 16], &mut [0; 16]);
-    core
-}
-
-/// On which line, counted from the first, the field was opened that stands open at the end; and how many lines follow
-/// the first.
-fn where_quote_opened(delimiter: u8, bytes: &[u8]) -> (u64, u64) {
-    let mut core = parser(delimiter);
-    let (mut output, mut ends) = (vec![0; bytes.len() + 16], vec![0; bytes.len() + 16]);
-    let (mut opened, mut line, mut from) = (0, 0, 0);
-    while from < bytes.len() {
-        let rest = &bytes[from..];
-        let length = match memchr::memchr2(b'\n', b'\r', rest) {
-            Some(at) if rest[at..].starts_with(b"\r\n") => at + 2,
-            Some(at) => at + 1,
-            None => rest.len(),
-        };
-        let (_, _, _, fields_ended) = core.read_record(&rest[..length], &mut output, &mut ends);
-        if fields_ended > 0 {
-            opened = line;
-        }
-        line += 1;
-        from += length;
-    }
-    (opened, line.max(1) - 1)
 }

@@ -239,11 +239,10 @@ impl JsonRecords {
     fn invalid(&mut self, at: usize) -> ReadError {
         let bytes = self.text.window.bytes();
         let fault = if self.utf8 {
-            let near = &bytes[at.saturating_sub(200)..bytes.len().min(at + 200)];
             format!(
                 "the byte 0x{:02X} is not valid UTF-8; name the file's encoding, most likely `--encoding {}`",
                 bytes[at],
-                encoding::likely(near)
+                encoding::likely(&bytes[at..=at])
             )
         } else {
             "it has bytes that are not valid in this encoding; check `--encoding`".to_owned()

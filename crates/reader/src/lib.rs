@@ -10,6 +10,7 @@
 mod batch;
 mod compression;
 mod csv;
+mod csv_parser;
 mod delimiter;
 mod encoding;
 mod error;
@@ -23,6 +24,7 @@ mod ndjson;
 mod objects;
 mod options;
 mod parser;
+mod quotes;
 mod raw;
 mod records;
 mod text;

@@ -12,13 +12,14 @@ pub(crate) type ChangeCheck = Box<dyn Fn() -> Option<&'static str> + Send>;
 pub(crate) struct Text {
     pub(crate) window: Window,
     pub(crate) lines: LineCounter,
+    passed: u64,
     input: String,
     changed: ChangeCheck,
 }
 
 impl Text {
     pub(crate) fn new(window: Window, input: &str, changed: ChangeCheck) -> Self {
-        Self { window, lines: LineCounter::new(), input: input.to_owned(), changed }
+        Self { window, lines: LineCounter::new(), passed: 0, input: input.to_owned(), changed }
     }
 
     /// Reads more into the window. False at the end, once it is sure that the input didn't change meanwhile.
@@ -46,8 +47,14 @@ impl Text {
         ReadError::NotJson { input: self.input.clone(), line, fault }
     }
 
+    /// How many bytes were let go of.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed
+    }
+
     /// Lets go of the first bytes of the window and counts their lines.
     pub(crate) fn pass(&mut self, count: usize) {
+        self.passed += count as u64;
         self.lines.pass(&self.window.bytes()[..count]);
         self.window.consume(count);
     }

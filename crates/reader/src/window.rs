@@ -34,13 +34,16 @@ impl Window {
         if self.ended {
             return Ok(false);
         }
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
         if self.buffer.len() < self.end + CHUNK {
-            self.buffer.resize(self.end + CHUNK, 0);
+            // What stays is moved only where at least as much was let go of: a long window is not moved with each read.
+            if self.start >= self.end - self.start {
+                self.buffer.copy_within(self.start..self.end, 0);
+                self.end -= self.start;
+                self.start = 0;
+            }
+            if self.buffer.len() < self.end + CHUNK {
+                self.buffer.resize(self.end + CHUNK, 0);
+            }
         }
         if let Some((kind, cause)) = &self.broken {
             return Err(io::Error::new(*kind, cause.clone()));
