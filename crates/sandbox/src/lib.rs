@@ -4,6 +4,7 @@
 //! documentation says is checked is checked; what it doesn't say is not invented. Every code is answered under HTTP
 //! 200, since the documentation names no status.
 
+mod arrivals;
 mod check;
 mod fault;
 mod options;
@@ -11,6 +12,6 @@ mod record;
 mod server;
 
 pub use fault::{Fault, FaultError};
-pub use options::{Limit, SandboxOptions};
+pub use options::{Limit, Recording, SandboxOptions};
 pub use record::{Arrived, Record, Stats};
 pub use server::{Sandbox, StartError};

@@ -18,10 +18,22 @@ pub struct SandboxOptions {
     pub faults: Vec<Fault>,
     /// Decides which requests meet a fault.
     pub seed: u64,
+    /// What is kept of what arrives.
+    pub recording: Recording,
     /// The API key it accepts.
     pub api_key: String,
     /// The secret it accepts.
     pub api_secret: String,
+}
+
+/// What is kept of what arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recording {
+    /// Every user, with contacts and the latest requests: it grows with the users.
+    Whole,
+    /// Figures only. Where faults are set, how many requests of each user arrived as well, since that decides which of
+    /// them meets one: some ten to twenty bytes a user.
+    Figures,
 }
 
 /// Requests in a time.
@@ -41,6 +53,7 @@ impl Default for SandboxOptions {
             limit: None,
             faults: Vec::new(),
             seed: 0,
+            recording: Recording::Whole,
             api_key: "sandbox-key".to_owned(),
             api_secret: "sandbox-secret".to_owned(),
         }
@@ -56,6 +69,7 @@ impl std::fmt::Debug for SandboxOptions {
             .field("limit", &self.limit)
             .field("faults", &self.faults)
             .field("seed", &self.seed)
+            .field("recording", &self.recording)
             .finish_non_exhaustive()
     }
 }

@@ -7,17 +7,30 @@ use std::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::options::Limit;
+use crate::{
+    arrivals::Arrivals,
+    options::{Limit, Recording, SandboxOptions},
+};
 
 /// Requests of one user that are kept.
 const KEPT_REQUESTS: usize = 1_000;
 const SHARDS: usize = 32;
 
-/// What arrived at the sandbox. It keeps every user, and the latest requests of each.
-#[derive(Debug, Default)]
+/// What arrived at the sandbox.
+#[derive(Debug)]
 pub struct Record {
     figures: Mutex<Figures>,
-    users: [Mutex<HashMap<u64, User>>; SHARDS],
+    users: Users,
+}
+
+/// What is kept of each user.
+#[derive(Debug)]
+enum Users {
+    /// All of it, with the latest requests.
+    Whole(Vec<Mutex<HashMap<u64, User>>>),
+    /// How many requests arrived.
+    Arrivals(Vec<Mutex<Arrivals>>),
+    Nothing,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +88,15 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Record {
+    pub(crate) fn new(options: &SandboxOptions) -> Self {
+        let users = match options.recording {
+            Recording::Whole => Users::Whole(shards()),
+            Recording::Figures if options.faults.is_empty() => Users::Nothing,
+            Recording::Figures => Users::Arrivals(shards()),
+        };
+        Self { figures: Mutex::default(), users }
+    }
+
     /// The figures so far.
     pub fn stats(&self) -> Stats {
         lock(&self.figures).stats.clone()
@@ -82,12 +104,13 @@ impl Record {
 
     /// The requests of a user in order of arrival.
     pub fn requests(&self, euid: u64) -> Vec<Arrived> {
-        lock(self.shard(euid)).get(&euid).map_or_else(Vec::new, |user| user.requests.iter().cloned().collect())
+        let Some(users) = self.shard(euid) else { return Vec::new() };
+        lock(users).get(&euid).map_or_else(Vec::new, |user| user.requests.iter().cloned().collect())
     }
 
     /// All that is known of a user, as JSON.
     pub fn user(&self, euid: u64) -> Option<Value> {
-        let users = lock(self.shard(euid));
+        let users = lock(self.shard(euid)?);
         let user = users.get(&euid)?;
         Some(json!({
             "euid": euid, "contacts": user.contacts, "requests": user.requests, "arrivals": user.arrivals,
@@ -100,12 +123,12 @@ impl Record {
         let users = |shard: &Mutex<HashMap<u64, User>>| {
             lock(shard).iter().map(|(euid, user)| (*euid, user.contacts.clone())).collect::<Vec<_>>()
         };
-        self.users.iter().flat_map(users).collect()
+        self.shards().iter().flat_map(users).collect()
     }
 
     /// Whether two requests of one user were ever under way at once.
     pub fn any_overlap(&self) -> bool {
-        self.users.iter().any(|shard| lock(shard).values().any(|user| user.overlapped))
+        self.shards().iter().any(|shard| lock(shard).values().any(|user| user.overlapped))
     }
 
     /// Notes an arrival. Err: it is one too many, and when to come again.
@@ -134,7 +157,12 @@ impl Record {
 
     /// Notes a valid request of a user; says how-manieth of that user's it is, from 1.
     pub(crate) fn begin(&self, euid: u64, contacts: &Map<String, Value>) -> u64 {
-        let mut users = lock(self.shard(euid));
+        let shard = match &self.users {
+            Users::Whole(shards) => &shards[shard_of(euid)],
+            Users::Arrivals(shards) => return lock(&shards[shard_of(euid)]).note(euid),
+            Users::Nothing => return 1,
+        };
+        let mut users = lock(shard);
         let user = users.entry(euid).or_default();
         user.arrivals += 1;
         user.under_way += 1;
@@ -153,7 +181,8 @@ impl Record {
 
     /// Notes how a user's request ended; what was accepted is stored.
     pub(crate) fn end(&self, euid: u64, contacts: Map<String, Value>, answered: Value, accepted: bool) {
-        let mut users = lock(self.shard(euid));
+        let Some(shard) = self.shard(euid) else { return };
+        let mut users = lock(shard);
         let Some(user) = users.get_mut(&euid) else { return };
         user.under_way = user.under_way.saturating_sub(1);
         let waiting = user.requests.iter_mut().rev().find(|request| request.answered.is_null());
@@ -177,9 +206,24 @@ impl Record {
         *lock(&self.figures).stats.by_fault.entry(fault).or_default() += 1;
     }
 
-    fn shard(&self, euid: u64) -> &Mutex<HashMap<u64, User>> {
-        &self.users[(euid % SHARDS as u64) as usize]
+    fn shards(&self) -> &[Mutex<HashMap<u64, User>>] {
+        match &self.users {
+            Users::Whole(shards) => shards,
+            Users::Arrivals(_) | Users::Nothing => &[],
+        }
     }
+
+    fn shard(&self, euid: u64) -> Option<&Mutex<HashMap<u64, User>>> {
+        self.shards().get(shard_of(euid))
+    }
+}
+
+fn shards<T: Default>() -> Vec<T> {
+    std::iter::repeat_with(T::default).take(SHARDS).collect()
+}
+
+fn shard_of(euid: u64) -> usize {
+    (euid % SHARDS as u64) as usize
 }
 
 fn forget_before(times: &mut VecDeque<Instant>, now: Instant, span: Duration) {
@@ -190,4 +234,42 @@ fn forget_before(times: &mut VecDeque<Instant>, now: Instant, span: Duration) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Fault;
+
+    fn record(recording: Recording, faults: Vec<Fault>) -> Record {
+        Record::new(&SandboxOptions { faults, recording, ..SandboxOptions::default() })
+    }
+
+    /// Lets a user's request arrive and end.
+    fn arrive(record: &Record, euid: u64) -> u64 {
+        let contacts: Map<String, Value> = [("email".to_owned(), json!("1@example.com"))].into_iter().collect();
+        let nth = record.begin(euid, &contacts);
+        record.end(euid, contacts, json!(0), true);
+        nth
+    }
+
+    #[test]
+    fn figures_hold_no_user_and_which_request_it_is_stays_the_same() {
+        let faults = vec![Fault::Drop(0.5)];
+        let (whole, figures) = (record(Recording::Whole, faults.clone()), record(Recording::Figures, faults));
+        let nothing = record(Recording::Figures, Vec::new());
+        let mut often = 0;
+        for request in 0..3_000_u64 {
+            let euid = 1 + request * request % 701;
+            let nth = arrive(&whole, euid);
+            assert_eq!(arrive(&figures, euid), nth, "request {request} of {euid}");
+            arrive(&nothing, euid);
+            often = often.max(nth);
+        }
+        assert!(often > 3, "no user came often");
+        assert!(whole.contacts().len() > 300 && whole.user(1).is_some() && !whole.requests(1).is_empty());
+        for record in [figures, nothing] {
+            assert!(record.contacts().is_empty() && record.user(1).is_none() && record.requests(1).is_empty());
+        }
+    }
 }

@@ -59,7 +59,7 @@ impl Sandbox {
         let unable = |cause| StartError { address: options.listen, cause };
         let listener = TcpListener::bind(options.listen).await.map_err(unable)?;
         let address = listener.local_addr().map_err(unable)?;
-        let record = Arc::new(Record::default());
+        let record = Arc::new(Record::new(&options));
         let pair = format!("{}:{}", options.api_key, options.api_secret);
         let authorization = format!("Basic {}", STANDARD.encode(pair));
         let router = router(Arc::new(Served { options, authorization, record: Arc::clone(&record) }));

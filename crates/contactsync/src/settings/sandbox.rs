@@ -4,7 +4,7 @@ use std::{
 };
 
 use dispatcher::Rate;
-use sandbox::{Limit, SandboxOptions};
+use sandbox::{Limit, Recording, SandboxOptions};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::args::{SandboxArgs, SandboxFaultArgs};
@@ -12,7 +12,7 @@ use crate::args::{SandboxArgs, SandboxFaultArgs};
 /// How long the sandbox takes for an answer where nothing is said: about what a service nearby takes.
 const LATENCY: Duration = Duration::from_millis(20);
 
-/// The sandbox of `push --sandbox`, on a free port.
+/// The sandbox of `push --sandbox`, on a free port. Nobody asks it what arrived, so it keeps figures only.
 pub(crate) fn pushed_sandbox(args: &SandboxFaultArgs) -> SandboxOptions {
     SandboxOptions {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -20,6 +20,7 @@ pub(crate) fn pushed_sandbox(args: &SandboxFaultArgs) -> SandboxOptions {
         limit: args.limit.and_then(limit),
         faults: args.fault.clone(),
         seed: args.seed.unwrap_or(0),
+        recording: Recording::Figures,
         ..SandboxOptions::default()
     }
 }
@@ -37,6 +38,7 @@ pub(crate) fn served_sandbox(args: &SandboxArgs) -> SandboxOptions {
         limit: args.limit.and_then(limit),
         faults: args.fault.clone(),
         seed: args.seed.unwrap_or(0),
+        recording: Recording::Whole,
         api_key: given(&args.api_key, api_key),
         api_secret: given(&args.api_secret, api_secret),
     }
