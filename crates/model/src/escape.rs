@@ -23,9 +23,27 @@ pub fn excerpt(text: &str, chars: usize) -> String {
     format!("\"{}{dots}\"", escape_controls(&text[..cut]))
 }
 
+/// What a terminal or a reader could be fooled by: controls, line and paragraph separators, marks that turn the direction,
+/// and characters that take no room.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}' // soft hyphen
+                | '\u{34f}' // combining grapheme joiner
+                | '\u{61c}' // Arabic letter mark
+                | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' // Hangul fillers
+                | '\u{17b4}' | '\u{17b5}' // Khmer inherent vowels
+                | '\u{180b}'..='\u{180f}' // Mongolian selectors and vowel separator
+                | '\u{200b}'..='\u{200f}' // zero-width spaces and joiners, direction marks
+                | '\u{2028}'..='\u{202e}' // separators, embeddings and overrides
+                | '\u{2060}'..='\u{206f}' // word joiner, invisible operators, isolates, deprecated controls
+                | '\u{feff}' // byte order mark
+                | '\u{fff9}'..='\u{fffb}' // interlinear annotation
+                | '\u{1bca0}'..='\u{1bca3}' // shorthand controls
+                | '\u{1d173}'..='\u{1d17a}' // musical controls
+                | '\u{e0000}'..='\u{e0fff}' // tags and further selectors
+        )
 }
 
 #[cfg(test)]
@@ -37,5 +55,37 @@ mod tests {
         assert_eq!(escape_controls("plain ü"), "plain ü");
         assert_eq!(escape_controls("a\x1b[31m\u{202e}"), "a\\u{1b}[31m\\u{202e}");
         assert_eq!(excerpt("äöü", 2), "\"äö…\"");
+        for c in [
+            '\0',
+            '\x7f',
+            '\u{85}',
+            '\u{ad}',
+            '\u{61c}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{202a}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2063}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{206f}',
+            '\u{feff}',
+            '\u{fffa}',
+            '\u{3164}',
+            '\u{e0001}',
+            '\u{e007f}',
+        ] {
+            assert_eq!(escape_controls(&c.to_string()), c.escape_default().to_string());
+        }
+        // Letters, marks that change a letter, and pictures stand.
+        for plain in ["é", "e\u{301}", "ش", "日本", "\u{1f600}", "\u{2764}\u{fe0f}"] {
+            assert_eq!(escape_controls(plain), plain);
+        }
     }
 }

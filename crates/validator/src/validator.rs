@@ -11,6 +11,9 @@ use crate::{
 /// Texts that programs write for "nothing".
 const NULL_LIKE: [&str; 4] = ["NULL", "\\N", "NaN", "None"];
 
+/// Contacts that are warned of one by one: keys of JSON may be of any number.
+const MOST_WARNED: usize = 100;
+
 /// Validates records by rules. Keeps only its scratch memory and which notices were given.
 #[derive(Debug)]
 pub struct Validator {
@@ -37,8 +40,10 @@ impl Accepted<'_> {
     /// The row to send. `record` is the one that was validated.
     pub fn contact(&self, record: &Record<'_>) -> Contact {
         let mut contacts = Contacts::default();
+        // Both go in order: a row may have hundreds of thousands of fields.
+        let mut kept = self.kept.iter().map(|index| *index as usize).peekable();
         for (index, (_, value)) in record.fields().enumerate() {
-            if self.kept.contains(&(index as u32))
+            if kept.next_if_eq(&index).is_some()
                 && let Some(text) = self.rules.text(value)
             {
                 contacts.push(record.shared_name(index), text);
@@ -78,7 +83,7 @@ impl Validator {
         }
     }
 
-    /// What the user should know, once each.
+    /// What the user should know, once each, of the first hundred contacts.
     pub fn notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
     }
@@ -113,7 +118,14 @@ impl Validator {
     }
 
     fn warn(&mut self, name: &str, column: Option<&model::Column>, text: &str) {
+        if self.warned.len() > MOST_WARNED {
+            return;
+        }
         self.warned.insert(name.to_owned());
+        if self.warned.len() > MOST_WARNED {
+            self.notices.push(format!("more than {MOST_WARNED} contacts hold such texts: the others are not named"));
+            return;
+        }
         self.notices.push(format!(
             "{} holds {text:?}, which is sent as it stands; to take it as empty: --null '{text}'",
             describe(name, column)

@@ -1,4 +1,7 @@
-use model::{Column, Reason, Rejection, ValueRef, limits::MAX_NAME_CHARS};
+use model::{
+    Column, Reason, Rejection, ValueRef,
+    limits::{MAX_NAME_CHARS, MAX_QUOTED_CHARS},
+};
 
 use crate::{
     euid::is_scientific,
@@ -16,7 +19,7 @@ pub(crate) fn name_fault(name: &str, column: Option<&Column>) -> Option<Rejectio
     } else {
         return None;
     };
-    let shown: String = name.chars().take(40).collect();
+    let shown: String = name.chars().take(MAX_QUOTED_CHARS).collect();
     Some(Rejection::new(
         Reason::NameInvalid,
         format!("{} {fault}; rename it, for example with --map", describe(&shown, column)),
@@ -50,6 +53,8 @@ pub(crate) fn content_fault(name: &str, column: Option<&Column>, value: ValueRef
             "{} is in scientific notation, as spreadsheets show long numbers, and digits are lost; format the column as text and export again",
             describe(name, column)
         )
+    } else if text.trim_start().starts_with('\'') {
+        format!("{} begins with an apostrophe, as spreadsheets protect a text; remove it", describe(name, column))
     } else if has_trailing_zero_fraction(text.trim()) {
         format!(
             "{} ends in .0, as dataframes write numbers; read the column as text (pandas: dtype=str) and export again",

@@ -106,6 +106,11 @@ fn values_are_checked_in_order() {
         ("email", "a\0b", "value_invalid: column \"email\" (column 2) has a NUL"),
         ("mobile_phone", "4.47911E+11", "value_invalid: column \"mobile_phone\" (column 2) is in scientific"),
         ("mobile_phone", "12025550101.0", "value_invalid: column \"mobile_phone\" (column 2) ends in .0"),
+        (
+            "mobile_phone",
+            "'+12025550101",
+            "value_invalid: column \"mobile_phone\" (column 2) begins with an apostrophe",
+        ),
         ("email", "  ", "no_contacts: every contact of the row is empty"),
     ] {
         let said = of("1", name, text);
@@ -140,6 +145,35 @@ fn null_like_texts_are_warned_of_once_a_column() {
     assert_eq!(validator.notices().len(), 2);
     validator.validate(&record).unwrap();
     assert!(validator.notices().is_empty());
+}
+
+#[test]
+fn names_that_were_warned_of_are_bounded() {
+    let mut validator = Validator::new(Rules::default());
+    let mut notices = Vec::new();
+    for number in 0..1_000 {
+        let name = format!("key{number}");
+        let batch = batch(&Cell::Text("1"), &[(&name, Cell::Text("NULL"))]);
+        validator.validate(&batch.iter().next().unwrap()).unwrap();
+        notices.extend(validator.notices());
+    }
+    assert_eq!(notices.len(), 101, "{:?}", notices.last());
+    assert!(notices[100].starts_with("more than 100 contacts hold such texts"), "{}", notices[100]);
+}
+
+#[test]
+fn of_many_columns_those_with_a_value_are_sent_in_order() {
+    let names: Vec<String> = (0..200_000).map(|number| format!("c{number}")).collect();
+    let text = |number: usize| if number.is_multiple_of(3) { Cell::Text("") } else { Cell::Text("x") };
+    let cells: Vec<_> = names.iter().enumerate().map(|(number, name)| (name.as_str(), text(number))).collect();
+    let batch = batch(&Cell::Text("1"), &cells);
+    let record = batch.iter().next().unwrap();
+    let mut validator = Validator::new(Rules::default());
+    let contact = validator.validate(&record).unwrap().contact(&record);
+    let sent: Vec<&str> = contact.contacts.iter().map(|(name, _)| name).collect();
+    let expected: Vec<&str> =
+        (0..200_000).filter(|number| number % 3 > 0).map(|number| names[number].as_str()).collect();
+    assert_eq!(sent, expected);
 }
 
 #[test]
