@@ -156,6 +156,9 @@ impl ReadError {
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Broken { cause, .. } if cause.to_string().contains("too much memory") => {
+                "part of it needs a window of more than 128 MiB; decompress it on the way: `zstd -dc --long=31 FILE | contactsync … -`".to_owned()
+            }
             Self::Broken { .. } => "the file is damaged or was cut short: export or copy it again".to_owned(),
             Self::NotJson { .. } => "mend the export (`jq empty FILE` says where it is wrong); what follows such a place can't be told apart, so it is not sent".to_owned(),
             Self::Changed { .. } => "let the export write to another name and rename it when it is done".to_owned(),

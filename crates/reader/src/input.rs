@@ -145,7 +145,9 @@ impl Input {
             Parser::Ndjson(records) => {
                 let mut look = Look::default();
                 match records.look(keep, &mut look) {
-                    Ok(()) if look.records > 0 && look.objects == 0 => return Err(not_ndjson(name)),
+                    Ok(()) if look.records > 0 && look.objects == 0 => {
+                        return Err(not_ndjson(name, look.first_byte));
+                    }
                     Err(error) if keep => return Err(error.into()),
                     // Where a file breaks off, what is whole before is still to be read; the break shows again then.
                     Ok(()) | Err(_) => {}
@@ -259,12 +261,16 @@ fn open_parser(
     Parser::open(name, source, changed, format, options, naming)
 }
 
-fn not_ndjson(name: &str) -> OpenError {
-    OpenError::Format {
-        input: name.to_owned(),
-        format: "JSON, but not an object a line (NDJSON)",
-        hint: "for an array of objects: `jq -c '.[]' FILE | contactsync … -`",
-    }
+fn not_ndjson(name: &str, first_byte: Option<u8>) -> OpenError {
+    let (format, hint) = match first_byte {
+        Some(b'{') => (
+            "JSON, but not an object a line (NDJSON)",
+            "for an object that holds an array: `jq -c '.data[]' FILE | contactsync … -`",
+        ),
+        Some(b'[') => ("JSON, but not an object a line (NDJSON)", "for an array of objects: `--format json`"),
+        _ => ("no NDJSON, where each line is a JSON object", "check `--format` and the file's extension"),
+    };
+    OpenError::Format { input: name.to_owned(), format, hint }
 }
 
 fn foreign_format(name: &str, foreign: Foreign) -> OpenError {
@@ -272,6 +278,10 @@ fn foreign_format(name: &str, foreign: Foreign) -> OpenError {
         Foreign::Zip => ("a zip or xlsx file", "save the sheet as CSV (UTF-8), or unzip the file first"),
         Foreign::Xz => ("xz-compressed", "decompress it on the way: `xz -dc FILE | contactsync … -`"),
         Foreign::Bzip2 => ("bzip2-compressed", "decompress it on the way: `bzip2 -dc FILE | contactsync … -`"),
+        Foreign::LongZstd => (
+            "zstd-compressed with a window of more than 128 MiB (`--long`)",
+            "decompress it on the way: `zstd -dc --long=31 FILE | contactsync … -`",
+        ),
         Foreign::Parquet => ("a Parquet file", "write it as NDJSON or CSV, for example with duckdb or pandas"),
     };
     OpenError::Format { input: name.to_owned(), format, hint }

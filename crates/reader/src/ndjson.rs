@@ -10,7 +10,7 @@ use model::{
 use crate::{
     batch::{BATCH_BYTES, BATCH_FIELDS, BATCH_RECORDS},
     error::ReadError,
-    naming::Naming,
+    naming::{Naming, Role},
     objects::{Look, Objects},
     text::{Text, raw_text},
 };
@@ -34,34 +34,48 @@ impl NdjsonRecords {
         self.objects.take_hint()
     }
 
-    /// Looks at the first records. With `keep` nothing leaves the window, and one whole object is enough.
+    /// Looks at the first records. With `keep` nothing leaves the window, and one whole object is enough. Where none comes
+    /// within the length of a record it is left at that: what is kept is bounded.
     pub(crate) fn look(&mut self, keep: bool, look: &mut Look) -> Result<(), ReadError> {
-        let mut from = 0;
+        let (mut from, mut seen) = (0, 0);
         while look.records < LOOK_AHEAD_RECORDS && !(keep && look.objects > 0) {
-            let length = self.text.line_length(from);
-            let too_long = length.unwrap_or(self.text.window.bytes().len()) - from > MAX_RECORD_BYTES;
-            if too_long {
-                // A row of its own fault, seen when it is read. Behind it nothing can be looked at and kept.
-                look.objects += 1;
-                if keep {
+            let ends_at = self.text.line_length(from);
+            let length = ends_at.unwrap_or(self.text.window.bytes().len()) - from;
+            if look.objects == 0 && seen + length > MAX_RECORD_BYTES {
+                let line = &self.text.window.bytes()[from..from + length];
+                let is_record = seen == 0 && has_euid_on_top(line, self.objects.naming());
+                look.begins(line);
+                look.records += 1;
+                look.objects += u64::from(is_record);
+                if keep || !is_record {
                     return Ok(());
                 }
+            }
+            if length > MAX_RECORD_BYTES {
+                // A row of its own fault, seen when it is read.
                 self.text.skip_line()?;
                 continue;
             }
-            if length.is_none() && self.text.fill()? {
+            if ends_at.is_none() && self.text.fill()? {
                 continue;
             }
             let bytes = self.text.window.bytes();
-            let end = length.unwrap_or(bytes.len());
-            look_at_line(&bytes[from..end], self.objects.naming(), look);
-            if end == bytes.len() {
+            let line = bytes[from..from + length].trim_ascii();
+            seen += line.len();
+            if !line.is_empty() {
+                look.begins(line);
+                look.records += 1;
+                look.objects += u64::from(is_object(line));
+                look.keys(line, self.objects.naming());
+            }
+            if from + length == bytes.len() {
                 break;
             }
-            if keep {
-                from = end + 1;
+            // Blank lines are let go of in any case.
+            if keep && seen > 0 {
+                from += length + 1;
             } else {
-                self.text.window.consume(end + 1);
+                self.text.pass(length + 1);
             }
         }
         Ok(())
@@ -119,13 +133,58 @@ impl NdjsonRecords {
     }
 }
 
-fn look_at_line(line: &[u8], naming: &Naming, look: &mut Look) {
-    let line = line.trim_ascii();
-    if line.is_empty() {
-        return;
+/// Whether a line has the shape of an object, whatever else may be wrong with it: the brace that begins it is closed by
+/// its last byte, and not before.
+fn is_object(line: &[u8]) -> bool {
+    let mut closed = None;
+    walk(line, |at, byte, depth| {
+        if byte != b'"' && depth == 0 {
+            closed = Some(at);
+        }
+        closed.is_none()
+    });
+    line.starts_with(b"{") && line.ends_with(b"}") && closed == Some(line.len() - 1)
+}
+
+/// Whether an object, of which this is the beginning, has an EUID among its own keys, and not only somewhere within.
+fn has_euid_on_top(line: &[u8], naming: &Naming) -> bool {
+    let mut found = false;
+    walk(line.trim_ascii_start(), |at, byte, depth| {
+        if byte == b'"' && depth == 1 {
+            let text = &line.trim_ascii_start()[at + 1..];
+            let key = memchr::memchr(b'"', text).and_then(|length| std::str::from_utf8(&text[..length]).ok());
+            found = key.is_some_and(|key| naming.role(key) == Role::Euid);
+        }
+        !found
+    });
+    line.trim_ascii_start().starts_with(b"{") && found
+}
+
+/// Goes over brackets and the beginnings of texts, each with the number of brackets that are open with it, or behind it
+/// where it closes one, as long as `go_on` says so.
+fn walk(line: &[u8], mut go_on: impl FnMut(usize, u8, usize) -> bool) {
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = line.get(at).copied() {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => {}
+            _ => {
+                at += 1;
+                continue;
+            }
+        }
+        if !go_on(at, byte, depth) {
+            return;
+        }
+        at += 1;
+        if byte == b'"' {
+            while let Some(next) = line.get(at).copied() {
+                at += if next == b'\\' { 2 } else { 1 };
+                if next == b'"' {
+                    break;
+                }
+            }
+        }
     }
-    look.records += 1;
-    // A line that begins and ends as an object is one, whatever else may be wrong with it.
-    look.objects += u64::from(line.starts_with(b"{") && line.ends_with(b"}"));
-    look.keys(line, naming);
 }

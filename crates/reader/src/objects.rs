@@ -24,9 +24,16 @@ pub(crate) struct Look {
     pub(crate) records: u64,
     /// Records that are whole objects.
     pub(crate) objects: u64,
+    /// The first byte that is not blank.
+    pub(crate) first_byte: Option<u8>,
 }
 
 impl Look {
+    /// Sees the beginning of a record.
+    pub(crate) fn begins(&mut self, record: &[u8]) {
+        self.first_byte = self.first_byte.or_else(|| record.trim_ascii_start().first().copied());
+    }
+
     /// Looks at the keys of a record.
     pub(crate) fn keys(&mut self, record: &[u8], naming: &Naming) {
         let Some(object) = std::str::from_utf8(record).ok().and_then(|text| Object::parse(text).ok()) else { return };

@@ -40,6 +40,13 @@ impl Parser {
             Some(format) => format,
             None => detect(name, &mut text, &options.header)?,
         };
+        if format == Format::Json && first_byte(&mut text)? == Some(b'{') {
+            return Err(OpenError::Format {
+                input: name.to_owned(),
+                format: "a JSON object, not an array",
+                hint: "for an object a line: `--format ndjson`; for an object that holds an array: `jq -c '.data[]' FILE | contactsync … -`",
+            });
+        }
         let utf8 = encoding == Encoding::UTF_8;
         let parser = match format {
             Format::Json => Self::Json(Box::new(JsonRecords::new(text, naming.clone(), utf8))),

@@ -416,8 +416,24 @@ fn what_is_wrong_with_an_input_shows_before_anything_is_sent() {
         ("a.csv", b"\xfd7zXZ\0...", "a.csv: is xz-compressed"),
         ("a.csv", b"BZh91AY", "a.csv: is bzip2-compressed"),
         ("a", b"PAR1....", "a: is a Parquet file"),
+        (
+            "a.csv.zst",
+            b"\x28\xb5\x2f\xfd\x04\xa8\x01\0\0",
+            "a.csv.zst: is zstd-compressed with a window of more than 128 MiB (`--long`), which can't be read | decompress it on the way: `zstd -dc --long=31 FILE",
+        ),
         ("a", b"[{\"euid\":1,\"nick\":\"b\"}]", "a: has a column that is no known contact: \"nick\""),
         ("a.json", b"{\n\"euid\":1\n}\n", "a.json: is JSON, but not an object a line"),
+        (
+            "a",
+            b"{\"data\":[{\"euid\":1},\n{\"euid\":2}]}\n",
+            "a: is JSON, but not an object a line (NDJSON), which can't be read | for an object that holds an array: `jq -c '.data[]'",
+        ),
+        (
+            "a.ndjson",
+            b"[{\"euid\":1}]\n",
+            "a.ndjson: is JSON, but not an object a line (NDJSON), which can't be read | for an array of objects: `--format json`",
+        ),
+        ("a.ndjson", b"euid,email\n1,a\n", "a.ndjson: is no NDJSON"),
         ("a.jsonl", b"{\"euid\":1,\"nick\":\"b\"}\n", "a.jsonl: has a column that is no known contact: \"nick\""),
     ] {
         let said = refusal(name, bytes, &known);
@@ -425,6 +441,46 @@ fn what_is_wrong_with_an_input_shows_before_anything_is_sent() {
     }
     let wanted = ReaderOptions { selection: Selection::Exactly(vec!["nik".into()]), ..known };
     assert!(refusal("a.csv", b"euid,email,nick\n", &wanted).starts_with("a.csv: has no column \"nik\""));
+}
+
+#[test]
+fn what_is_kept_of_a_pipe_to_tell_its_format_is_bounded() {
+    // 200 lines of nearly a mebibyte, none of them an object: a pipe that goes on would never be read to its end.
+    let (reader, mut writer) = io::pipe().unwrap();
+    let writing = std::thread::spawn(move || {
+        let line = [b"{".to_vec(), vec![b'x'; (1 << 20) - 10], b"\n".to_vec()].concat();
+        let mut written = 0;
+        while written < 200 && writer.write_all(&line).is_ok() {
+            written += 1;
+        }
+        written
+    });
+    let options = ReaderOptions { format: Some(Format::Ndjson), ..ReaderOptions::default() };
+    let opened = open_all(&[format!("/dev/fd/{}", reader.as_raw_fd())], &options);
+    drop(reader);
+    assert!(matches!(opened, Err(OpenError::Format { .. })), "{opened:?}");
+    let written = writing.join().unwrap();
+    assert!(written < 5, "{written} lines were taken before it was given up");
+}
+
+#[test]
+fn long_lines_are_told_from_a_document_by_their_own_keys() {
+    let long = "x".repeat(2 << 20);
+    let options = ReaderOptions::default();
+    for text in [
+        format!("{{\"data\":[{{\"euid\":1,\"email\":\"{long}\"}}]}}"),
+        format!("{{\"data\":\n\"{long}\",\n\"euid\":1}}"),
+    ] {
+        let said = refusal("a.json", text.as_bytes(), &options);
+        assert!(said.starts_with("a.json: is JSON, but not an object a line"), "{said}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("{{\"x\":[\"}}\\\"\"],\"euid\":1,\"email\":\"{long}\"}}\n{{\"euid\":2,\"email\":\"b\"}}\n");
+    let path = file(&folder, "a.ndjson", text.as_bytes());
+    for rows in [opened(&path, &options), piped(text.as_bytes(), Format::Ndjson, &options)] {
+        assert!(rows[0].contains("the record has 2097"), "{}", rows[0]);
+        assert_eq!(rows[1..], ["2@2 2 email=b"]);
+    }
 }
 
 #[test]
@@ -440,6 +496,26 @@ fn an_input_is_given_once() {
     let missing = folder.path().join("none.csv").to_str().unwrap().to_owned();
     assert!(matches!(open_all(&[missing], &options), Err(OpenError::Unreadable { .. })));
     assert!(matches!(open_all(&[folder.path().to_str().unwrap().to_owned()], &options), Err(OpenError::Folder(_))));
+}
+
+#[test]
+fn zeros_behind_gzip_are_let_pass_and_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = gz(b"euid,email\n1,a\n");
+    let more = gz(b"2,b\n");
+    for (behind, expected, is_whole) in [
+        (vec![], 1, true),
+        (vec![0; 300_000], 1, true),
+        ([more.clone(), vec![0; 512]].concat(), 2, true),
+        ([vec![0; 512], more].concat(), 1, false),
+        (b"\0\0x".to_vec(), 1, false),
+        (b"garbage".to_vec(), 1, false),
+    ] {
+        let path = file(&folder, "a.csv.gz", &[rows.clone(), behind].concat());
+        let mut input = open_all(&[path], &ReaderOptions::default()).unwrap().pop().unwrap();
+        let (read, error) = drain(input.records().unwrap());
+        assert_eq!((read.len(), error.is_none()), (expected, is_whole), "{error:?}");
+    }
 }
 
 #[test]
