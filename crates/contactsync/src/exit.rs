@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     ReadOrWrite,
     /// The service stayed out of reach, or isn't the service.
     OutOfReach,
+    /// `--until` or `--max-duration`.
+    TimeWindow,
     /// The books don't balance.
     Bug,
     /// SIGHUP.
@@ -29,7 +31,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// All of them, by number.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Success,
         Self::RowsFailed,
         Self::Usage,
@@ -37,6 +39,7 @@ impl Exit {
         Self::MaxFailures,
         Self::ReadOrWrite,
         Self::OutOfReach,
+        Self::TimeWindow,
         Self::Bug,
         Self::Hangup,
         Self::Interrupted,
@@ -53,6 +56,7 @@ impl Exit {
             Self::MaxFailures => 4,
             Self::ReadOrWrite => 5,
             Self::OutOfReach => 6,
+            Self::TimeWindow => 7,
             Self::Bug => 70,
             Self::Hangup => 129,
             Self::Interrupted => 130,
@@ -70,6 +74,7 @@ impl Exit {
             Self::MaxFailures => "stopped: --max-failures",
             Self::ReadOrWrite => "stopped: an input could not be read to its end, or the report not written",
             Self::OutOfReach => "stopped: the service stayed out of reach, or isn't the service",
+            Self::TimeWindow => "stopped: --until or --max-duration",
             Self::Bug => "a bug: the books don't balance",
             Self::Hangup => "stopped by SIGHUP (unless it was ignored at start, as under nohup)",
             Self::Interrupted => "stopped by SIGINT (Ctrl-C)",

@@ -44,8 +44,11 @@ impl Signal {
 
 /// Hears signals. The first ends the process at once, whatever it is doing, but while somebody stops gracefully
 /// ([`Signals::gracefully`]): then the first asks for that, and the second ends the process.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Signals(Arc<Heard>);
+#[derive(Debug, Clone)]
+pub(crate) struct Signals {
+    heard: Arc<Heard>,
+    end: fn(Exit),
+}
 
 #[derive(Debug, Default)]
 struct Heard {
@@ -61,14 +64,14 @@ pub(crate) struct Graceful(Signals);
 
 impl Drop for Graceful {
     fn drop(&mut self) {
-        self.0.0.graceful.fetch_sub(1, SeqCst);
+        self.0.heard.graceful.fetch_sub(1, SeqCst);
     }
 }
 
 impl Signals {
     /// Listens from now on. `end` ends the process with a status.
     pub(crate) fn listen(end: fn(Exit)) -> io::Result<Self> {
-        let signals = Self::default();
+        let signals = Self { heard: Arc::default(), end };
         let ignores_hangup = hangup_is_ignored();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let handle = runtime.enter();
@@ -88,36 +91,41 @@ impl Signals {
                     Some(()) = async { hangup.as_mut()?.recv().await } => Signal::Hangup,
                     else => return,
                 };
-                listener.hear(signal, end);
+                listener.hear(signal);
             }
         };
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(listen))?;
         Ok(signals)
     }
 
-    fn hear(&self, signal: Signal, end: fn(Exit)) {
-        let is_second = self.0.first.compare_exchange(0, signal as u8, SeqCst, SeqCst).is_err();
-        if is_second || self.0.graceful.load(SeqCst) == 0 {
+    fn hear(&self, signal: Signal) {
+        let is_second = self.heard.first.compare_exchange(0, signal as u8, SeqCst, SeqCst).is_err();
+        if is_second || self.heard.graceful.load(SeqCst) == 0 {
             // The first cause decides.
-            end(self.received().unwrap_or(signal).exit());
+            self.end(self.received().unwrap_or(signal).exit());
         }
-        self.0.stop.cancel();
+        self.heard.stop.cancel();
+    }
+
+    /// Ends the process at once.
+    pub(crate) fn end(&self, exit: Exit) {
+        (self.end)(exit);
     }
 
     /// From here on, until what is returned is dropped, the first signal asks for a stop.
     pub(crate) fn gracefully(&self) -> Graceful {
-        self.0.graceful.fetch_add(1, SeqCst);
+        self.heard.graceful.fetch_add(1, SeqCst);
         Graceful(self.clone())
     }
 
     /// The first signal that came.
     pub(crate) fn received(&self) -> Option<Signal> {
-        Signal::of_number(self.0.first.load(SeqCst))
+        Signal::of_number(self.heard.first.load(SeqCst))
     }
 
     /// Waits for the first signal.
     pub(crate) async fn wait(&self) {
-        self.0.stop.cancelled().await;
+        self.heard.stop.cancelled().await;
     }
 }
 

@@ -18,6 +18,10 @@ pub enum StopCause {
         /// What to do, where it is known better than in general.
         advice: Option<String>,
     },
+    /// The time for it is over; what ended it.
+    TimeWindow(String),
+    /// Whoever was asked doesn't want it to go on; what was asked.
+    Declined(String),
     /// The report could not be written; what happened.
     Report(String),
 }

@@ -250,7 +250,7 @@ fn faults(ran: &Ran, settings: &Settings, expect: &Expected) -> Vec<String> {
         StopCause::Credentials(_) => "credentials",
         StopCause::MaxFailures(_) => "max_failures",
         StopCause::Signal(_) => "signal",
-        StopCause::Report(_) => "something else",
+        _ => "something else",
     });
     let by = expect.stopped_by.as_deref();
     check("stopped by", format!("{stopped:?}"), format!("{by:?}"), stopped == by);

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use super::{
     config::LayerArgs, inputs::InputArgs, inputs::RuleArgs, replay::ReplayChoiceArgs, report::AroundArgs,
     report::ReportArgs, report::ResumeArgs, sandbox::SandboxFaultArgs, sending::SendingArgs, survey::SurveyArgs,
-    terminal::ProgressChoice, terminal::TerminalArgs, values,
+    terminal::ProgressChoice, terminal::TerminalArgs, values, window::WindowArgs,
 };
 
 const ABOUT: &str = "Bulk synchronisation of contact files with EngageLab Marketing Automation";
@@ -94,6 +94,8 @@ pub(crate) struct PushArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) sending: SendingArgs,
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
     #[command(flatten)]

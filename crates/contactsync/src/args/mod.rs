@@ -15,6 +15,7 @@ mod sending;
 mod survey;
 mod terminal;
 mod values;
+mod window;
 
 pub(crate) use commands::{
     CheckArgs, Cli, Command, ConfigCommand, DoctorArgs, PushArgs, ReplayArgs, RunArgs, SandboxArgs, VARIABLES,
@@ -26,3 +27,4 @@ pub(crate) use sandbox::SandboxFaultArgs;
 pub(crate) use sending::{Region, SendingArgs};
 pub(crate) use survey::SurveyArgs;
 pub(crate) use terminal::{ColorChoice, LogFormat, ProgressChoice, TerminalArgs};
+pub(crate) use window::{Until, WindowArgs};

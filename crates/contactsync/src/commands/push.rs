@@ -8,8 +8,8 @@ use crate::{
     failure::Failure,
     lock::{Patience, RunLock},
     pipeline::{
-        CarriedOver, Job, RowSource, carry_over, compare_inputs, finished_earlier, open_journal, refuse_another_run,
-        report_path, send,
+        CarriedOver, Job, RowSource, WindowGuard, carry_over, compare_inputs, finished_earlier, open_journal,
+        refuse_another_run, report_path, send,
     },
     settings::{CommandLine, PushSettings, refuse_shared_outputs},
     signals::{Signal, Signals},
@@ -27,6 +27,7 @@ pub(crate) fn push(
     for warning in &sending.warnings {
         printer.warning(warning, None);
     }
+    let window = WindowGuard::watch(&sending.window, signals, printer);
     let outputs = sending.outputs();
     // Before the lock makes a file of one of them.
     refuse_shared_outputs(&[], &outputs)?;
@@ -62,6 +63,7 @@ pub(crate) fn push(
         }
         carry_over(then, &mut now);
     }
+    window.hand_over()?;
     let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
     let mut run = journal.is_resumable().then(|| RunFile::new(&report, now));
     if let Some(run) = &mut run {

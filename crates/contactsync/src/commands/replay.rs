@@ -9,7 +9,8 @@ use crate::{
     failure::Failure,
     lock::{Patience, RunLock},
     pipeline::{
-        CarriedOver, Job, RowSource, carry_over, finished_earlier, open_journal, refuse_another_run, report_path, send,
+        CarriedOver, Job, RowSource, WindowGuard, carry_over, finished_earlier, open_journal, refuse_another_run,
+        report_path, send,
     },
     settings::{CommandLine, ReplaySettings, refuse_shared_outputs},
     signals::Signals,
@@ -36,6 +37,7 @@ pub(crate) fn replay(
     for warning in &sending.warnings {
         printer.warning(warning, None);
     }
+    let window = WindowGuard::watch(&sending.window, signals, printer);
     let outputs = sending.outputs();
     refuse_shared_outputs(&[], &outputs)?;
     let _lock = sending.lock.as_deref().map(|path| RunLock::take(path, &mut patience)).transpose()?;
@@ -62,6 +64,7 @@ pub(crate) fn replay(
     }
     let own = resumption.is_some().then_some(report.as_path());
     let plan = plan(&sources, own, &settings, printer)?;
+    window.hand_over()?;
     let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
     let mut run = journal.is_resumable().then(|| RunFile::new(&report, now.clone()));
     if let Some(run) = &mut run {

@@ -10,7 +10,7 @@ use dispatcher::{Intake, MaxFailures, Stop, StopCause};
 use model::{Decision, Outcome, Reason, escape_controls};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{settings::CanarySettings, signals::Signal, terminal::Printer};
+use crate::{settings::CanarySettings, terminal::Printer};
 
 /// Decisions that may wait on their way through.
 const WAITING: usize = 256;
@@ -126,7 +126,7 @@ impl Canary {
         };
         self.printer.hide_bar(false);
         if !goes_on {
-            self.stop.because(StopCause::Signal(Signal::Interrupt.number()));
+            self.stop.because(StopCause::Declined("the canary's question was answered with no".to_owned()));
         }
     }
 }

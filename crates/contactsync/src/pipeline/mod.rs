@@ -13,6 +13,7 @@ mod outcome;
 mod replayed;
 mod send;
 mod service;
+mod window;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub(crate) use comparing::{compare_inputs, refuse_another_run};
 pub(crate) use continuing::{CarriedOver, carry_over, finished_earlier, open_journal, report_path};
 pub(crate) use outcome::per_second;
 pub(crate) use send::{Job, RowSource, send};
+pub(crate) use window::WindowGuard;
 
 /// Where rows that were taken in go, and what has to know of them.
 struct RowSink {

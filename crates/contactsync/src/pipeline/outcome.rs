@@ -46,8 +46,10 @@ impl RunOutcome {
                 ("signal", signal.map_or(Exit::Interrupted, Signal::exit))
             }
             StopCause::Credentials(_) => ("credentials", Exit::Credentials),
-            StopCause::MaxFailures(_) => ("max_failures", Exit::MaxFailures),
+            // A person found what came back too bad to go on, as `--max-failures` would have.
+            StopCause::MaxFailures(_) | StopCause::Declined(_) => ("max_failures", Exit::MaxFailures),
             StopCause::Outage { .. } => ("outage", Exit::OutOfReach),
+            StopCause::TimeWindow(_) => ("time", Exit::TimeWindow),
             StopCause::Report(_) => ("report", Exit::ReadOrWrite),
         })
     }
@@ -102,6 +104,7 @@ impl RunOutcome {
                 let general = "check `--base-url`, proxy and network, and whether the service is up";
                 (format!("stopped: {what}"), Some(advice.clone().unwrap_or_else(|| general.to_owned())))
             }
+            Some(StopCause::TimeWindow(what) | StopCause::Declined(what)) => (format!("stopped: {what}"), None),
             Some(StopCause::Report(what)) => {
                 let hint = self.journaled.error.as_ref().and_then(ReportError::hint);
                 (format!("stopped: {what}"), hint)

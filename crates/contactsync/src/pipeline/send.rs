@@ -16,6 +16,7 @@ use super::{
     outcome::{RunDetails, RunOutcome},
     replayed::take_replayed,
     service::Service,
+    window::stop_at_end,
 };
 use crate::{
     exit::Exit,
@@ -76,6 +77,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
     let style = ProgressStyle::of(settings.progress, printer);
     let progress = Progress::start(style, printer, Arc::clone(&counters), rows.bytes(), true);
     stop_on_signal(signals.clone(), stop.clone());
+    stop_at_end(settings.window.clone(), stop.clone());
     let (hand_on, taken) = async_channel::bounded(WAITING_BATCHES);
     let sink = RowSink { rows: hand_on, counters: Arc::clone(&counters), stop: stop.clone(), printer: printer.clone() };
     let is_resumable = run.is_some();

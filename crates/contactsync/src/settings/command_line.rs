@@ -5,8 +5,8 @@ use clap::{Arg, ArgAction, CommandFactory};
 use crate::{args::Cli, layers::options};
 
 /// Options of a push that a replay of its report doesn't take over.
-const NOT_REPLAYED: [&str; 8] =
-    ["report", "resume", "force", "summary", "accept_new_key", "fail_on", "notify", "notify_format"];
+const NOT_REPLAYED: [&str; 9] =
+    ["report", "resume", "force", "summary", "accept_new_key", "fail_on", "notify", "notify_format", "until"];
 
 /// What was typed, to be typed again with little changed.
 #[derive(Debug, Clone)]
@@ -29,8 +29,11 @@ impl CommandLine {
             match word {
                 "--force" | "--resume" => {}
                 // The address may hold a token, and what is printed ends up in logs.
-                "--notify" | "--notify-format" => drop(rest.next()),
-                _ if word.starts_with("--notify=") || word.starts_with("--notify-format=") => {}
+                // And the time until which was to be sent may be over.
+                "--notify" | "--notify-format" | "--until" => drop(rest.next()),
+                _ if ["--notify=", "--notify-format=", "--until="]
+                    .iter()
+                    .any(|left_out| word.starts_with(left_out)) => {}
                 _ => words.push(word),
             }
         }
@@ -97,6 +100,10 @@ mod tests {
             (
                 &["cs", "push", "--notify", "https://x/token", "--notify-format=slack", "--report=r", "a"],
                 "cs push --report=r a --resume",
+            ),
+            (
+                &["cs", "push", "--until", "06:00", "--max-duration", "5h", "--until=x", "--report", "r", "a"],
+                "cs push --max-duration 5h --report r a --resume",
             ),
             (&["cs", "push", "--report", "r", "--", "-a"], "cs push --report r --resume -- -a"),
         ];

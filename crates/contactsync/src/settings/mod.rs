@@ -12,6 +12,7 @@ mod replay;
 mod sandbox;
 mod summary;
 mod target;
+mod window;
 
 pub(crate) use command_line::CommandLine;
 pub(crate) use credentials::Credentials;
@@ -22,3 +23,4 @@ pub(crate) use push::{CanarySettings, PushSettings, SendingSettings};
 pub(crate) use replay::ReplaySettings;
 pub(crate) use sandbox::served_sandbox;
 pub(crate) use target::Target;
+pub(crate) use window::SendingWindow;

@@ -4,6 +4,7 @@ use dispatcher::MaxFailures;
 
 use super::{
     inputs::InputSettings, notify::NotifySettings, outputs::ReportSettings, sandbox::pushed_sandbox, target::Target,
+    window::SendingWindow,
 };
 use crate::{
     args::{FailOn, ProgressChoice, PushArgs, RunArgs, SendingArgs},
@@ -37,6 +38,8 @@ pub(crate) struct SendingSettings {
     pub(crate) canary: Option<CanarySettings>,
     /// Who hears of the end.
     pub(crate) notify: Option<NotifySettings>,
+    /// For how long is sent.
+    pub(crate) window: SendingWindow,
     /// A file that is locked while the run lasts.
     pub(crate) lock: Option<PathBuf>,
     /// How long is waited for what another run holds.
@@ -85,6 +88,7 @@ impl SendingSettings {
                 yes: args.sending.yes,
             }),
             notify: NotifySettings::of(&args.around, &args.sending)?,
+            window: SendingWindow::of(&args.window)?,
             lock: args.around.lock.clone(),
             lock_wait: args.around.lock_wait.unwrap_or_default(),
             fail_on: args.report.fail_on.unwrap_or(FailOn::Any),

@@ -1,6 +1,10 @@
 //! A few rows first.
 
-use std::{io::Write, path::Path, process::Stdio};
+use std::{
+    io::{Read, Write},
+    path::Path,
+    process::Stdio,
+};
 
 use serde_json::{Value, json};
 
@@ -66,20 +70,11 @@ fn on_a_terminal_it_asks_before_it_goes_on() {
         std::io::stdout().write_all(b"skipped: script (util-linux) is not installed\n").unwrap();
         return;
     }
-    for (answer, status, synced) in [("y\n", 0, 50), ("n\n", 130, 5), ("\n", 130, 5)] {
+    for (answer, status, synced) in [("y\n", 0, 50), ("n\n", 4, 5), ("\n", 4, 5)] {
         let service = Service::with_faults(&[]);
         let place = service.workplace();
         place.file("a.csv", users(50));
-        let command = place.command(&PUSH);
-        let line: Vec<String> = std::iter::once(command.get_program())
-            .chain(command.get_args())
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect();
-        let mut terminal = std::process::Command::new("/usr/bin/script");
-        terminal.args(["-q", "-e", "-c", &line.join(" "), "/dev/null"]).current_dir(place.path("")).env_clear();
-        terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = terminal.spawn().unwrap();
+        let mut child = on_terminal(&place).spawn().unwrap();
         let mut keyboard = child.stdin.take().unwrap();
         keyboard.write_all(answer.as_bytes()).unwrap();
         let ran = finish(child);
@@ -87,5 +82,48 @@ fn on_a_terminal_it_asks_before_it_goes_on() {
         assert_eq!(ran.status, Some(status), "{answer:?}\n{ran}");
         assert!(ran.stdout.contains("Go on with the rest? [y/N]"), "{ran}");
         assert_eq!(summary(&place)["synced"], synced, "{ran}");
+        if status == 4 {
+            assert_eq!(summary(&place)["stopped_by"], "max_failures");
+            assert!(ran.stdout.contains("stopped: the canary's question was answered with no"), "{ran}");
+            assert!(ran.stdout.contains("to go on: ") && !ran.stdout.contains("signal"), "{ran}");
+        }
     }
+}
+
+#[test]
+fn a_signal_instead_of_an_answer_stops_by_a_signal() {
+    if !Path::new("/usr/bin/script").exists() {
+        std::io::stdout().write_all(b"skipped: script (util-linux) is not installed\n").unwrap();
+        return;
+    }
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("a.csv", users(50));
+    let mut child = on_terminal(&place).spawn().unwrap();
+    let mut shown = Vec::new();
+    while !shown.ends_with(b"Go on with the rest? [y/N] ") {
+        let mut byte = [0];
+        child.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
+        shown.push(byte[0]);
+    }
+    let mut keyboard = child.stdin.take().unwrap();
+    keyboard.write_all(b"\x03").unwrap();
+    let ran = finish(child).ends_with(130);
+    drop(keyboard);
+    assert!(ran.stdout.contains("stopped by a signal") && ran.stdout.contains("to go on: "), "{ran}");
+    assert_eq!(summary(&place)["stopped_by"], "signal");
+}
+
+/// The push on a terminal of its own.
+fn on_terminal(place: &Workplace) -> std::process::Command {
+    let command = place.command(&PUSH);
+    let line: Vec<String> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let mut terminal = std::process::Command::new("/usr/bin/script");
+    terminal.args(["-q", "-e", "-c", &line.join(" "), "/dev/null"]).current_dir(place.path("")).env_clear();
+    terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    terminal
 }

@@ -27,3 +27,4 @@ mod sandbox;
 mod service;
 mod signals;
 mod support;
+mod window;
