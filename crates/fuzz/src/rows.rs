@@ -26,12 +26,13 @@ struct Row {
 }
 
 impl Rows {
-    /// Takes the next rows. They count from 1 on, and each begins on a line of its own.
-    pub(crate) fn take(&mut self, batch: &RecordBatch) {
+    /// Takes the next rows. They count from 1 on, and each begins on a line of its own, but for elements of an array.
+    pub(crate) fn take(&mut self, batch: &RecordBatch, format: Format) {
         for (record, head) in batch.iter().zip(&batch.records) {
             let before = self.0.last().map_or(0, |row| row.line);
             assert_eq!(head.row, self.0.len() as u64 + 1, "rows count without gaps");
-            assert!(head.line > before, "row {} begins on line {}, the one before on {before}", head.row, head.line);
+            let first = before + u64::from(format != Format::Json);
+            assert!(head.line >= first, "row {} begins on line {}, the one before on {before}", head.row, head.line);
             let fields: Vec<_> = record.fields().collect();
             self.0.push(Row {
                 line: head.line,
@@ -67,6 +68,17 @@ impl Rows {
             assert_eq!(Some(row.line), expected.next(), "the row is {}", row.shown);
         }
         assert_eq!(expected.next(), None, "a line that is no row");
+    }
+
+    /// Compares with what serde_json reads: the elements of an array, or that it isn't one.
+    pub(crate) fn same_as_elements(&self, setup: &Setup, whole: bool) {
+        let Some(text) = plain_text(setup) else { return };
+        let elements = std::str::from_utf8(text).map(serde_json::from_str::<Vec<&serde_json::value::RawValue>>);
+        match elements {
+            Ok(Ok(elements)) if whole => assert_eq!(self.0.len(), elements.len(), "rows, and elements"),
+            Ok(Ok(_)) => panic!("an array that can't be read"),
+            _ => assert!(!whole, "what is no array is read to its end"),
+        }
     }
 
     /// Compares with what the `csv` crate reads, where no quote was given up and no record was too long.

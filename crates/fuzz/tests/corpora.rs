@@ -112,6 +112,11 @@ fn ndjson() {
 }
 
 #[test]
+fn json() {
+    run("json", &[files("corpus/json"), fixtures(&OPTIONS)].concat(), entries::json);
+}
+
+#[test]
 fn answer() {
     run("answer", &files("corpus/answer"), entries::answer);
 }
