@@ -67,6 +67,16 @@ async fn the_rate_binds_also_after_a_stall() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn less_at_once_than_two_milliseconds_of_the_rate_counts_as_that() {
+    let rate = Rate::Limited { count: NonZeroU64::new(2_000).unwrap(), per: Duration::from_secs(1) };
+    let settings = Settings { rate, burst: 1, ..Settings::default() };
+    let ran = run(settings, 1..=6_000, None, |_, _| (MS, ok())).await;
+    assert_eq!(ran.decisions.len(), 6_000);
+    assert!(peak(&ran.seen) <= 2_004, "{}", peak(&ran.seen));
+    assert!(ran.took < Duration::from_millis(3_060), "98 % of the rate are reached: {:?}", ran.took);
+}
+
+#[tokio::test(start_paused = true)]
 async fn rows_of_one_euid_go_one_after_the_other_and_others_overtake() {
     let euids = [1, 1, 1, 2, 3, 1];
     let ran = run(unlimited(), euids, None, |euid, attempt| {

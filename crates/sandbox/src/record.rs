@@ -21,6 +21,8 @@ const SHARDS: usize = 32;
 pub struct Record {
     figures: Mutex<Figures>,
     users: Users,
+    /// Requests that ask for users, by the first that they ask for.
+    registrations: Mutex<Arrivals>,
 }
 
 /// What is kept of each user.
@@ -94,7 +96,7 @@ impl Record {
             Recording::Figures if options.faults.is_empty() => Users::Nothing,
             Recording::Figures => Users::Arrivals(shards()),
         };
-        Self { figures: Mutex::default(), users }
+        Self { figures: Mutex::default(), users, registrations: Mutex::default() }
     }
 
     /// The figures so far.
@@ -177,6 +179,11 @@ impl Record {
             lock(&self.figures).stats.euids += 1;
         }
         nth
+    }
+
+    /// Notes a request that asks for users, of which this is the first; says how-manieth it is, from 1.
+    pub(crate) fn registered(&self, first: u64) -> u64 {
+        lock(&self.registrations).note(first)
     }
 
     /// Notes how a user's request ended; what was accepted is stored.

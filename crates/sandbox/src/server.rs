@@ -169,18 +169,18 @@ async fn contact(State(served): State<Arc<Served>>, headers: HeaderMap, body: By
         Err(refusal) => return served.code(refusal).await,
     };
     let nth = served.record.begin(euid, &contacts);
-    let end = End { served: &served, euid, contacts: Some(contacts) };
+    let request = OpenRequest { served: &served, euid, contacts: Some(contacts) };
     match Fault::met(&served.options.faults, served.options.seed, euid, nth) {
         None => {
             let response = served.code((0, "success")).await;
-            end.answered(json!(0), true);
+            request.answered(json!(0), true);
             response
         }
         Some(fault) => {
             served.record.met(fault.name());
             let answered = if let Fault::Code(code, _) = fault { json!(code) } else { json!(fault.name()) };
             let response = served.fault(fault).await;
-            end.answered(answered, fault_accepts(fault));
+            request.answered(answered, fault_accepts(fault));
             response
         }
     }
@@ -199,7 +199,8 @@ async fn register(State(served): State<Arc<Served>>, headers: HeaderMap, body: B
         Err(refusal) => return served.code(refusal).await,
     };
     let first = values.first().map_or(0, |value| euid_of(&name, value));
-    if let Some(fault) = Fault::met(&served.options.faults, served.options.seed, first, 1) {
+    let nth = if served.options.faults.is_empty() { 1 } else { served.record.registered(first) };
+    if let Some(fault) = Fault::met(&served.options.faults, served.options.seed, first, nth) {
         served.record.met(fault.name());
         return served.fault(fault).await;
     }
@@ -220,13 +221,13 @@ fn euid_of(name: &str, value: &str) -> u64 {
 }
 
 /// A request of a user on its way; notes its end also where the client leaves before.
-struct End<'s> {
+struct OpenRequest<'s> {
     served: &'s Served,
     euid: u64,
     contacts: Option<serde_json::Map<String, Value>>,
 }
 
-impl End<'_> {
+impl OpenRequest<'_> {
     fn answered(mut self, answered: Value, accepted: bool) {
         if let Some(contacts) = self.contacts.take() {
             self.served.record.end(self.euid, contacts, answered, accepted);
@@ -234,7 +235,7 @@ impl End<'_> {
     }
 }
 
-impl Drop for End<'_> {
+impl Drop for OpenRequest<'_> {
     fn drop(&mut self) {
         if let Some(contacts) = self.contacts.take() {
             self.served.record.end(self.euid, contacts, json!("abandoned"), false);
