@@ -140,6 +140,8 @@ impl Thread {
             let reader::Position { bytes, blake3, .. } = records.position();
             // Before the batch is handed on: what is decided is never ahead of this.
             let before = self.positions.set(index, Progressed { bytes, blake3, ended: matches!(more, Ok(false)) });
+            // In this order: for whoever looks in between, fewer bytes lie behind the rows than do.
+            Counters::add(&self.counters.rows_seen, batch.records.len() as u64);
             Counters::add(&self.counters.bytes_read, bytes - before.bytes);
             for notice in records.notices() {
                 if self.hand_on.send_blocking(Read::Notice(notice.to_string())).is_err() {

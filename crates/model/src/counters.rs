@@ -5,7 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub struct Counters {
     /// Bytes of input read so far, as they lie in the files.
     pub bytes_read: AtomicU64,
-    /// Records read so far.
+    /// Records that the reader has come to so far: those that lie within the bytes read.
+    pub rows_seen: AtomicU64,
+    /// Of these, left out because they lie before the range that is taken.
+    pub rows_skipped: AtomicU64,
+    /// Of these, left out because an earlier try decided them.
+    pub rows_decided_before: AtomicU64,
+    /// Of these, taken in.
     pub rows_read: AtomicU64,
     /// Requests started.
     pub attempts: AtomicU64,

@@ -21,7 +21,7 @@ use crate::{
     rejected::{SHOWN, rejected, show},
     settings::{InputSettings, ReportSettings, RowRange, RowTaken, refuse_shared_outputs},
     signals::{Signal, Signals},
-    terminal::{Printer, Progress, ProgressStyle},
+    terminal::{Printer, Progress, ProgressStyle, Whole},
 };
 
 /// How often what was reported is written and synced.
@@ -42,9 +42,9 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
         None => None,
     };
     let counters = Arc::new(Counters::default());
-    let total_bytes = inputs.iter().map(Input::size).sum();
+    let whole = Whole { bytes: inputs.iter().map(Input::size).sum(), rows: settings.rows.limit() };
     let style = ProgressStyle::of(args.progress, printer);
-    let progress = Progress::start(style, printer, Arc::clone(&counters), total_bytes, false);
+    let progress = Progress::start(style, printer, Arc::clone(&counters), whole, false);
     let mut checker = Checker {
         validator: Validator::new(settings.rules.clone()),
         books: Books::default(),
@@ -121,7 +121,10 @@ impl Checker {
         let before = self.books;
         for record in batch.iter() {
             match self.rows.next_row() {
-                RowTaken::Skipped => continue,
+                RowTaken::Skipped => {
+                    Counters::add(&self.counters.rows_skipped, 1);
+                    continue;
+                }
                 RowTaken::Over => break,
                 RowTaken::Taken => {}
             }

@@ -103,11 +103,15 @@ impl Validating {
         let mut taken = Vec::with_capacity(batch.records.len());
         for record in batch.iter() {
             match self.range.next_row() {
-                RowTaken::Skipped => continue,
+                RowTaken::Skipped => {
+                    Counters::add(&self.counters.rows_skipped, 1);
+                    continue;
+                }
                 RowTaken::Over => break,
                 RowTaken::Taken => {}
             }
             if self.decided.as_ref().is_some_and(|decided| decided.contains(&batch.source, record.row())) {
+                Counters::add(&self.counters.rows_decided_before, 1);
                 continue;
             }
             let verdict = self.validator.validate(&record).map(|accepted| accepted.contact(&record));

@@ -24,7 +24,7 @@ use crate::{
     reading::{Positions, Reading},
     settings::{CommandLine, InputSettings, SendingSettings, Target},
     signals::Signals,
-    terminal::{Printer, Progress, ProgressStyle},
+    terminal::{Printer, Progress, ProgressStyle, Whole},
 };
 
 /// Batches of rows that may wait for the dispatcher, which holds as many rows as it may by itself.
@@ -75,7 +75,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
     let graceful = signals.gracefully();
     let (counters, stop) = (Arc::new(Counters::default()), Stop::default());
     let style = ProgressStyle::of(settings.progress, printer);
-    let progress = Progress::start(style, printer, Arc::clone(&counters), rows.bytes(), true);
+    let progress = Progress::start(style, printer, Arc::clone(&counters), rows.whole(), true);
     stop_on_signal(signals.clone(), stop.clone());
     stop_at_end(settings.window.clone(), stop.clone());
     let (hand_on, taken) = async_channel::bounded(WAITING_BATCHES);
@@ -140,11 +140,15 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
 }
 
 impl RowSource {
-    /// How many bytes are read, where it is known.
-    fn bytes(&self) -> Option<u64> {
+    /// How much there is to be done, as far as it is known.
+    fn whole(&self) -> Whole {
         match self {
-            Self::Inputs { inputs, .. } => inputs.iter().map(Input::size).sum(),
-            Self::Replay { .. } => None,
+            Self::Inputs { inputs, settings, .. } => {
+                Whole { bytes: inputs.iter().map(Input::size).sum(), rows: settings.rows.limit() }
+            }
+            Self::Replay { reports, .. } => {
+                Whole { bytes: None, rows: Some(reports.iter().map(|report| report.rows).sum()) }
+            }
         }
     }
 }

@@ -136,6 +136,11 @@ impl RowRange {
         }
     }
 
+    /// At most so many rows are taken, as long as none was.
+    pub(crate) fn limit(&self) -> Option<u64> {
+        self.left
+    }
+
     /// Whether no further row can be taken.
     pub(crate) fn is_over(&self) -> bool {
         self.left == Some(0)

@@ -8,5 +8,5 @@ mod stdout;
 
 pub(crate) use log::start_log;
 pub(crate) use printer::{Printer, Style};
-pub(crate) use progress::{Progress, ProgressStyle};
+pub(crate) use progress::{Progress, ProgressStyle, Whole};
 pub(crate) use stdout::write_stdout;

@@ -1,4 +1,5 @@
 use std::{
+    cell::Cell,
     io::{self, IsTerminal},
     sync::{
         Arc,
@@ -16,6 +17,8 @@ use crate::args::ProgressChoice;
 
 /// How often a bar is drawn.
 const BAR_EVERY: Duration = Duration::from_millis(200);
+/// Steps of a bar.
+const BAR_LENGTH: u64 = 1_000;
 /// The pace beside a bar is that of once to twice so long.
 const PACE_OVER: Duration = Duration::from_secs(2);
 /// How often a plain line is written.
@@ -54,19 +57,18 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Starts drawing. `total_bytes` is the size of all inputs, where it is known; `sends`: rows are sent, not only
-    /// checked.
+    /// Starts drawing. `sends`: rows are sent, not only checked.
     pub(crate) fn start(
         style: ProgressStyle,
         printer: &Printer,
         counters: Arc<Counters>,
-        total_bytes: Option<u64>,
+        whole: Whole,
         sends: bool,
     ) -> Self {
         if style == ProgressStyle::Hidden {
             return Self::default();
         }
-        let view = View { counters, total_bytes, sends, started: Instant::now() };
+        let view = View { counters, whole, sends, started: Instant::now(), share: Cell::default() };
         let (stop, stopped) = sync_channel::<()>(0);
         let printer = printer.clone();
         let draw = move || match style {
@@ -85,8 +87,8 @@ impl Progress {
                 let (mut earlier, mut later) = (view.figures(), view.figures());
                 while stopped.recv_timeout(BAR_EVERY) == Err(RecvTimeoutError::Timeout) {
                     let now = view.figures();
-                    bar.set_position(now.bytes);
                     bar.set_message(now.line(&earlier, &view));
+                    bar.set_position((view.share.get() * BAR_LENGTH as f64) as u64);
                     bar.tick();
                     if now.elapsed.saturating_sub(later.elapsed) >= PACE_OVER {
                         (earlier, later) = (later, now);
@@ -112,17 +114,31 @@ impl Drop for Progress {
     }
 }
 
+/// How much there is to be done, as far as it is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Whole {
+    /// The size of all inputs.
+    pub(crate) bytes: Option<u64>,
+    /// The most rows there can be.
+    pub(crate) rows: Option<u64>,
+}
+
 struct View {
     counters: Arc<Counters>,
-    total_bytes: Option<u64>,
+    whole: Whole,
     sends: bool,
     started: Instant,
+    /// The largest share that was shown: it never goes back.
+    share: Cell<f64>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Figures {
     elapsed: Duration,
     bytes: u64,
+    seen: u64,
+    skipped: u64,
+    decided_before: u64,
     rows: u64,
     in_flight: u64,
     synced: u64,
@@ -137,6 +153,9 @@ impl View {
         Figures {
             elapsed: self.started.elapsed(),
             bytes: Counters::get(&counters.bytes_read),
+            seen: Counters::get(&counters.rows_seen),
+            skipped: Counters::get(&counters.rows_skipped),
+            decided_before: Counters::get(&counters.rows_decided_before),
             rows: Counters::get(&counters.rows_read),
             in_flight: Counters::get(&counters.in_flight),
             synced: Counters::get(&counters.synced),
@@ -147,9 +166,9 @@ impl View {
     }
 
     fn bar(&self) -> ProgressBar {
-        let (bar, template) = match self.total_bytes {
-            Some(bytes) => (ProgressBar::new(bytes), "{bar:24} {msg}"),
-            None => (ProgressBar::no_length(), "{spinner} {msg}"),
+        let (bar, template) = match self.whole {
+            Whole { bytes: None, rows: None } => (ProgressBar::no_length(), "{spinner} {msg}"),
+            _ => (ProgressBar::new(BAR_LENGTH), "{bar:24} {msg}"),
         };
         bar.set_draw_target(ProgressDrawTarget::stderr());
         match BarStyle::with_template(template) {
@@ -169,10 +188,11 @@ impl Figures {
         let seconds = self.elapsed.saturating_sub(earlier.elapsed).as_secs_f64().max(0.001);
         let done = self.done(view.sends);
         let rate = done.saturating_sub(earlier.done(view.sends)) as f64 / seconds;
-        let share = view.total_bytes.filter(|total| *total > 0).map(|total| self.bytes as f64 / total as f64);
+        let share = self.share(view);
         let mut parts = Vec::new();
         if let Some(share) = share {
-            parts.push(format!("{:.0} %", (share * 100.0).min(100.0)));
+            // Rounded down: all is done only once it is.
+            parts.push(format!("{:.0} %", (share * 100.0).floor()));
         }
         parts.push(format!("{done} rows, {rate:.0}/s"));
         if view.sends {
@@ -190,14 +210,29 @@ impl Figures {
         parts.join(", ")
     }
 
-    /// From the mean pace so far: rows that were read and are not done yet count as input that is still to come.
-    fn time_left(&self, share_read: Option<f64>, sends: bool) -> Option<Duration> {
-        let share_done = share_read? * self.done(sends) as f64 / self.rows.max(1) as f64;
-        if self.elapsed < Duration::from_secs(2) || share_done < 0.001 {
+    /// The share of the input that is decided, where anything can be said of it. What was read ahead is no part of it: the
+    /// bytes read count by the share of their rows that is done with.
+    fn share(&self, view: &View) -> Option<f64> {
+        let taken = (self.done(view.sends) + self.decided_before) as f64;
+        let of_bytes = view.whole.bytes.filter(|bytes| *bytes > 0).map(|bytes| {
+            let read = (self.bytes as f64 / bytes as f64).min(1.0);
+            read * ((taken + self.skipped as f64) / self.seen.max(1) as f64).min(1.0)
+        });
+        // A limit may come before the end of the input.
+        let of_rows = view.whole.rows.map(|rows| if rows == 0 { 1.0 } else { (taken / rows as f64).min(1.0) });
+        let share = of_bytes.into_iter().chain(of_rows).reduce(f64::max)?.max(view.share.get());
+        view.share.set(share);
+        Some(share)
+    }
+
+    /// From the mean pace so far, without what was left out.
+    fn time_left(&self, share: Option<f64>, sends: bool) -> Option<Duration> {
+        let (share, done) = (share?, self.done(sends));
+        let own = share * done as f64 / (done + self.decided_before + self.skipped).max(1) as f64;
+        if self.elapsed < Duration::from_secs(2) || own < 0.001 {
             return None;
         }
-        let left = self.elapsed.as_secs_f64() * (1.0 - share_done.min(1.0)) / share_done;
-        Duration::try_from_secs_f64(left).ok()
+        Duration::try_from_secs_f64(self.elapsed.as_secs_f64() * (1.0 - share) / own).ok()
     }
 }
 
@@ -214,31 +249,77 @@ fn in_words(time: Duration) -> String {
 mod tests {
     use super::*;
 
+    fn view(bytes: Option<u64>, rows: Option<u64>, sends: bool) -> View {
+        let whole = Whole { bytes, rows };
+        View { counters: Arc::default(), whole, sends, started: Instant::now(), share: Cell::default() }
+    }
+
     #[test]
     fn a_line_says_share_pace_and_time_left() {
-        let view = View { counters: Arc::default(), total_bytes: Some(1_000), sends: true, started: Instant::now() };
         let earlier = Figures { elapsed: Duration::from_secs(10), synced: 100, ..Figures::default() };
         let now = Figures {
             elapsed: Duration::from_secs(20),
             bytes: 500,
+            seen: 400,
             rows: 400,
             in_flight: 64,
             synced: 180,
             failed: 15,
             rejected: 5,
-            unchanged: 0,
+            ..Figures::default()
         };
         assert_eq!(
-            now.line(&earlier, &view),
-            "50 %, 200 rows, 10/s, 64 in flight, 180 synced, 15 failed, 5 rejected, 1m00s left"
+            now.line(&earlier, &view(Some(1_000), None, true)),
+            "25 %, 200 rows, 10/s, 64 in flight, 180 synced, 15 failed, 5 rejected, 1m00s left"
         );
     }
 
     #[test]
+    fn what_was_read_ahead_is_not_done() {
+        let view = view(Some(1_000), None, true);
+        // All of a small file is read at once.
+        let share = |done, seen, bytes| Figures { bytes, seen, synced: done, ..Figures::default() }.share(&view);
+        assert_eq!(share(0, 1_200, 1_000), Some(0.0));
+        assert_eq!(share(100, 1_200, 1_000), Some(100.0 / 1_200.0));
+        // Nor does it go back, where longer rows follow.
+        assert_eq!(share(100, 1_300, 1_000), Some(100.0 / 1_200.0));
+        assert_eq!(share(1_300, 1_300, 1_000), Some(1.0));
+    }
+
+    #[test]
+    fn all_but_one_is_not_all() {
+        let now = Figures { bytes: 10, seen: 1_000, synced: 999, ..Figures::default() };
+        assert!(now.line(&Figures::default(), &view(Some(10), None, true)).starts_with("99 %, "));
+    }
+
+    #[test]
+    fn rows_left_out_are_done_with_and_tell_nothing_of_the_pace() {
+        let now = Figures {
+            elapsed: Duration::from_secs(10),
+            bytes: 500,
+            seen: 500,
+            skipped: 100,
+            decided_before: 300,
+            synced: 100,
+            ..Figures::default()
+        };
+        // Half of the bytes, of which a fifth took ten seconds.
+        let line = now.line(&Figures::default(), &view(Some(1_000), None, true));
+        assert!(line.starts_with("50 %, 100 rows") && line.ends_with("50s left"), "{line}");
+    }
+
+    #[test]
+    fn a_limit_or_the_rows_of_a_replay_are_a_whole_too() {
+        let now = Figures { bytes: 10, seen: 1_000, synced: 50, decided_before: 25, ..Figures::default() };
+        assert_eq!(now.share(&view(Some(1_000), Some(100), true)), Some(0.75));
+        assert_eq!(now.share(&view(None, Some(150), true)), Some(0.5));
+        assert_eq!(now.share(&view(None, Some(0), true)), Some(1.0));
+    }
+
+    #[test]
     fn nothing_is_promised_without_a_size() {
-        let view = View { counters: Arc::default(), total_bytes: None, sends: false, started: Instant::now() };
         let now = Figures { elapsed: Duration::from_secs(10), rows: 50, rejected: 2, ..Figures::default() };
-        assert_eq!(now.line(&Figures::default(), &view), "50 rows, 5/s, 2 rejected");
+        assert_eq!(now.line(&Figures::default(), &view(None, None, false)), "50 rows, 5/s, 2 rejected");
     }
 
     #[test]
