@@ -120,7 +120,10 @@ pub async fn post_json(settings: &HttpSettings, address: &Url, body: Vec<u8>) ->
     let client = built.map_err(|error| causes(&error.without_url()))?;
     let content_type = HeaderValue::from_static("application/json");
     let posted = client.post(address.clone()).header(CONTENT_TYPE, content_type).body(body).send().await;
-    posted.map(|response| response.status().as_u16()).map_err(|error| causes(&error.without_url()))
+    posted.map(|response| response.status().as_u16()).map_err(|error| match CertificateFault::behind(&error) {
+        Some(fault) => format!("the server's certificate doesn't verify: {fault} ({})", fault.advice()),
+        None => causes(&error.without_url()),
+    })
 }
 
 impl Transport for HttpTransport {

@@ -47,9 +47,8 @@ fn server(certificate: CertificateDer<'static>) -> (u16, JoinHandle<()>) {
     (port, thread)
 }
 
-async fn send(host: &str, authority: Option<&str>, certificate: CertificateDer<'static>) -> Result<Reply, Broken> {
-    let (port, thread) = server(certificate);
-    let settings = HttpSettings {
+fn settings(host: &str, port: u16, authority: Option<&str>) -> HttpSettings {
+    HttpSettings {
         base_url: format!("https://{host}:{port}").parse().unwrap(),
         api_key: "the-key".into(),
         api_secret: "the-secret".into(),
@@ -59,9 +58,13 @@ async fn send(host: &str, authority: Option<&str>, certificate: CertificateDer<'
         ca_cert_pem: Some(std::fs::read(file(authority.unwrap_or("itself.pem"))).unwrap()),
         proxy: None,
         max_idle: 1,
-    };
+    }
+}
+
+async fn send(host: &str, authority: Option<&str>, certificate: CertificateDer<'static>) -> Result<Reply, Broken> {
+    let (port, thread) = server(certificate);
     let request = Request { path: "v1/user/contact", body: b"{}".to_vec(), fresh_connection: true };
-    let ended = HttpTransport::new(&settings).unwrap().send(request).await;
+    let ended = HttpTransport::new(&settings(host, port, authority)).unwrap().send(request).await;
     thread.join().unwrap();
     ended
 }
@@ -111,4 +114,14 @@ async fn a_fault_is_told_in_words_with_what_to_do() {
         let told = fault.to_string();
         assert!(!told.contains(['{', '"']) && !told.contains("Error"), "debug output: {told}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_notified_under_such_a_certificate_is_told_of_in_words_too() {
+    let (port, thread) = server(certificate("itself.pem"));
+    let settings = settings("127.0.0.1", port, Some("itself.pem"));
+    let error = dispatcher::post_json(&settings, &settings.base_url, b"{}".to_vec()).await.unwrap_err();
+    assert!(error.contains("an authority's own certificate") && error.contains("--ca-cert"), "{error}");
+    assert!(!error.contains("OtherError"), "{error}");
+    thread.join().unwrap();
 }
