@@ -70,7 +70,7 @@ impl Rows {
         assert_eq!(expected.next(), None, "a line that is no row");
     }
 
-    /// Compares with what serde_json reads: the elements of an array, or that it isn't one.
+    /// Compares with what `serde_json` reads: the elements of an array, or that it isn't one.
     pub(crate) fn same_as_elements(&self, setup: &Setup, whole: bool) {
         let Some(text) = plain_text(setup) else { return };
         let elements = std::str::from_utf8(text).map(serde_json::from_str::<Vec<&serde_json::value::RawValue>>);

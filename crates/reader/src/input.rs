@@ -145,7 +145,7 @@ impl Input {
             Parser::Ndjson(records) => {
                 let mut look = Look::default();
                 match records.look(keep, &mut look) {
-                    Ok(()) if look.records > 0 && look.objects == 0 => {
+                    Ok(()) if look.is_envelope || (look.records > 0 && look.objects == 0) => {
                         return Err(not_ndjson(name, look.first_byte));
                     }
                     Err(error) if keep => return Err(error.into()),

@@ -99,10 +99,13 @@ impl JsonRecords {
                 Next::Element => {}
             }
             let line = self.text.lines.line();
-            let Some(length) = self.element(line, batch)? else { continue };
-            let element = &self.text.window.bytes()[..length];
+            let length = self.element(line, batch)?;
             if let Some(look) = &mut look {
                 look.records += 1;
+            }
+            let Some(length) = length else { continue };
+            let element = &self.text.window.bytes()[..length];
+            if let Some(look) = &mut look {
                 look.keys(element, self.objects.naming());
             }
             self.objects.take(batch, element, line);

@@ -45,13 +45,14 @@ impl NdjsonRecords {
                 let line = &self.text.window.bytes()[from..from + length];
                 let is_record = seen == 0 && has_euid_on_top(line, self.objects.naming());
                 look.begins(line);
-                look.records += 1;
                 look.objects += u64::from(is_record);
                 if keep || !is_record {
+                    look.records += 1;
                     return Ok(());
                 }
             }
             if length > MAX_RECORD_BYTES {
+                look.records += 1;
                 // A row of its own fault, seen when it is read.
                 self.text.skip_line()?;
                 continue;

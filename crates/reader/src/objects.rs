@@ -26,6 +26,9 @@ pub(crate) struct Look {
     pub(crate) objects: u64,
     /// The first byte that is not blank.
     pub(crate) first_byte: Option<u8>,
+    /// The first record has no EUID, and holds an array of objects under a key of which nobody said what it is for: it is
+    /// no record, but what records stand in.
+    pub(crate) is_envelope: bool,
 }
 
 impl Look {
@@ -37,12 +40,19 @@ impl Look {
     /// Looks at the keys of a record.
     pub(crate) fn keys(&mut self, record: &[u8], naming: &Naming) {
         let Some(object) = std::str::from_utf8(record).ok().and_then(|text| Object::parse(text).ok()) else { return };
-        for (key, _) in &object.0 {
-            let unknown = key != "contacts" && naming.role(key) == Role::Unknown;
+        let is_first = self.records == 1;
+        let (mut has_euid, mut has_array) = (false, false);
+        for (key, value) in &object.0 {
+            let role = naming.role(key);
+            let unknown = key != "contacts" && role == Role::Unknown;
+            has_euid |= role == Role::Euid;
+            has_array |=
+                unknown && value.get().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('{'));
             if unknown && self.unknown.len() < MOST_UNKNOWN && !self.unknown.iter().any(|seen| seen == key) {
                 self.unknown.push(key.clone().into_owned());
             }
         }
+        self.is_envelope |= is_first && has_array && !has_euid;
     }
 }
 

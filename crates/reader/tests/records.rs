@@ -429,6 +429,11 @@ fn what_is_wrong_with_an_input_shows_before_anything_is_sent() {
             "a: is JSON, but not an object a line (NDJSON), which can't be read | for an object that holds an array: `jq -c '.data[]'",
         ),
         (
+            "a.json",
+            b"{\"code\":0,\"data\": [ {\"euid\":1},{\"euid\":2}]}",
+            "a.json: is JSON, but not an object a line (NDJSON), which can't be read | for an object that holds an array: `jq -c '.data[]'",
+        ),
+        (
             "a.ndjson",
             b"[{\"euid\":1}]\n",
             "a.ndjson: is JSON, but not an object a line (NDJSON), which can't be read | for an array of objects: `--format json`",
