@@ -46,7 +46,7 @@ pub enum OpenError {
     #[error("{0}: is empty: not even a header")]
     Empty(String),
     /// Two columns of one name.
-    #[error("{input}: columns {} and {} are both {name:?}, and only one can be sent", numbers.0, numbers.1)]
+    #[error("{input}: columns {} and {} are both {name:?}, and only one can be sent; its columns are: {}", numbers.0, numbers.1, list(columns))]
     TwoColumns {
         /// As given.
         input: String,
@@ -54,6 +54,8 @@ pub enum OpenError {
         name: String,
         /// Their positions.
         numbers: (usize, usize),
+        /// Those there are.
+        columns: Vec<String>,
     },
     /// Names given with `--contacts` that are in no column.
     #[error("{input}: has no column {}; its columns are: {}", list(missing), list(columns))]

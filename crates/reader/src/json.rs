@@ -1,7 +1,8 @@
-//! One line of NDJSON, looked at without losing a digit.
+//! One JSON object, looked at without losing a digit.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
+use model::{excerpt, limits::MAX_QUOTED_CHARS};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -23,7 +24,7 @@ impl<'a> Object<'a> {
             format!("invalid JSON at column {}: {message}", error.column())
         })?;
         match object.duplicate() {
-            Some(key) => Err(format!("the key {key:?} stands there twice")),
+            Some(key) => Err(format!("the key {} stands there twice", excerpt(key, MAX_QUOTED_CHARS))),
             None => Ok(object),
         }
     }

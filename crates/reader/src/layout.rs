@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use model::Column;
+use model::{Column, excerpt, limits::MAX_QUOTED_CHARS};
 
 use crate::{
     error::{OpenError, UnknownColumns},
@@ -46,6 +46,7 @@ impl Layout {
                     input: input.to_owned(),
                     name: name.to_owned(),
                     numbers: (earlier, index + 1),
+                    columns: headers.clone(),
                 }),
             };
             match naming.role(header) {
@@ -93,7 +94,9 @@ impl Layout {
     /// A column in words, by its index.
     pub(crate) fn describe(&self, index: usize) -> String {
         match self.headers.get(index) {
-            Some(header) if !header.is_empty() => format!("column {header:?} (column {})", index + 1),
+            Some(header) if !header.is_empty() => {
+                format!("column {} (column {})", excerpt(header, MAX_QUOTED_CHARS), index + 1)
+            }
             _ => format!("column {}", index + 1),
         }
     }

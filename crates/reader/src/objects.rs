@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use model::{Column, Field, Name, Reason, RecordBatch, RecordHead, Rejection, Span, Value, limits::MAX_RECORD_BYTES};
+use model::{
+    Column, Field, Name, Reason, RecordBatch, RecordHead, Rejection, Span, Value, excerpt,
+    limits::{MAX_QUOTED_CHARS, MAX_RECORD_BYTES},
+};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -192,7 +195,7 @@ impl Row<'_> {
                 Role::Ignored => {}
                 Role::Unknown => {
                     self.key_unknown.get_or_insert_with(|| {
-                        Rejection::new(Reason::KeyUnknown, format!("the key {key:?} is no known contact and did not stand in the first records: `--contacts NAME,…` or `--all-columns` says what is sent"))
+                        Rejection::new(Reason::KeyUnknown, format!("the key {} is no known contact and did not stand in the first records: `--contacts NAME,…` or `--all-columns` says what is sent", excerpt(key, MAX_QUOTED_CHARS)))
                     });
                 }
             }
@@ -212,7 +215,7 @@ impl Row<'_> {
             !seen.insert(name.to_owned())
         };
         if twice {
-            return Err(format!("two keys stand for the contact {name:?}"));
+            return Err(format!("two keys stand for the contact {}", excerpt(name, MAX_QUOTED_CHARS)));
         }
         let name = match self.columns.iter().position(|column| *column.name == *name) {
             Some(column) => Name::Column(column as u32),

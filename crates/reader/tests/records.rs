@@ -382,6 +382,14 @@ fn json_keys_twice_are_malformed_in_any_spelling() {
 fn a_key_that_comes_late_rejects_its_row() {
     let rows = ndjson("{\"euid\":1,\"email\":\"a\",\"nick\":\"b\"}");
     assert!(rows[0].starts_with("1@1 key_unknown: the key \"nick\""), "{}", rows[0]);
+    let long = "x".repeat(1_000);
+    for row in [
+        format!("{{\"euid\":1,\"{long}\":\"a\"}}"),
+        format!("{{\"euid\":1,\"contacts\":{{\"{long}\":\"a\",\"{long}\":\"b\"}}}}"),
+    ] {
+        let rows = ndjson(&row);
+        assert!(rows[0].contains(&format!("\"{}…\"", "x".repeat(40))), "a long key is cut: {}", rows[0]);
+    }
     let exactly = ReaderOptions { selection: Selection::Exactly(vec!["nick".into()]), ..ReaderOptions::default() };
     let rows = read_with(
         b"{\"euid\":1,\"email\":\"a\",\"nick\":\"b\",\"contacts\":{\"z\":\"c\"}}",
@@ -410,7 +418,11 @@ fn what_is_wrong_with_an_input_shows_before_anything_is_sent() {
             "a.csv: has columns that are no known contact: \"emial\", \"name\" (did you mean \"email\" by \"emial\"?) | say what is sent: `--contacts mobile_phone,email`",
         ),
         ("a.csv", b"id,email\n", "a.csv: has no column \"euid\"; its columns are: \"id\", \"email\""),
-        ("a.csv", b"euid,email,EMAIL\n", "a.csv: columns 2 and 3 are both \"email\""),
+        (
+            "a.csv",
+            b"euid,email,EMAIL\n",
+            "a.csv: columns 2 and 3 are both \"email\", and only one can be sent; its columns are: \"euid\", \"email\", \"EMAIL\"",
+        ),
         ("a.csv", b"", "a.csv: is empty"),
         ("a.csv", b"PK\x03\x04xl", "a.csv: is a zip or xlsx file"),
         ("a.csv", b"\xfd7zXZ\0...", "a.csv: is xz-compressed"),

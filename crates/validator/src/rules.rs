@@ -1,6 +1,7 @@
-use std::borrow::Cow;
-
-use model::{ValueRef, limits::MAX_VALUE_CHARS};
+use model::{
+    ValueRef, excerpt,
+    limits::{MAX_QUOTED_CHARS, MAX_VALUE_CHARS},
+};
 
 /// What is let through, and how values are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,14 +49,14 @@ impl Rules {
 
 /// How messages call a contact's column.
 pub(crate) fn describe(name: &str, column: Option<&model::Column>) -> String {
-    let name: Cow<'_, str> = model::escape_controls(name);
+    let shown = excerpt(name, MAX_QUOTED_CHARS);
     match column {
         Some(model::Column { header, number: Some(number), .. }) if **header == *name => {
-            format!("column {name:?} (column {number})")
+            format!("column {shown} (column {number})")
         }
         Some(model::Column { header, number: Some(number), .. }) => {
-            format!("column {:?} (column {number}, sent as {name:?})", model::escape_controls(header))
+            format!("column {} (column {number}, sent as {shown})", excerpt(header, MAX_QUOTED_CHARS))
         }
-        _ => format!("contact {name:?}"),
+        _ => format!("contact {shown}"),
     }
 }

@@ -1,7 +1,4 @@
-use model::{
-    Column, Reason, Rejection, ValueRef,
-    limits::{MAX_NAME_CHARS, MAX_QUOTED_CHARS},
-};
+use model::{Column, Reason, Rejection, ValueRef, limits::MAX_NAME_CHARS};
 
 use crate::{
     euid::is_scientific,
@@ -19,10 +16,9 @@ pub(crate) fn name_fault(name: &str, column: Option<&Column>) -> Option<Rejectio
     } else {
         return None;
     };
-    let shown: String = name.chars().take(MAX_QUOTED_CHARS).collect();
     Some(Rejection::new(
         Reason::NameInvalid,
-        format!("{} {fault}; rename it, for example with --map", describe(&shown, column)),
+        format!("{} {fault}; rename it, for example with --map", describe(name, column)),
     ))
 }
 
