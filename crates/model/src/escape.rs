@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+use crate::limits::{MAX_NAMES_SHOWN, MAX_QUOTED_CHARS};
+
 /// Text for a terminal or a log: control characters and bidirectional marks are written as escapes, the rest stands.
 pub fn escape_controls(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
@@ -21,6 +23,19 @@ pub fn excerpt(text: &str, chars: usize) -> String {
     let cut = text.char_indices().nth(chars).map_or(text.len(), |(at, _)| at);
     let dots = if cut < text.len() { "…" } else { "" };
     format!("\"{}{dots}\"", escape_controls(&text[..cut]))
+}
+
+/// The name of a column, key or contact for a message: at most 40 characters, in quotes, escaped.
+pub fn shown_name(name: &str) -> String {
+    excerpt(name, MAX_QUOTED_CHARS)
+}
+
+/// Such names one after the other, the first 20 of them.
+pub fn shown_names<N: AsRef<str>>(names: &[N]) -> String {
+    let shown: Vec<String> = names.iter().take(MAX_NAMES_SHOWN).map(|name| shown_name(name.as_ref())).collect();
+    let more = names.len() - shown.len();
+    let shown = shown.join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
 /// What a terminal or a reader could be fooled by: controls, line and paragraph separators, marks that turn the direction,
@@ -87,5 +102,14 @@ mod tests {
         for plain in ["é", "e\u{301}", "ش", "日本", "\u{1f600}", "\u{2764}\u{fe0f}"] {
             assert_eq!(escape_controls(plain), plain);
         }
+    }
+
+    #[test]
+    fn lists_of_names_have_an_end() {
+        let long = "x\n".repeat(1_000);
+        assert_eq!(shown_name(&long), format!("\"{}…\"", "x\\n".repeat(20)));
+        assert_eq!(shown_names(&["a", "b"]), "\"a\", \"b\"");
+        let many = shown_names(&vec![long; 100]);
+        assert!(many.ends_with("…\" and 80 more") && many.matches('…').count() == 20, "{many}");
     }
 }

@@ -20,3 +20,5 @@ pub const MAX_QUOTED_CHARS: usize = 40;
 pub const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// Contact names that EngageLab documents (SDK documentation of ma-flutter-plugin), in their documented spelling.
 pub const KNOWN_CONTACTS: [&str; 4] = ["email", "mobile_phone", "landline_phone", "whatsapp_phone"];
+/// Names of columns or keys that a message lists.
+pub const MAX_NAMES_SHOWN: usize = 20;
