@@ -11,6 +11,7 @@ mod exit;
 mod failure;
 mod layers;
 mod lock;
+mod opening;
 mod pipeline;
 mod reading;
 mod rejected;

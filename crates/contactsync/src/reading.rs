@@ -17,7 +17,12 @@ const WAITING_BATCHES: usize = 8;
 #[derive(Debug)]
 pub(crate) enum Read {
     /// Records of one input, in order.
-    Batch(RecordBatch),
+    Batch {
+        /// They.
+        batch: RecordBatch,
+        /// How many rows the inputs before this one have.
+        rows_before: u64,
+    },
     /// Something about an input that the user should know.
     Notice(String),
     /// The input could not be read to its end; nothing follows.
@@ -65,14 +70,21 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Starts to read the inputs, one after the other.
-    pub(crate) fn start(inputs: Vec<Input>, counters: Arc<Counters>) -> io::Result<Self> {
+    /// Starts to read the inputs, one after the other, up to the row that is the `last` of all the input.
+    pub(crate) fn start(inputs: Vec<Input>, last: Option<u64>, counters: Arc<Counters>) -> io::Result<Self> {
         let (hand_on, read) = bounded(WAITING_BATCHES);
         let (spent, reuse) = bounded(WAITING_BATCHES);
         let positions = Positions::new(inputs.len());
         let finished = Arc::new(AtomicBool::new(false));
-        let mut thread =
-            Thread { hand_on, reuse, counters, positions: positions.clone(), finished: Arc::clone(&finished) };
+        let mut thread = Thread {
+            hand_on,
+            reuse,
+            last,
+            rows_before: 0,
+            counters,
+            positions: positions.clone(),
+            finished: Arc::clone(&finished),
+        };
         std::thread::Builder::new().name("reader".to_owned()).spawn(move || thread.run(inputs))?;
         Ok(Self { read, spent, positions, finished })
     }
@@ -105,6 +117,10 @@ impl Reading {
 struct Thread {
     hand_on: Sender<Read>,
     reuse: Receiver<RecordBatch>,
+    /// The number of the last row that anybody wants.
+    last: Option<u64>,
+    /// How many rows the inputs before the current one have.
+    rows_before: u64,
     counters: Arc<Counters>,
     positions: Positions,
     finished: Arc<AtomicBool>,
@@ -130,13 +146,19 @@ impl Thread {
         }
     }
 
-    /// Whether anybody still listens.
+    /// Whether reading goes on with the next input: somebody still listens, and wants more rows.
     fn read_one(&mut self, index: usize, mut input: Input) -> Result<bool, ReadError> {
         let name = input.name().clone();
         let mut records = input.records()?;
         loop {
+            // Also before the first record: a pipe that has no further rows may stay open for long.
+            let is_over = |rows| self.last.is_some_and(|last| self.rows_before + rows >= last);
+            if is_over(records.position().rows) && !records.has_waiting() {
+                return Ok(false);
+            }
             let mut batch = self.reuse.try_recv().unwrap_or_default();
             let more = records.next_batch(&mut batch);
+            let has_records = !batch.records.is_empty();
             let reader::Position { bytes, blake3, .. } = records.position();
             // Before the batch is handed on: what is decided is never ahead of this.
             let before = self.positions.set(index, Progressed { bytes, blake3, ended: matches!(more, Ok(false)) });
@@ -148,11 +170,13 @@ impl Thread {
                     return Ok(false);
                 }
             }
-            if !batch.records.is_empty() && self.hand_on.send_blocking(Read::Batch(batch)).is_err() {
+            let read = Read::Batch { batch, rows_before: self.rows_before };
+            if has_records && self.hand_on.send_blocking(read).is_err() {
                 return Ok(false);
             }
             if !more? {
                 let rows = records.position().rows;
+                self.rows_before += rows;
                 tracing::info!("{}: read to its end, {rows} rows, {bytes} bytes", escape_controls(&name));
                 return Ok(true);
             }

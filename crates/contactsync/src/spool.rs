@@ -14,7 +14,6 @@ const BUFFER: usize = 256 << 10;
 /// Copies all that `source` gives, which messages call `what`, into a file in `folder` that only this process can
 /// open: it has no name, mode 0600 from its first moment on, and is gone with the process, however that ends. The file
 /// that is returned stands at its beginning. The copy is streamed, so a pipe of any length takes no memory.
-#[allow(dead_code, reason = "inputs and reports are about to use it")]
 pub(crate) fn spool(what: &str, source: &mut impl Read, folder: &Path) -> Result<File, Failure> {
     let mut file = unnamed(folder).map_err(|error| {
         let folder = folder.display();

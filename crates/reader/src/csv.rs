@@ -53,7 +53,6 @@ impl CsvRecords {
                 columns: Arc::default(),
                 headers: Vec::new(),
                 unknown: None,
-                missing: Vec::new(),
             },
             flexible: options.flexible,
             utf8,
@@ -70,6 +69,11 @@ impl CsvRecords {
 
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Whether a record follows; blank lines before it are let go of.
+    pub(crate) fn has_more(&mut self) -> Result<bool, ReadError> {
+        self.parser.text.skip_empty_lines()
     }
 
     pub(crate) fn rows(&self) -> u64 {

@@ -1,27 +1,49 @@
 use std::{fmt::Write, io};
 
-use model::{escape_controls, limits::KNOWN_CONTACTS};
+use model::{
+    limits::{KNOWN_CONTACTS, MAX_NAMES_SHOWN},
+    shown_name, shown_names,
+};
 
-use crate::naming::near_miss;
+use crate::asked::{AskedName, near_miss};
 
 /// Why inputs can't be used: nothing was sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// It can't be opened, or its beginning can't be read.
-    #[error("{input}: {cause}")]
+    #[error("{input}: can't be read: {cause}")]
     Unreadable {
         /// As given.
         input: String,
         /// What the system said.
         cause: io::Error,
     },
+    /// It is not there.
+    #[error("{0}: there is no such file")]
+    Missing(String),
+    /// A link to something that is not there.
+    #[error("{input}: is a link to {target}, which is not there")]
+    DanglingLink {
+        /// As given.
+        input: String,
+        /// Where the link points to.
+        target: String,
+    },
     /// A folder.
     #[error("{0}: is a folder, not a file")]
     Folder(String),
-    /// The same file twice.
-    #[error("{0}: is given twice, so its rows would be sent twice")]
-    Twice(String),
+    /// A socket.
+    #[error("{0}: is a socket, which can't be read as a file")]
+    Socket(String),
+    /// The same file or pipe twice, perhaps under two names.
+    #[error("{}", twice(.input, .earlier))]
+    Twice {
+        /// As given.
+        input: String,
+        /// As given before.
+        earlier: String,
+    },
     /// A format that is not read.
     #[error("{input}: is {format}, which can't be read")]
     Format {
@@ -33,12 +55,19 @@ pub enum OpenError {
         hint: &'static str,
     },
     /// No column for the EUID.
-    #[error("{input}: has no column {wanted:?}; its columns are: {}", list(columns))]
+    #[error(
+        "{input}: has no column {}; its columns are: {}{}",
+        shown_name(wanted),
+        shown_names(columns),
+        by_near_miss(misspelt)
+    )]
     NoEuid {
         /// As given.
         input: String,
         /// The column looked for.
         wanted: String,
+        /// Names given in options that a column is a near miss of.
+        misspelt: Vec<MissingName>,
         /// Those there are.
         columns: Vec<String>,
     },
@@ -46,7 +75,7 @@ pub enum OpenError {
     #[error("{0}: is empty: not even a header")]
     Empty(String),
     /// Two columns of one name.
-    #[error("{input}: columns {} and {} are both {name:?}, and only one can be sent; its columns are: {}", numbers.0, numbers.1, list(columns))]
+    #[error("{input}: columns {} and {} are both {}, and only one can be sent; its columns are: {}", numbers.0, numbers.1, shown_name(name), shown_names(columns))]
     TwoColumns {
         /// As given.
         input: String,
@@ -57,14 +86,12 @@ pub enum OpenError {
         /// Those there are.
         columns: Vec<String>,
     },
-    /// Names given with `--contacts` that are in no column.
-    #[error("{input}: has no column {}; its columns are: {}", list(missing), list(columns))]
-    NoSuchColumns {
-        /// As given.
-        input: String,
-        /// Names asked for.
-        missing: Vec<String>,
-        /// Those there are.
+    /// Names given in options that no input has.
+    #[error("{}; the columns and keys there are: {}", list_missing(missing), shown_names(columns))]
+    NoSuchNames {
+        /// The names.
+        missing: Vec<MissingName>,
+        /// Columns and keys that were looked at.
         columns: Vec<String>,
     },
     /// Columns or keys of which nobody said whether they are to be sent.
@@ -90,26 +117,61 @@ pub struct UnknownColumns {
     pub input: String,
     /// In order of appearance.
     pub names: Vec<String>,
+    /// The EUID's column, which one of them may be a misspelling of.
+    euid_column: String,
+}
+
+impl UnknownColumns {
+    pub(crate) fn new(input: &str, names: Vec<String>, euid_column: &str) -> Self {
+        Self { input: input.to_owned(), names, euid_column: euid_column.to_owned() }
+    }
+}
+
+/// A name that an option gives and no input has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingName {
+    /// The name and its option.
+    pub asked: AskedName,
+    /// The column or key that was most likely meant.
+    pub near: Option<String>,
 }
 
 impl OpenError {
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unreadable { .. } | Self::Folder(_) | Self::Twice(_) => None,
+            Self::Unreadable { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => {
+                Some("let the user that runs this read it, and enter the folders above it".to_owned())
+            }
+            Self::Unreadable { .. } | Self::Socket(_) => None,
+            Self::Missing(input) if input.contains(['*', '?']) => {
+                Some("no file's name is like this pattern, so the shell left it as it is".to_owned())
+            }
+            Self::Missing(_) => {
+                Some("check the spelling; a name without a leading / is looked for from the current folder on".to_owned())
+            }
+            Self::DanglingLink { .. } => Some("check whether what it points to was moved or removed".to_owned()),
+            Self::Folder(folder) => {
+                let folder = folder.trim_end_matches('/');
+                Some(format!("name the files in it, for example all CSVs: {}/*.csv", if folder.is_empty() { "" } else { folder }))
+            }
+            Self::Twice { .. } => Some("its rows would be sent twice: name it once".to_owned()),
             Self::Format { hint, .. } => Some((*hint).to_owned()),
-            Self::NoEuid { columns, wanted, .. } => Some(match near_miss(wanted, columns.iter().cloned()) {
-                Some(near) => format!("name the column with the EUID: `--euid-column {near:?}`"),
+            Self::NoEuid { columns, wanted, .. } => Some(match near_miss(wanted, columns) {
+                Some(near) => format!("name the column with the EUID: `--euid-column {}`", shown_name(near)),
                 None => "name the column with the EUID: `--euid-column NAME`; for a file without a header: `--no-header --columns euid,…`; for another delimiter: `--delimiter`".to_owned(),
             }),
             Self::Empty(_) => Some("where an export may be empty, let it write its header".to_owned()),
             Self::TwoColumns { .. } => Some("rename one of them in the export".to_owned()),
-            Self::NoSuchColumns { .. } => Some("check the names given with `--contacts`; `--map 'Column=name'` renames a column".to_owned()),
+            Self::NoSuchNames { .. } => Some(
+                "a mistyped name would leave contacts out: correct it, or leave out what no input has".to_owned(),
+            ),
             Self::Unknown(inputs) => {
                 let name = inputs.first().and_then(|input| input.names.first()).map_or("NAME", String::as_str);
+                let name = shown_name(name);
                 Some(format!(
-                    "say what is sent: `--contacts mobile_phone,email` sends exactly these and ignores the rest, `--all-columns` sends all but the EUID; `--map {:?}` renames a column",
-                    format!("{}=email", escape_controls(name))
+                    "say what is sent: `--contacts mobile_phone,email` sends exactly these and ignores the rest, `--all-columns` sends all but the EUID; `--map {}=email\"` renames a column",
+                    name.strip_suffix('"').unwrap_or(&name)
                 ))
             }
             Self::Read(error) => error.hint(),
@@ -133,12 +195,12 @@ pub enum ReadError {
         cause: io::Error,
     },
     /// It changed while it was read.
-    #[error("{input}: {what} while it was read, so it is most likely still being written; line {line} is not sent")]
+    #[error("{input}: {what} while it was read, so it is most likely still being written; {}", not_sent(*.line))]
     Changed {
         /// As given.
         input: String,
-        /// The line of the unterminated last record, or of the end.
-        line: u64,
+        /// The line of the unterminated last record, or of the end; none where nothing was sent.
+        line: Option<u64>,
         /// What changed.
         what: &'static str,
     },
@@ -168,29 +230,52 @@ impl ReadError {
     }
 }
 
-fn list(names: &[String]) -> String {
-    let mut text = String::new();
-    for name in names.iter().take(50) {
-        let separator = if text.is_empty() { "" } else { ", " };
-        let _ = write!(text, "{separator}{:?}", escape_controls(name));
+fn not_sent(line: Option<u64>) -> String {
+    line.map_or_else(|| "nothing was sent".to_owned(), |line| format!("line {line} is not sent"))
+}
+
+fn twice(input: &str, earlier: &str) -> String {
+    if input == earlier {
+        format!("{input}: is given twice")
+    } else {
+        format!("{input}: is the same as {earlier}, which is given too")
     }
-    if names.len() > 50 {
-        let _ = write!(text, " and {} more", names.len() - 50);
+}
+
+fn by_near_miss(misspelt: &[MissingName]) -> String {
+    let mut text = String::new();
+    for MissingName { asked, near } in misspelt.iter().take(MAX_NAMES_SHOWN) {
+        if let Some(near) = near {
+            let _ = write!(text, " (did you mean {} by {asked}?)", shown_name(near));
+        }
+    }
+    text
+}
+
+fn list_missing(missing: &[MissingName]) -> String {
+    let mut text = String::new();
+    for MissingName { asked, near } in missing.iter().take(MAX_NAMES_SHOWN) {
+        let start = if text.is_empty() { "no input has a column or key " } else { ", nor " };
+        let _ = write!(text, "{start}{asked}");
+        if let Some(near) = near {
+            let _ = write!(text, " (did you mean {}?)", shown_name(near));
+        }
     }
     text
 }
 
 fn unknown(inputs: &[UnknownColumns]) -> String {
     let mut text = String::new();
-    for input in inputs {
+    for UnknownColumns { input, names, euid_column } in inputs {
         if !text.is_empty() {
             text.push('\n');
         }
-        let plural = if input.names.len() == 1 { "a column that is" } else { "columns that are" };
-        let _ = write!(text, "{}: has {plural} no known contact: {}", input.input, list(&input.names));
-        for name in &input.names {
-            if let Some(near) = near_miss(name, KNOWN_CONTACTS.map(str::to_owned)) {
-                let _ = write!(text, " (did you mean {near:?} by {:?}?)", escape_controls(name));
+        let plural = if names.len() == 1 { "a column that is" } else { "columns that are" };
+        let _ = write!(text, "{input}: has {plural} no known contact: {}", shown_names(names));
+        for name in names.iter().take(MAX_NAMES_SHOWN) {
+            let known = KNOWN_CONTACTS.into_iter().chain([euid_column.as_str()]);
+            if let Some(near) = near_miss(name, known) {
+                let _ = write!(text, " (did you mean {} by {}?)", shown_name(near), shown_name(name));
             }
         }
     }

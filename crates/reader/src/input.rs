@@ -1,63 +1,104 @@
 use std::{
     collections::HashSet,
-    fs::{File, Metadata},
+    ffi::OsStr,
+    fs::File,
     io::{self, Seek},
-    os::{fd::AsFd, unix::fs::MetadataExt},
     sync::Arc,
 };
 
 use model::RecordBatch;
 
 use crate::{
+    asked::AskedNames,
     compression::{self, Foreign, Opened},
-    error::{OpenError, ReadError, UnknownColumns},
+    error::{MissingName, OpenError, ReadError, UnknownColumns},
     naming::Naming,
     objects::Look,
+    opening::{InputName, OpenInput, identify},
     options::{Format, ReaderOptions},
     parser::Parser,
     raw::{Meter, Metered},
     records::Records,
-    text::ChangeCheck,
 };
 
-/// Opens every input once, in order, and looks at headers and first records, so that what is wrong with any of them
-/// shows before anything is sent.
-pub fn open_all(names: &[String], options: &ReaderOptions) -> Result<Vec<Input>, OpenError> {
+/// Opens every input once, in order, and looks at headers and first records: [`identify`], [`OpenInput::open`] and
+/// [`look_at_all`] for who has nothing to do in between.
+pub fn open_all<N: AsRef<OsStr>>(names: &[N], options: &ReaderOptions) -> Result<Vec<Input>, OpenError> {
+    let names: Vec<InputName> = names.iter().map(InputName::new).collect();
+    identify(&names)?;
+    let opened = names.iter().map(OpenInput::open).collect::<Result<_, _>>()?;
+    Ok(look_at_all(opened, options)?.inputs)
+}
+
+/// Inputs that were looked at.
+#[derive(Debug)]
+pub struct LookedAt {
+    /// In their order.
+    pub inputs: Vec<Input>,
+    /// What the user should know about them.
+    pub warnings: Vec<String>,
+    /// The names that the options give: reading goes on to look for those that didn't come up.
+    pub asked: AskedNames,
+}
+
+/// Looks at headers and first records of all inputs, so that what is wrong with any of them shows before anything is
+/// sent. What was looked at of a pipe is kept.
+pub fn look_at_all(opened: Vec<OpenInput>, options: &ReaderOptions) -> Result<LookedAt, OpenError> {
     let naming = Naming::new(options);
-    let mut inputs = Vec::with_capacity(names.len());
-    let mut seen = HashSet::new();
-    let mut unknown = Vec::new();
-    for name in names {
-        if !seen.insert(Identity::Name(name.clone())) {
-            return Err(OpenError::Twice(name.clone()));
-        }
-        let file = open(name)?;
-        if let Some(id) = file.regular_id()
-            && !seen.insert(Identity::File(id))
-        {
-            return Err(OpenError::Twice(name.clone()));
-        }
-        let (input, unknown_here) = Input::look(name, file, options, &naming)?;
+    let mut inputs = Vec::with_capacity(opened.len());
+    let (mut unknown, mut names) = (Vec::new(), NamesThere::default());
+    for file in opened {
+        let (input, unknown_here) = Input::look(file, options, &naming, &mut names)?;
         inputs.push(input);
         unknown.extend(unknown_here);
     }
-    if unknown.is_empty() { Ok(inputs) } else { Err(OpenError::Unknown(unknown)) }
+    // A mistyped name may well be why a column is unknown, so it comes first.
+    let warnings = names.missing(&naming)?;
+    if !unknown.is_empty() {
+        return Err(OpenError::Unknown(unknown));
+    }
+    Ok(LookedAt { inputs, warnings, asked: naming.asked().clone() })
 }
 
-#[derive(PartialEq, Eq, Hash)]
-enum Identity {
-    Name(String),
-    File((u64, u64)),
+/// Names of columns and keys that were found in inputs with records, in order of appearance.
+#[derive(Default)]
+struct NamesThere {
+    names: Vec<String>,
+    /// Whether there is an input with records, and whether such a one may have further keys in later records.
+    any_records: bool,
+    may_have_more: bool,
+}
+
+impl NamesThere {
+    /// Warnings of names that the user gave and that didn't come up yet; an error where they can't, or where one is
+    /// mistyped.
+    fn missing(mut self, naming: &Naming) -> Result<Vec<String>, OpenError> {
+        let asked = naming.asked().unseen();
+        if asked.is_empty() || !self.any_records {
+            return Ok(Vec::new());
+        }
+        let mut seen = HashSet::new();
+        self.names.retain(|name| seen.insert(name.clone()));
+        let missing = asked.into_iter().map(|asked| naming.missing(asked, &self.names));
+        let is_typo = |missing: &MissingName| !self.may_have_more || missing.near.is_some();
+        let (mut missing, not_yet): (Vec<MissingName>, Vec<MissingName>) = missing.partition(is_typo);
+        // What is mistyped comes before what is missing because of it.
+        missing.sort_by_key(|missing| missing.near.is_none());
+        if !missing.is_empty() {
+            return Err(OpenError::NoSuchNames { missing, columns: self.names });
+        }
+        let warning = |missing: &MissingName| format!("no input has shown the name {}, until now", missing.asked);
+        Ok(not_yet.iter().map(warning).collect())
+    }
 }
 
 /// An input that was opened and looked at.
 pub struct Input {
     name: Arc<str>,
-    file: OpenFile,
+    file: OpenInput,
     format: Format,
     options: ReaderOptions,
     naming: Naming,
-    notices: Vec<String>,
     source: Source,
 }
 
@@ -75,24 +116,14 @@ impl Input {
         &self.name
     }
 
-    /// Bytes on disk; none for a pipe.
+    /// Bytes on disk; none where it isn't a file.
     pub fn size(&self) -> Option<u64> {
-        self.file.is_regular().then_some(self.file.metadata.len())
+        self.file.size()
     }
 
     /// Whether it is a file that can be read again.
     pub fn is_regular_file(&self) -> bool {
         matches!(self.source, Source::File)
-    }
-
-    /// Device and inode, to tell whether an output is the same file.
-    pub fn file_id(&self) -> Option<(u64, u64)> {
-        self.file.regular_id()
-    }
-
-    /// What the user should know about it.
-    pub fn notices(&self) -> &[String] {
-        &self.notices
     }
 
     /// Starts to read records: a file from its beginning, each time; a pipe with what was looked at, once, unless its
@@ -106,7 +137,7 @@ impl Input {
             };
         }
         let meter = self.options.meter(&self.name);
-        let mut file = self.file.file.try_clone().map_err(broken)?;
+        let mut file = self.file.handle().map_err(broken)?;
         file.rewind().map_err(broken)?;
         let (parser, _) =
             open_parser(&self.name, &self.file, file, &meter, Some(self.format), &self.options, &self.naming).map_err(
@@ -126,50 +157,54 @@ impl Input {
     }
 
     fn look(
-        name: &str,
-        file: OpenFile,
+        file: OpenInput,
         options: &ReaderOptions,
         naming: &Naming,
+        names: &mut NamesThere,
     ) -> Result<(Self, Option<UnknownColumns>), OpenError> {
-        let broken = |cause| OpenError::Unreadable { input: name.to_owned(), cause };
-        let meter = options.meter(name);
-        let handle = file.file.try_clone().map_err(broken)?;
-        let (mut parser, format) = open_parser(name, &file, handle, &meter, options.format, options, naming)?;
-        let keep = !file.is_seekable();
-        let (mut unknown, mut notices, mut ahead) = (None, Vec::new(), None);
+        let name = Arc::clone(file.name().source());
+        let broken = |cause| OpenError::Unreadable { input: name.to_string(), cause };
+        let meter = options.meter(&name);
+        let handle = file.handle().map_err(broken)?;
+        let (mut parser, format) = open_parser(&name, &file, handle, &meter, options.format, options, naming)?;
+        let keep = file.is_once();
+        let (mut unknown, mut ahead) = (None, None);
+        let mut look = Look::default();
         match &mut parser {
             Parser::Csv(records) => {
                 unknown.clone_from(&records.layout().unknown);
-                notices.extend(records.layout().missing_notice(name));
+                // Where the input breaks off before its first record, reading it says so.
+                if !naming.asked().all_seen() && records.has_more().unwrap_or(false) {
+                    names.any_records = true;
+                    names.names.extend(records.layout().headers.iter().cloned());
+                }
             }
             Parser::Ndjson(records) => {
-                let mut look = Look::default();
                 match records.look(keep, &mut look) {
                     Ok(()) if look.is_envelope || (look.records > 0 && look.objects == 0) => {
-                        return Err(not_ndjson(name, look.first_byte));
+                        return Err(not_ndjson(&name, look.first_byte));
                     }
                     Err(error) if keep => return Err(error.into()),
                     // Where a file breaks off, what is whole before is still to be read; the break shows again then.
                     Ok(()) | Err(_) => {}
                 }
-                let names = look.unknown;
-                unknown = (!names.is_empty()).then(|| UnknownColumns { input: name.to_owned(), names });
             }
-            Parser::Json(records) => {
-                let mut look = Look::default();
-                if keep {
-                    let mut first = RecordBatch { source: name.into(), ..RecordBatch::default() };
-                    let more = records.look_at_first(&mut first, &mut look)?;
-                    ahead = Some((first, (!more).then_some(Ok(()))));
-                } else {
-                    // Where a file breaks off, what is whole before is still to be read; the break shows again then.
-                    let _ = records.look(&mut look);
-                }
-                let names = look.unknown;
-                unknown = (!names.is_empty()).then(|| UnknownColumns { input: name.to_owned(), names });
+            Parser::Json(records) if keep => {
+                let mut first = RecordBatch { source: Arc::clone(&name), ..RecordBatch::default() };
+                let more = records.look_at_first(&mut first, &mut look)?;
+                ahead = Some((first, (!more).then_some(Ok(()))));
             }
+            // The same holds here.
+            Parser::Json(records) => _ = records.look(&mut look),
         }
-        let name: Arc<str> = name.into();
+        if look.records > 0 {
+            names.any_records = true;
+            names.may_have_more = true;
+            names.names.extend(look.keys.into_names());
+        }
+        if !look.unknown.is_empty() {
+            unknown = Some(UnknownColumns::new(&name, look.unknown, naming.euid_column()));
+        }
         let source = if keep {
             let mut records = Records::new(Arc::clone(&name), parser, meter);
             if let Some((first, end)) = ahead {
@@ -179,7 +214,7 @@ impl Input {
         } else {
             Source::File
         };
-        let input = Self { name, format, options: options.clone(), naming: naming.clone(), notices, source, file };
+        let input = Self { name, format, options: options.clone(), naming: naming.clone(), source, file };
         Ok((input, unknown))
     }
 }
@@ -190,62 +225,10 @@ impl std::fmt::Debug for Input {
     }
 }
 
-/// An opened file with what was known of it then.
-struct OpenFile {
-    file: File,
-    metadata: Metadata,
-    is_stdin: bool,
-}
-
-impl OpenFile {
-    fn is_regular(&self) -> bool {
-        self.metadata.is_file()
-    }
-
-    /// Standard input may stand anywhere in its file, and who gave it may go on with it.
-    fn is_seekable(&self) -> bool {
-        self.is_regular() && !self.is_stdin
-    }
-
-    fn regular_id(&self) -> Option<(u64, u64)> {
-        self.is_regular().then(|| (self.metadata.dev(), self.metadata.ino()))
-    }
-
-    /// Compares size and time with those at the opening.
-    fn change_check(&self) -> io::Result<ChangeCheck> {
-        if !self.is_regular() {
-            return Ok(Box::new(|| None));
-        }
-        let file = self.file.try_clone()?;
-        let (size, modified) = (self.metadata.len(), (self.metadata.mtime(), self.metadata.mtime_nsec()));
-        Ok(Box::new(move || match file.metadata() {
-            Ok(now) if now.len() != size => Some("its size changed"),
-            Ok(now) if (now.mtime(), now.mtime_nsec()) != modified => Some("it was written to"),
-            Ok(_) => None,
-            Err(_) => Some("it could no longer be looked at"),
-        }))
-    }
-}
-
-fn open(name: &str) -> Result<OpenFile, OpenError> {
-    let unreadable = |cause| OpenError::Unreadable { input: name.to_owned(), cause };
-    let is_stdin = name == "-";
-    let file = if is_stdin {
-        File::from(io::stdin().as_fd().try_clone_to_owned().map_err(unreadable)?)
-    } else {
-        File::open(name).map_err(unreadable)?
-    };
-    let metadata = file.metadata().map_err(unreadable)?;
-    if metadata.is_dir() {
-        return Err(OpenError::Folder(name.to_owned()));
-    }
-    Ok(OpenFile { file, metadata, is_stdin })
-}
-
 /// Puts decompressor, decoder and parser on top of a file.
 fn open_parser(
     name: &str,
-    opened: &OpenFile,
+    opened: &OpenInput,
     handle: File,
     meter: &Arc<Meter>,
     format: Option<Format>,

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
-use model::{excerpt, limits::MAX_QUOTED_CHARS};
+use model::shown_name;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -24,7 +24,7 @@ impl<'a> Object<'a> {
             format!("invalid JSON at column {}: {message}", error.column())
         })?;
         match object.duplicate() {
-            Some(key) => Err(format!("the key {} stands there twice", excerpt(key, MAX_QUOTED_CHARS))),
+            Some(key) => Err(format!("the key {} stands there twice", shown_name(key))),
             None => Ok(object),
         }
     }

@@ -106,7 +106,7 @@ impl JsonRecords {
             let Some(length) = length else { continue };
             let element = &self.text.window.bytes()[..length];
             if let Some(look) = &mut look {
-                look.keys(element, self.objects.naming());
+                look.look_at_keys(element, self.objects.naming());
             }
             self.objects.take(batch, element, line);
             self.text.pass(length);

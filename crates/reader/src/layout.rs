@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use model::{Column, excerpt, limits::MAX_QUOTED_CHARS};
+use model::{Column, shown_name};
 
 use crate::{
     error::{OpenError, UnknownColumns},
@@ -26,8 +26,6 @@ pub(crate) struct Layout {
     pub(crate) headers: Vec<String>,
     /// Columns of which nobody said what they are for.
     pub(crate) unknown: Option<UnknownColumns>,
-    /// Contacts that the user asked for and that are in no column.
-    pub(crate) missing: Vec<String>,
 }
 
 impl Layout {
@@ -64,39 +62,30 @@ impl Layout {
                     });
                 }
                 Role::Ignored => {}
-                Role::Unknown if header.is_empty() => unknown.push(format!("(column {} has no name)", index + 1)),
-                Role::Unknown => unknown.push(header.clone()),
+                Role::Unknown => unknown.push(index),
             }
         }
         let Some(euid) = euid else {
-            let wanted = naming.euid_column().to_owned();
-            return Err(OpenError::NoEuid { input: input.to_owned(), wanted, columns: headers });
+            return Err(OpenError::NoEuid {
+                input: input.to_owned(),
+                wanted: naming.euid_column().to_owned(),
+                misspelt: naming.misspelt(&headers),
+                columns: headers,
+            });
         };
-        let missing: Vec<String> = naming
-            .wanted()
-            .iter()
-            .filter(|name| !columns.iter().any(|column| *column.name == **name))
-            .cloned()
-            .collect();
-        if !missing.is_empty() && sent.is_empty() {
-            return Err(OpenError::NoSuchColumns { input: input.to_owned(), missing, columns: headers });
-        }
-        let unknown = (!unknown.is_empty()).then(|| UnknownColumns { input: input.to_owned(), names: unknown });
-        Ok(Self { width, unnamed_from, euid, sent, columns: columns.into(), headers, unknown, missing })
-    }
-
-    /// What to tell of contacts that were asked for and are not there.
-    pub(crate) fn missing_notice(&self, input: &str) -> Option<String> {
-        let missing: Vec<String> = self.missing.iter().map(|name| format!("{name:?}")).collect();
-        (!missing.is_empty()).then(|| format!("{input}: has no column {}, named in `--contacts`", missing.join(", ")))
+        let name = |index: usize| match headers[index].as_str() {
+            "" => format!("(column {} has no name)", index + 1),
+            name => name.to_owned(),
+        };
+        let unknown = (!unknown.is_empty())
+            .then(|| UnknownColumns::new(input, unknown.into_iter().map(name).collect(), naming.euid_column()));
+        Ok(Self { width, unnamed_from, euid, sent, columns: columns.into(), headers, unknown })
     }
 
     /// A column in words, by its index.
     pub(crate) fn describe(&self, index: usize) -> String {
         match self.headers.get(index) {
-            Some(header) if !header.is_empty() => {
-                format!("column {} (column {})", excerpt(header, MAX_QUOTED_CHARS), index + 1)
-            }
+            Some(header) if !header.is_empty() => format!("column {} (column {})", shown_name(header), index + 1),
             _ => format!("column {}", index + 1),
         }
     }

@@ -7,6 +7,7 @@
 //! What is wrong with an input as a whole is an [`OpenError`] (before any record) or a [`ReadError`] (reading broke
 //! off). What is wrong with one record stands in that record, and reading goes on.
 
+mod asked;
 mod batch;
 mod compression;
 mod csv;
@@ -22,6 +23,7 @@ mod layout;
 mod naming;
 mod ndjson;
 mod objects;
+mod opening;
 mod options;
 mod parser;
 mod quotes;
@@ -30,8 +32,10 @@ mod records;
 mod text;
 mod window;
 
+pub use asked::{AskedName, AskedNames};
 pub use encoding::{Encoding, encoding_for_label};
-pub use error::{OpenError, ReadError, UnknownColumns};
-pub use input::{Input, open_all};
+pub use error::{MissingName, OpenError, ReadError, UnknownColumns};
+pub use input::{Input, LookedAt, look_at_all, open_all};
+pub use opening::{FileId, InputName, OpenInput, identify};
 pub use options::{Format, Header, ReaderOptions, Selection};
 pub use records::{Notice, Position, Records};

@@ -4,7 +4,15 @@ use std::{borrow::Cow, sync::Arc};
 
 use model::{Column, limits::KNOWN_CONTACTS};
 
-use crate::options::{ReaderOptions, Selection};
+use crate::{
+    asked::{AskedName, AskedNames, near_miss},
+    error::MissingName,
+    options::{ReaderOptions, Selection},
+};
+
+const CONTACTS: &str = "--contacts";
+const MAP: &str = "--map";
+const EUID_COLUMN: &str = "--euid-column";
 
 /// What a column or flat key is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,18 +33,54 @@ pub(crate) struct Naming {
     euid_column: String,
     map: Vec<(String, String)>,
     selection: Selection,
+    /// The names above, and which of them came up.
+    asked: AskedNames,
 }
 
 impl Naming {
     pub(crate) fn new(options: &ReaderOptions) -> Self {
+        let mut asked: Vec<AskedName> = Vec::new();
+        let mut ask = |option, name: &str| {
+            let name = AskedName { option, name: name.to_owned() };
+            if !asked.contains(&name) {
+                asked.push(name);
+            }
+        };
         let selection = match &options.selection {
             Selection::Exactly(names) => {
                 Selection::Exactly(names.iter().map(|name| documented(name.trim()).into_owned()).collect())
             }
             other => other.clone(),
         };
-        let map = options.map.iter().map(|(from, to)| (from.trim().to_owned(), to.trim().to_owned())).collect();
-        Self { euid_column: options.euid_column.trim().to_owned(), map, selection }
+        if let Selection::Exactly(names) = &selection {
+            for name in names {
+                ask(CONTACTS, name);
+            }
+        }
+        let map: Vec<(String, String)> =
+            options.map.iter().map(|(from, to)| (from.trim().to_owned(), to.trim().to_owned())).collect();
+        for (from, _) in &map {
+            ask(MAP, from);
+        }
+        let euid_column = options.euid_column.trim().to_owned();
+        if options.euid_column != ReaderOptions::default().euid_column {
+            ask(EUID_COLUMN, &euid_column);
+        }
+        Self { euid_column, map, selection, asked: AskedNames::new(asked) }
+    }
+
+    /// The names that the user gave, and which of them came up.
+    pub(crate) fn asked(&self) -> &AskedNames {
+        &self.asked
+    }
+
+    /// Whether the user named this header or key, so that it is no misspelling of another.
+    pub(crate) fn is_asked(&self, header: &str) -> bool {
+        let header = header.trim();
+        let name = documented(header);
+        self.mapping(header).is_some()
+            || self.wanted().iter().any(|wanted| **wanted == *name)
+            || name.eq_ignore_ascii_case(&self.euid_column)
     }
 
     /// The name of a header or key: trimmed, renamed, known contacts in their documented spelling.
@@ -46,15 +90,41 @@ impl Naming {
 
     /// The name of a key inside `contacts`: such keys stand as they are, but for renaming and known names.
     pub(crate) fn nested_name<'a>(&'a self, key: &'a str) -> Cow<'a, str> {
-        documented(self.renamed(key))
+        let name = documented(self.renamed(key));
+        self.asked.saw(CONTACTS, &name);
+        name
+    }
+
+    /// The names that came up nowhere until now and that one of these headers or keys is a near miss of.
+    pub(crate) fn misspelt(&self, headers: &[String]) -> Vec<MissingName> {
+        let missing = self.asked.unseen().into_iter().map(|asked| self.missing(asked, headers));
+        missing.filter(|missing| missing.near.is_some()).collect()
+    }
+
+    /// A name that came up nowhere, with the header or key that was most likely meant: none that the user named too.
+    pub(crate) fn missing(&self, asked: &AskedName, headers: &[String]) -> MissingName {
+        let others = headers.iter().filter(|header| !self.is_asked(header));
+        MissingName { asked: asked.clone(), near: near_miss(&asked.name, others).cloned() }
+    }
+
+    /// Whether this is the EUID's header or key. What is looked at in this way counts as nothing that came up.
+    pub(crate) fn is_euid(&self, header: &str) -> bool {
+        let header = header.trim();
+        self.mapping(header).map_or(header, |(_, to)| to).eq_ignore_ascii_case(&self.euid_column)
     }
 
     /// What a header or key is for.
     pub(crate) fn role<'a>(&'a self, header: &'a str) -> Role<'a> {
         let name = self.name(header);
         if name.eq_ignore_ascii_case(&self.euid_column) {
+            self.asked.saw(EUID_COLUMN, &self.euid_column);
+            // Who lists all columns with `--contacts` lists this one too.
+            for wanted in self.wanted().iter().filter(|wanted| wanted.eq_ignore_ascii_case(&name)) {
+                self.asked.saw(CONTACTS, wanted);
+            }
             return Role::Euid;
         }
+        self.asked.saw(CONTACTS, &name);
         match &self.selection {
             Selection::Known if KNOWN_CONTACTS.contains(&&*name) => Role::Contact(name),
             Selection::Known => Role::Unknown,
@@ -86,11 +156,17 @@ impl Naming {
     }
 
     fn renamed<'a>(&'a self, header: &'a str) -> &'a str {
+        let Some((from, to)) = self.mapping(header) else { return header };
+        self.asked.saw(MAP, from);
+        to
+    }
+
+    fn mapping(&self, header: &str) -> Option<&(String, String)> {
         if self.map.is_empty() {
-            return header;
+            return None;
         }
         let exact = self.map.iter().find(|(from, _)| from == header);
-        exact.or_else(|| self.only_one_without_regard_to_case(header)).map_or(header, |(_, to)| to)
+        exact.or_else(|| self.only_one_without_regard_to_case(header))
     }
 
     fn only_one_without_regard_to_case(&self, header: &str) -> Option<&(String, String)> {
@@ -102,18 +178,6 @@ impl Naming {
 
 fn documented(name: &str) -> Cow<'_, str> {
     KNOWN_CONTACTS.into_iter().find(|known| known.eq_ignore_ascii_case(name)).map_or(Cow::Borrowed(name), Cow::Borrowed)
-}
-
-/// The known name that an unknown one was most likely meant to be.
-pub(crate) fn near_miss(name: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
-    let plain = |text: &str| -> String { text.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect() };
-    let name = plain(name);
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&name, &plain(&candidate)), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 6)
-        .min()
-        .map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]
@@ -142,14 +206,5 @@ mod tests {
         assert_eq!(exactly.role("my_name"), Role::Contact("my_name".into()));
         assert_eq!(exactly.role("mobile_phone"), Role::Ignored);
         assert_eq!(naming(Selection::All, &[]).role("x"), Role::Contact("x".into()));
-    }
-
-    #[test]
-    fn near_misses() {
-        let known = || KNOWN_CONTACTS.map(str::to_owned);
-        assert_eq!(near_miss("emial", known()).as_deref(), Some("email"));
-        assert_eq!(near_miss("E-Mail", known()).as_deref(), Some("email"));
-        assert_eq!(near_miss("mobilephone", known()).as_deref(), Some("mobile_phone"));
-        assert_eq!(near_miss("name", known()), None);
     }
 }

@@ -10,7 +10,7 @@ use model::{
 use crate::{
     batch::{BATCH_BYTES, BATCH_FIELDS, BATCH_RECORDS},
     error::ReadError,
-    naming::{Naming, Role},
+    naming::Naming,
     objects::{Look, Objects},
     text::{Text, raw_text},
 };
@@ -67,7 +67,7 @@ impl NdjsonRecords {
                 look.begins(line);
                 look.records += 1;
                 look.objects += u64::from(is_object(line));
-                look.keys(line, self.objects.naming());
+                look.look_at_keys(line, self.objects.naming());
             }
             if from + length == bytes.len() {
                 break;
@@ -154,7 +154,7 @@ fn has_euid_on_top(line: &[u8], naming: &Naming) -> bool {
         if byte == b'"' && depth == 1 {
             let text = &line.trim_ascii_start()[at + 1..];
             let key = memchr::memchr(b'"', text).and_then(|length| std::str::from_utf8(&text[..length]).ok());
-            found = key.is_some_and(|key| naming.role(key) == Role::Euid);
+            found = key.is_some_and(|key| naming.is_euid(key));
         }
         !found
     });

@@ -3,12 +3,12 @@
 use std::{collections::HashSet, sync::Arc};
 
 use model::{
-    Column, Field, Name, Reason, RecordBatch, RecordHead, Rejection, Span, Value, excerpt,
-    limits::{MAX_QUOTED_CHARS, MAX_RECORD_BYTES},
+    Column, Field, Name, Reason, RecordBatch, RecordHead, Rejection, Span, Value, limits::MAX_RECORD_BYTES, shown_name,
 };
 use serde_json::value::RawValue;
 
 use crate::{
+    asked::SeenKeys,
     encoding,
     json::{Object, Scalar, scalar},
     naming::{Naming, Role},
@@ -17,12 +17,16 @@ use crate::{
 
 /// Unknown keys that are named at most.
 const MOST_UNKNOWN: usize = 100;
+/// Bytes of them that are kept.
+const LONGEST_UNKNOWN: usize = 256;
 
 /// What a look at the first records showed.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
     /// Flat keys of which nobody said what they are for.
     pub(crate) unknown: Vec<String>,
+    /// All keys, also those inside `contacts`.
+    pub(crate) keys: SeenKeys,
     /// Records that were looked at.
     pub(crate) records: u64,
     /// Records that are whole objects.
@@ -41,18 +45,29 @@ impl Look {
     }
 
     /// Looks at the keys of a record.
-    pub(crate) fn keys(&mut self, record: &[u8], naming: &Naming) {
+    pub(crate) fn look_at_keys(&mut self, record: &[u8], naming: &Naming) {
         let Some(object) = std::str::from_utf8(record).ok().and_then(|text| Object::parse(text).ok()) else { return };
         let is_first = self.records == 1;
         let (mut has_euid, mut has_array) = (false, false);
         for (key, value) in &object.0 {
+            if key == "contacts" {
+                // What is no object there rejects its row later.
+                for (key, _) in Object::parse(value.get()).map(|contacts| contacts.0).unwrap_or_default() {
+                    naming.nested_name(&key);
+                    self.keys.see(&key);
+                }
+                continue;
+            }
+            self.keys.see(key);
             let role = naming.role(key);
-            let unknown = key != "contacts" && role == Role::Unknown;
+            let unknown = role == Role::Unknown;
             has_euid |= role == Role::Euid;
             has_array |=
                 unknown && value.get().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('{'));
-            if unknown && self.unknown.len() < MOST_UNKNOWN && !self.unknown.iter().any(|seen| seen == key) {
-                self.unknown.push(key.clone().into_owned());
+            // More of it than a message shows.
+            let start = &key[..key.floor_char_boundary(LONGEST_UNKNOWN)];
+            if unknown && self.unknown.len() < MOST_UNKNOWN && !self.unknown.iter().any(|seen| seen == start) {
+                self.unknown.push(start.to_owned());
             }
         }
         self.is_envelope |= is_first && has_array && !has_euid;
@@ -195,7 +210,7 @@ impl Row<'_> {
                 Role::Ignored => {}
                 Role::Unknown => {
                     self.key_unknown.get_or_insert_with(|| {
-                        Rejection::new(Reason::KeyUnknown, format!("the key {} is no known contact and did not stand in the first records: `--contacts NAME,…` or `--all-columns` says what is sent", excerpt(key, MAX_QUOTED_CHARS)))
+                        Rejection::new(Reason::KeyUnknown, format!("the key {} is no known contact and did not stand in the first records: `--contacts NAME,…` or `--all-columns` says what is sent", shown_name(key)))
                     });
                 }
             }
@@ -215,7 +230,7 @@ impl Row<'_> {
             !seen.insert(name.to_owned())
         };
         if twice {
-            return Err(format!("two keys stand for the contact {}", excerpt(name, MAX_QUOTED_CHARS)));
+            return Err(format!("two keys stand for the contact {}", shown_name(name)));
         }
         let name = match self.columns.iter().position(|column| *column.name == *name) {
             Some(column) => Name::Column(column as u32),

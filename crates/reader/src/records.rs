@@ -83,7 +83,13 @@ impl Records {
 
     /// Gives records back that were read before their turn, so that they come first; `end`: how reading ended, if it did.
     pub fn put_back(&mut self, batches: Vec<RecordBatch>, end: Option<Result<(), ReadError>>) {
-        self.ahead = Ahead { batches: batches.into(), end };
+        let Ahead { batches: behind, end: end_behind } = mem::take(&mut self.ahead);
+        self.ahead = Ahead { batches: batches.into_iter().chain(behind).collect(), end: end.or(end_behind) };
+    }
+
+    /// Whether records wait that were read before their turn.
+    pub fn has_waiting(&self) -> bool {
+        !self.ahead.batches.is_empty()
     }
 
     /// How far the input was read.

@@ -28,7 +28,7 @@ impl Text {
         match self.window.fill() {
             Ok(true) => Ok(true),
             Ok(false) => match (self.changed)() {
-                Some(what) => Err(ReadError::Changed { input: self.input.clone(), line, what }),
+                Some(what) => Err(ReadError::Changed { input: self.input.clone(), line: Some(line), what }),
                 None => Ok(false),
             },
             Err(cause) => Err(ReadError::Broken { input: self.input.clone(), line, cause }),

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::values;
@@ -8,7 +10,7 @@ use super::values;
 pub(crate) struct InputArgs {
     /// Files or pipes to read, in this order; - is standard input
     #[arg(value_name = "INPUT", required = true, help_heading = None)]
-    pub(crate) inputs: Vec<String>,
+    pub(crate) inputs: Vec<PathBuf>,
     /// Format [default: auto: by extension, else by the first byte]
     #[arg(long, value_name = "FORMAT", hide_short_help = true)]
     pub(crate) format: Option<FormatChoice>,
@@ -49,6 +51,21 @@ pub(crate) struct InputArgs {
     /// Take at most so many rows of all the input [default: all]
     #[arg(long, value_name = "ROWS")]
     pub(crate) limit: Option<u64>,
+    #[command(flatten)]
+    pub(crate) spool: SpoolArgs,
+}
+
+/// What becomes of inputs that can be read only once.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct SpoolArgs {
+    /// Copy standard input and pipes to a private file first, so that whatever needs a second look at the input works as
+    /// with a file [default: off]
+    #[arg(long, hide_short_help = true)]
+    pub(crate) spool: bool,
+    /// Folder for the file of --spool; it has no name there, and is gone with the run [default: the report's folder]
+    #[arg(long, value_name = "FOLDER", hide_short_help = true)]
+    pub(crate) temp_dir: Option<PathBuf>,
 }
 
 /// What is let through.

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use model::{Answered, Counters, Decision, Outcome, Reason, Record, RecordBatch, Rejection};
-use reader::Input;
+use reader::{Input, LookedAt};
 use report::{CheckSummary, ContactsPolicy, Journal, JournalOptions, share_line};
 use tokio::time::MissedTickBehavior;
 use validator::{Rules, Validator};
@@ -16,10 +16,11 @@ use crate::{
     args::{CheckArgs, FailOn},
     exit::Exit,
     failure::Failure,
+    opening::{never_seen, open_inputs},
     pipeline::per_second,
     reading::{Read, Reading},
     rejected::{SHOWN, rejected, show},
-    settings::{InputSettings, ReportSettings, RowRange, RowTaken, refuse_shared_outputs},
+    settings::{InputSettings, ReportSettings, RowRange},
     signals::{Signal, Signals},
     terminal::{Printer, Progress, ProgressStyle, Whole},
 };
@@ -29,14 +30,9 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 
 /// `check`: reads and validates all rows, without the network.
 pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
-    let settings = InputSettings::of(&args.inputs, &args.rules, false);
+    let settings = InputSettings::of(&args.inputs, &args.rules, false)?;
     let report = ReportSettings::of_check(&args.report)?;
-    let inputs = reader::open_all(&settings.names, &settings.reader)?;
-    for notice in inputs.iter().flat_map(Input::notices) {
-        printer.warning(notice, None);
-    }
-    let files: Vec<_> = inputs.iter().map(|input| (&**input.name(), input.file_id())).collect();
-    refuse_shared_outputs(&files, &report.outputs())?;
+    let LookedAt { inputs, asked, .. } = open_inputs(&settings, report.path.as_deref(), &report.outputs(), printer)?;
     let journal = match &report.path {
         Some(path) => Some(Journal::create(path, JournalOptions { force: report.force, contacts: report.contacts })?),
         None => None,
@@ -71,7 +67,7 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
         }
     };
     let summary = checker.books.summary(started.elapsed(), exit);
-    printer.note(&for_people(&summary, report.path.as_deref()));
+    printer.note(&for_people(&summary, report.path.as_deref(), &never_seen(&asked, summary.rows_read)));
     drop(graceful);
     Ok(report.write_summary(&summary, exit, printer))
 }
@@ -93,18 +89,18 @@ impl Checker {
     fn run(&mut self, inputs: Vec<Input>, signals: &Signals) -> Result<Exit, Failure> {
         let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("reading can't be started: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(cannot_start)?;
-        let reading = Reading::start(inputs, Arc::clone(&self.counters)).map_err(cannot_start)?;
+        let reading = Reading::start(inputs, self.rows.last(), Arc::clone(&self.counters)).map_err(cannot_start)?;
         runtime.block_on(async {
             let mut sync = tokio::time::interval(SYNC_EVERY);
             sync.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            while !self.rows.is_over() {
+            loop {
                 tokio::select! {
                     biased;
                     () = signals.wait() => break,
                     _ = sync.tick(), if self.journal.is_some() => self.sync()?,
                     read = reading.next() => match read {
-                        Some(Read::Batch(batch)) => {
-                            self.take(&batch)?;
+                        Some(Read::Batch { batch, rows_before }) => {
+                            self.take(&batch, rows_before)?;
                             reading.give_back(batch);
                         }
                         Some(Read::Notice(notice)) => self.printer.warning(&notice, None),
@@ -117,16 +113,13 @@ impl Checker {
         })
     }
 
-    fn take(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
+    fn take(&mut self, batch: &RecordBatch, rows_before: u64) -> Result<(), Failure> {
         let before = self.books;
         for record in batch.iter() {
-            match self.rows.next_row() {
-                RowTaken::Skipped => {
-                    Counters::add(&self.counters.rows_skipped, 1);
-                    continue;
-                }
-                RowTaken::Over => break,
-                RowTaken::Taken => {}
+            let number = rows_before + record.row();
+            if !self.rows.takes(number) {
+                Counters::add(&self.counters.rows_skipped, u64::from(self.rows.skips(number)));
+                continue;
             }
             let verdict = self.validator.validate(&record).map(|_| ());
             match verdict {
@@ -235,7 +228,7 @@ fn write_down(journal: &mut Journal, decision: &Decision) -> Result<(), Failure>
     Ok(())
 }
 
-fn for_people(summary: &CheckSummary, report: Option<&Path>) -> String {
+fn for_people(summary: &CheckSummary, report: Option<&Path>, never_seen: &[String]) -> String {
     let CheckSummary { rows_read, valid, rejected, elapsed_seconds, rows_per_second, .. } = summary;
     let mut lines = vec![format!("{rows_read} rows read in {elapsed_seconds:.1} s, {rows_per_second:.0} rows/s")];
     for (name, rows) in [("valid", *valid), ("rejected", *rejected)] {
@@ -245,6 +238,7 @@ fn for_people(summary: &CheckSummary, report: Option<&Path>) -> String {
         let advice = Reason::parse(name).map_or("", Reason::advice);
         lines.push(format!("    {name:<18} {rows:>10}  {advice}"));
     }
+    lines.extend(never_seen.iter().cloned());
     match report {
         Some(path) => lines.push(format!("report: {}", path.display())),
         None if *rejected > SHOWN => {

@@ -1,18 +1,19 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use reader::Input;
+use reader::LookedAt;
 use report::{Resumption, Run, RunFile, RunInput};
 
 use crate::{
     exit::Exit,
     failure::Failure,
     lock::{Patience, RunLock},
+    opening::open_inputs,
     pipeline::{
         CarriedOver, Job, RowSource, WindowGuard, carry_over, compare_inputs, finished_earlier, open_journal,
         refuse_another_run, report_path, send,
     },
     settings::{CommandLine, PushSettings, refuse_shared_outputs},
-    signals::{Signal, Signals},
+    signals::Signals,
     terminal::Printer,
 };
 
@@ -37,25 +38,22 @@ pub(crate) fn push(
     let resumption = if sending.resume { patience.open(|| Resumption::open(&report))? } else { None };
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     input.reader.marks = marks(then.as_ref());
-    let mut inputs = reader::open_all(&input.names, &input.reader)?;
-    for notice in inputs.iter().flat_map(Input::notices) {
-        printer.warning(notice, None);
-    }
-    let files: Vec<_> = inputs.iter().map(|input| (&**input.name(), input.file_id())).collect();
-    refuse_shared_outputs(&files, &outputs)?;
+    let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
     let mut now = Run {
         command: "push".to_owned(),
         target: sending.target.name(),
         api_key: None,
         options: input.deciding(),
-        inputs: input.names.iter().map(|name| RunInput { source: name.clone(), ..RunInput::default() }).collect(),
+        inputs: input
+            .names
+            .iter()
+            .map(|name| RunInput { source: name.source().to_string(), ..RunInput::default() })
+            .collect(),
         finished: None,
     };
     if let (Some(then), Some(resumption)) = (&then, &resumption) {
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
-        if !compare_inputs(&mut inputs, then, &resumption.decided, signals)? {
-            return Ok(signals.received().map_or(Exit::Interrupted, Signal::exit));
-        }
+        compare_inputs(&mut inputs, then, &resumption.decided, input.rows)?;
         if then.inputs.len() == now.inputs.len()
             && let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer)
         {
@@ -70,7 +68,7 @@ pub(crate) fn push(
         run.save()?;
     }
     let carried_over = decided.as_ref().map_or_else(CarriedOver::default, CarriedOver::of);
-    let rows = RowSource::Inputs { inputs, settings: Box::new(input), decided: decided.map(Arc::new) };
+    let rows = RowSource::Inputs { inputs, settings: Box::new(input), asked, decided: decided.map(Arc::new) };
     send(Job { settings: sending, rows, journal, report, run, carried_over, command_line }, printer, signals)
 }
 

@@ -2,7 +2,7 @@ use model::RecordBatch;
 use reader::{Input, ReadError};
 use report::{Decided, EuidComparison, Run, RunInput};
 
-use crate::{failure::Failure, signals::Signals};
+use crate::{failure::Failure, settings::RowRange};
 
 /// Rows of a pipe that may wait in memory until all is compared.
 const MOST_HELD_BYTES: usize = 64 << 20;
@@ -25,14 +25,14 @@ pub(crate) fn refuse_another_run(then: &Run, now: &Run, key: &str, accept_new_ke
 }
 
 /// Reads what an earlier try has read once more, before anything is sent: the same bytes, and in each row that the
-/// report decides the same EUID. Undecided rows of a pipe are held in memory and come first afterwards. False where a
-/// signal came.
+/// report decides the same EUID. Undecided rows of a pipe, as far as they lie in the range that is taken, are held in
+/// memory and come first afterwards.
 pub(crate) fn compare_inputs(
     inputs: &mut [Input],
     then: &Run,
     decided: &Decided,
-    signals: &Signals,
-) -> Result<bool, Failure> {
+    range: RowRange,
+) -> Result<(), Failure> {
     for source in decided.sources() {
         if !inputs.iter().any(|input| **input.name() == *source) {
             let message = format!("the report has rows of {source}, which is not among the inputs; nothing was sent");
@@ -40,6 +40,8 @@ pub(crate) fn compare_inputs(
         }
     }
     let mut euids = decided.compare_euids();
+    // An input was begun only once the one before it was read to its end, so this is known where it matters.
+    let mut rows_before = 0;
     for input in inputs {
         let name = input.name().clone();
         let last_row = decided.last_row(&name).unwrap_or(0);
@@ -47,34 +49,29 @@ pub(crate) fn compare_inputs(
         if before.bytes == 0 && last_row == 0 && !before.ended {
             continue;
         }
-        if !compare(input, before, last_row, decided, &mut euids, signals)? {
-            return Ok(false);
-        }
+        let is_wanted = |row| !decided.contains(&name, row) && range.takes(rows_before + row);
+        rows_before += compare(input, before, last_row, is_wanted, &mut euids)?;
     }
     euids.finish()?;
-    Ok(true)
+    Ok(())
 }
 
-/// The same for one input.
+/// The same for one input. Returns how many rows were read.
 fn compare(
     input: &mut Input,
     before: &RunInput,
     last_row: u64,
-    decided: &Decided,
+    is_wanted: impl Fn(u64) -> bool,
     euids: &mut EuidComparison<'_>,
-    signals: &Signals,
-) -> Result<bool, Failure> {
+) -> Result<u64, Failure> {
     let name = input.name().clone();
     let mut records = input.records()?;
-    let mut held = Held { batches: Vec::new(), bytes: 0, wanted: !input.is_regular_file() };
+    let mut held = (!input.is_regular_file()).then(Held::default);
     let mut end: Option<Result<(), ReadError>> = None;
     let mut batch = RecordBatch::default();
     while end.is_none() {
-        if signals.received().is_some() {
-            return Ok(false);
-        }
         let position = records.position();
-        if position.bytes >= before.bytes && position.rows >= last_row && !before.ended {
+        if position.bytes >= before.bytes && position.rows >= last_row && !before.ended && !records.has_waiting() {
             break;
         }
         match records.next_batch(&mut batch) {
@@ -86,7 +83,9 @@ fn compare(
                 euids.see(&name, record.row(), record.euid_text())?;
             }
         }
-        held.take(&batch, decided)?;
+        if let Some(held) = &mut held {
+            held.take(&batch, &is_wanted)?;
+        }
     }
     let position = records.position();
     let digest = position.at_mark.map(|digest| blake3::Hash::from_bytes(digest).to_hex().to_string());
@@ -97,9 +96,11 @@ fn compare(
     } else if before.ended && position.bytes > before.bytes {
         format!("it was read to its end then, {} bytes, and is longer now", before.bytes)
     } else {
-        records.put_back(held.batches, end);
-        input.give_back(records);
-        return Ok(true);
+        if let Some(held) = held {
+            records.put_back(held.batches, end);
+            input.give_back(records);
+        }
+        return Ok(position.rows);
     };
     // What can't be read can't be compared either.
     if let Some(Err(error)) = end
@@ -112,33 +113,30 @@ fn compare(
     Err(Failure::usage(message).with_hint(HINT.to_owned()))
 }
 
-/// Rows of a pipe that are not decided.
+/// Rows of a pipe that wait until all is compared.
+#[derive(Default)]
 struct Held {
     batches: Vec<RecordBatch>,
     bytes: usize,
-    wanted: bool,
 }
 
 impl Held {
-    fn take(&mut self, batch: &RecordBatch, decided: &Decided) -> Result<(), Failure> {
-        if !self.wanted {
+    fn take(&mut self, batch: &RecordBatch, is_wanted: impl Fn(u64) -> bool) -> Result<(), Failure> {
+        let wanted = batch.with_only(|head| is_wanted(head.row));
+        if wanted.records.is_empty() {
             return Ok(());
         }
-        let undecided = batch.with_only(|head| !decided.contains(&batch.source, head.row));
-        if undecided.records.is_empty() {
-            return Ok(());
-        }
-        self.bytes += undecided.bytes();
+        self.bytes += wanted.bytes();
         if self.bytes > MOST_HELD_BYTES {
             let message = format!(
-                "{} has more than {} MiB of rows that are not decided and must wait until all is compared",
+                "{} has more than {} MiB of rows that are not decided and must wait until all is compared; nothing was sent",
                 batch.source,
                 MOST_HELD_BYTES >> 20
             );
-            let hint = "put the input into a file and resume with that under the same name, or begin anew".to_owned();
+            let hint = "say `--spool`, which copies it into a private file first".to_owned();
             return Err(Failure::usage(message).with_hint(hint));
         }
-        self.batches.push(undecided);
+        self.batches.push(wanted);
         Ok(())
     }
 }
@@ -153,15 +151,14 @@ mod tests {
     fn only_so_much_of_a_pipe_waits_in_memory() {
         let head = |row| RecordHead { row, line: row + 1, fault: None, euid: Value::Missing, fields: 0..0, raw: None };
         let batch = RecordBatch { records: (1..=10).map(head).collect(), source: "-".into(), ..RecordBatch::default() };
-        let mut pipe = Held { batches: Vec::new(), bytes: MOST_HELD_BYTES - batch.bytes(), wanted: true };
-        let decided = Decided::default();
-        pipe.take(&batch, &decided).unwrap();
-        let refused = pipe.take(&batch, &decided).unwrap_err();
+        let mut waiting = Held { batches: Vec::new(), bytes: MOST_HELD_BYTES - batch.bytes() };
+        waiting.take(&batch, |_| true).unwrap();
+        waiting.take(&batch, |_| false).unwrap();
+        let refused = waiting.take(&batch, |row| row == 10).unwrap_err();
         assert!(
             refused.message.contains("more than 64 MiB") && refused.exit == crate::exit::Exit::Usage,
             "{refused:?}"
         );
-        let mut file = Held { batches: Vec::new(), bytes: MOST_HELD_BYTES, wanted: false };
-        file.take(&batch, &decided).unwrap();
+        assert!(refused.hint.is_some_and(|hint| hint.contains("--spool")));
     }
 }

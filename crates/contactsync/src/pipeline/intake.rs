@@ -3,15 +3,17 @@ use std::sync::Arc;
 use dispatcher::Intake;
 use jiff::Timestamp;
 use model::{Counters, RecordBatch};
+use reader::AskedNames;
 use report::{ContactsPolicy, Decided, InputSummary};
 use validator::{Rules, Validator};
 
 use super::RowSink;
 use crate::{
     failure::Failure,
+    opening::never_seen,
     reading::{Read, Reading},
     rejected::{rejected, show},
-    settings::{InputSettings, RowRange, RowTaken},
+    settings::{InputSettings, RowRange},
     terminal::Printer,
 };
 
@@ -22,6 +24,8 @@ pub(crate) struct IntakeResult {
     pub(crate) rows: u64,
     /// How far each input was read.
     pub(crate) inputs: Vec<InputSummary>,
+    /// Names that the user gave and that never showed up, for the summary.
+    pub(crate) never_seen: Vec<String>,
     /// Why an input could not be read to its end.
     pub(crate) error: Option<Failure>,
 }
@@ -30,6 +34,7 @@ pub(crate) struct IntakeResult {
 pub(crate) async fn take_in(
     reading: Reading,
     settings: InputSettings,
+    asked: AskedNames,
     decided: Option<Arc<Decided>>,
     contacts: ContactsPolicy,
     sink: RowSink,
@@ -45,11 +50,15 @@ pub(crate) async fn take_in(
         printer,
         rejected: 0,
         rows: 0,
-        inputs: settings.names.into_iter().map(|source| InputSummary { source, rows: 0, bytes: 0 }).collect(),
+        inputs: settings
+            .names
+            .iter()
+            .map(|name| InputSummary { source: name.source().to_string(), rows: 0, bytes: 0 })
+            .collect(),
         current: 0,
     };
     let mut error = None;
-    while !intake.range.is_over() {
+    loop {
         let read = tokio::select! {
             biased;
             () = stop.stopping() => break,
@@ -62,8 +71,8 @@ pub(crate) async fn take_in(
                 error = Some(failed.into());
                 break;
             }
-            Some(Read::Batch(batch)) => {
-                let taken = intake.take(&batch);
+            Some(Read::Batch { batch, rows_before }) => {
+                let taken = intake.take(&batch, rows_before);
                 reading.give_back(batch);
                 // The dispatcher takes rows until this end is closed, also after a stop: it counts them.
                 if !taken.is_empty() && rows.send(taken).await.is_err() {
@@ -76,7 +85,8 @@ pub(crate) async fn take_in(
         input.bytes = position.bytes;
         input.rows += intake.decided.as_ref().map_or(0, |decided| decided.rows_of(&input.source));
     }
-    IntakeResult { rows: intake.rows, inputs: intake.inputs, error }
+    let rows_read = intake.inputs.iter().map(|input| input.rows).sum();
+    IntakeResult { rows: intake.rows, inputs: intake.inputs, never_seen: never_seen(&asked, rows_read), error }
 }
 
 struct Validating {
@@ -96,19 +106,16 @@ struct Validating {
 }
 
 impl Validating {
-    fn take(&mut self, batch: &RecordBatch) -> Vec<Intake> {
+    fn take(&mut self, batch: &RecordBatch, rows_before: u64) -> Vec<Intake> {
         while self.inputs.get(self.current).is_some_and(|input| *input.source != *batch.source) {
             self.current += 1;
         }
         let mut taken = Vec::with_capacity(batch.records.len());
         for record in batch.iter() {
-            match self.range.next_row() {
-                RowTaken::Skipped => {
-                    Counters::add(&self.counters.rows_skipped, 1);
-                    continue;
-                }
-                RowTaken::Over => break,
-                RowTaken::Taken => {}
+            let number = rows_before + record.row();
+            if !self.range.takes(number) {
+                Counters::add(&self.counters.rows_skipped, u64::from(self.range.skips(number)));
+                continue;
             }
             if self.decided.as_ref().is_some_and(|decided| decided.contains(&batch.source, record.row())) {
                 Counters::add(&self.counters.rows_decided_before, 1);

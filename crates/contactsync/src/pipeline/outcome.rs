@@ -233,7 +233,7 @@ mod tests {
     /// The end of a run that read so many rows, of which so many were not sent; none was decided.
     fn outcome(rows: u64, not_sent: u64, cause: Option<StopCause>) -> RunOutcome {
         RunOutcome {
-            intake: IntakeResult { rows, inputs: Vec::new(), error: None },
+            intake: IntakeResult { rows, inputs: Vec::new(), never_seen: Vec::new(), error: None },
             dispatched: Dispatched { not_sent },
             journaled: JournalEnd::default(),
             carried_over: CarriedOver::default(),

@@ -10,7 +10,7 @@ const BATCH_ROWS: usize = 256;
 
 /// Reads the rows that are sent again and hands them on, until they end or the run stops. Blocking.
 pub(super) fn take_replayed(replayed: ReplayRows, reports: Vec<InputSummary>, sink: &RowSink) -> IntakeResult {
-    let mut taken = IntakeResult { rows: 0, inputs: reports, error: None };
+    let mut taken = IntakeResult { rows: 0, inputs: reports, never_seen: Vec::new(), error: None };
     let mut batch = Vec::with_capacity(BATCH_ROWS);
     let hand_on = |batch: &mut Vec<Intake>, rows: &mut u64| {
         *rows += batch.len() as u64;

@@ -3,7 +3,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use dispatcher::{Stop, StopCause};
 use jiff::Timestamp;
 use model::Counters;
-use reader::Input;
+use reader::{AskedNames, Input};
 use report::{Decided, InputSummary, Journal, ReplayRows, RunFile, Summary, rfc3339};
 
 use super::{
@@ -46,7 +46,7 @@ pub(crate) struct Job {
 /// Where the rows come from.
 pub(crate) enum RowSource {
     /// From inputs; those that are decided are left out.
-    Inputs { inputs: Vec<Input>, settings: Box<InputSettings>, decided: Option<Arc<Decided>> },
+    Inputs { inputs: Vec<Input>, settings: Box<InputSettings>, asked: AskedNames, decided: Option<Arc<Decided>> },
     /// From reports of earlier runs.
     Replay {
         rows: ReplayRows,
@@ -83,10 +83,10 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
     let is_resumable = run.is_some();
     let mut positions = Positions::new(0);
     let intake: tokio::task::JoinHandle<IntakeResult> = match rows {
-        RowSource::Inputs { inputs, settings: input, decided } => {
-            let reading = Reading::start(inputs, Arc::clone(&counters)).map_err(cannot_start)?;
+        RowSource::Inputs { inputs, settings: input, asked, decided } => {
+            let reading = Reading::start(inputs, input.rows.last(), Arc::clone(&counters)).map_err(cannot_start)?;
             positions = reading.positions().clone();
-            tokio::spawn(take_in(reading, *input, decided, settings.report.contacts, sink))
+            tokio::spawn(take_in(reading, *input, asked, decided, settings.report.contacts, sink))
         }
         RowSource::Replay { rows, reports } => tokio::task::spawn_blocking(move || take_replayed(rows, reports, &sink)),
     };
@@ -129,7 +129,8 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
         target: service.url,
         sandbox: matches!(settings.target, Target::Sandbox(_)),
     });
-    let steps = outcome.next_steps(&command_line, &report, is_resumable);
+    let mut steps = outcome.intake.never_seen.clone();
+    steps.extend(outcome.next_steps(&command_line, &report, is_resumable));
     printer.note(&summary.for_people(&steps));
     if summary.exit_code == Exit::Bug.code() {
         printer.failure(&Failure::new(Exit::Bug, "the books don't balance: please report this with the summary above"));

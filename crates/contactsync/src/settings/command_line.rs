@@ -1,4 +1,8 @@
-use std::{ffi::OsString, path::Path};
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+};
 
 use clap::{Arg, ArgAction, CommandFactory};
 
@@ -10,39 +14,36 @@ const NOT_REPLAYED: [&str; 9] =
 
 /// What was typed, to be typed again with little changed.
 #[derive(Debug, Clone)]
-pub(crate) struct CommandLine(Vec<String>);
+pub(crate) struct CommandLine(Vec<OsString>);
 
 impl CommandLine {
     /// The arguments, the program's name first.
     pub(crate) fn new(arguments: &[OsString]) -> Self {
-        Self(arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect())
+        Self(arguments.to_vec())
     }
 
     /// The command that goes on with this run.
     pub(crate) fn resume(&self, report: &Path) -> String {
         let end = self.0.iter().position(|word| word == "--").unwrap_or(self.0.len());
         let (typed, inputs) = self.0.split_at(end);
-        let names_report = typed.iter().any(|word| word == "--report" || word.starts_with("--report="));
-        let mut words: Vec<&str> = Vec::with_capacity(typed.len() + 3);
-        let mut rest = typed.iter().map(String::as_str);
+        let names_report = typed.iter().any(|word| word == "--report" || starts_with(word, "--report="));
+        let mut words: Vec<&OsStr> = Vec::with_capacity(typed.len() + 3);
+        let mut rest = typed.iter().map(OsString::as_os_str);
         while let Some(word) = rest.next() {
-            match word {
-                "--force" | "--resume" => {}
+            match word.to_str() {
+                Some("--force" | "--resume") => {}
                 // The address may hold a token, and what is printed ends up in logs.
                 // And the time until which was to be sent may be over.
-                "--notify" | "--notify-format" | "--until" => drop(rest.next()),
-                _ if ["--notify=", "--notify-format=", "--until="]
-                    .iter()
-                    .any(|left_out| word.starts_with(left_out)) => {}
+                Some("--notify" | "--notify-format" | "--until") => drop(rest.next()),
+                _ if ["--notify=", "--notify-format=", "--until="].iter().any(|start| starts_with(word, start)) => {}
                 _ => words.push(word),
             }
         }
-        let report = report.to_string_lossy();
         if !names_report {
-            words.extend(["--report", &report]);
+            words.extend([OsStr::new("--report"), report.as_os_str()]);
         }
-        words.push("--resume");
-        words.extend(inputs.iter().map(String::as_str));
+        words.push(OsStr::new("--resume"));
+        words.extend(inputs.iter().map(OsString::as_os_str));
         quoted(&words)
     }
 
@@ -51,15 +52,16 @@ impl CommandLine {
         let command = Cli::command();
         let replayed = command.find_subcommand("replay").map(options).into_iter().flatten().chain(options(&command));
         let replayed: Vec<&Arg> = replayed.collect();
-        let report = report.to_string_lossy();
-        let mut words = vec![self.0.first().map_or("contactsync", String::as_str), "replay", &report];
-        let mut typed = self.0.iter().skip(1).map(String::as_str).take_while(|word| *word != "--");
+        let program = self.0.first().map_or(OsStr::new("contactsync"), OsString::as_os_str);
+        let mut words = vec![program, OsStr::new("replay"), report.as_os_str()];
+        let mut typed = self.0.iter().skip(1).map(OsString::as_os_str).take_while(|word| *word != "--");
         while let Some(word) = typed.next() {
-            let name = word.strip_prefix("--").map(|long| long.split('=').next().unwrap_or(long));
+            let text = word.to_string_lossy();
+            let name = text.strip_prefix("--").map(|long| long.split('=').next().unwrap_or(long));
             let known = name.and_then(|name| replayed.iter().find(|arg| arg.get_long() == Some(name)));
             let takes_value = |arg: &Arg| matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
             let Some(arg) = known else { continue };
-            let value = if takes_value(arg) && !word.contains('=') { typed.next() } else { None };
+            let value = if takes_value(arg) && !text.contains('=') { typed.next() } else { None };
             if !NOT_REPLAYED.contains(&arg.get_id().as_str()) {
                 words.push(word);
                 words.extend(value);
@@ -69,17 +71,46 @@ impl CommandLine {
     }
 }
 
-/// Words as a shell takes them.
-fn quoted(words: &[&str]) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte);
-    let words = words.iter().map(|word| {
-        if !word.is_empty() && word.bytes().all(plain) {
-            (*word).to_owned()
-        } else {
-            format!("'{}'", word.replace('\'', "'\\''"))
+fn starts_with(word: &OsStr, start: &str) -> bool {
+    word.as_bytes().starts_with(start.as_bytes())
+}
+
+/// Words as any POSIX shell takes them.
+fn quoted(words: &[&OsStr]) -> String {
+    words.iter().map(|word| quoted_word(word.as_bytes())).collect::<Vec<_>>().join(" ")
+}
+
+/// Bytes that are no text, and control characters, which a terminal would show escaped, are left to `printf`. A line end
+/// isn't: what a shell inserts loses its last ones.
+fn quoted_word(word: &[u8]) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(byte);
+    if !word.is_empty() && word.iter().all(plain) {
+        return String::from_utf8_lossy(word).into_owned();
+    }
+    let mut quoted = String::new();
+    let print = |bytes: &[u8]| {
+        let octal: String = bytes.iter().map(|byte| format!("\\{byte:03o}")).collect();
+        format!("\"$(printf '{octal}')\"")
+    };
+    for chunk in word.utf8_chunks() {
+        for piece in chunk.valid().split_inclusive(is_printed).filter(|piece| !piece.is_empty()) {
+            let (text, control) = piece.split_at(piece.trim_end_matches(is_printed).len());
+            if !text.is_empty() {
+                quoted += &format!("'{}'", text.replace('\'', "'\\''"));
+            }
+            if !control.is_empty() {
+                quoted += &print(control.as_bytes());
+            }
         }
-    });
-    words.collect::<Vec<_>>().join(" ")
+        if !chunk.invalid().is_empty() {
+            quoted += &print(chunk.invalid());
+        }
+    }
+    if quoted.is_empty() { "''".to_owned() } else { quoted }
+}
+
+fn is_printed(c: char) -> bool {
+    c.is_control() && c != '\n'
 }
 
 #[cfg(test)]
@@ -109,6 +140,19 @@ mod tests {
         ];
         for (typed, expected) in cases {
             assert_eq!(line(typed).resume(report), expected);
+        }
+    }
+
+    #[test]
+    fn names_that_are_no_text_come_back_from_a_shell() {
+        let names: [&[u8]; 7] =
+            [b"a\xff\xfe'b\\.csv", b"\xff", b"", b"tab\t\x1b[1m", b"a\nb", b"\n\xff\n", "ü $HOME `x`".as_bytes()];
+        for name in names {
+            let words = [OsStr::new("printf"), OsStr::new("%s"), OsStr::from_bytes(name)];
+            let line = quoted(&words);
+            assert!(!line.contains('\u{1b}'), "{line}");
+            let said = std::process::Command::new("sh").args(["-c", &line]).output().expect("a shell");
+            assert_eq!(said.stdout, name, "{line}");
         }
     }
 

@@ -1,26 +1,35 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use reader::{Format, Header, ReaderOptions, Selection};
+use model::shown_name;
+use reader::{Format, Header, InputName, ReaderOptions, Selection};
 use validator::{EmptyValues, Rules};
 
-use crate::args::{EmptyChoice, FormatChoice, InputArgs, RuleArgs};
+use crate::{
+    args::{EmptyChoice, FormatChoice, InputArgs, RuleArgs},
+    failure::Failure,
+};
 
 /// What is read, how, and what is let through.
 #[derive(Debug, Clone)]
 pub(crate) struct InputSettings {
     /// The inputs as given.
-    pub(crate) names: Vec<String>,
+    pub(crate) names: Vec<InputName>,
     /// For the reader.
     pub(crate) reader: ReaderOptions,
     /// For the validator.
     pub(crate) rules: Rules,
     /// Which rows of all the input are taken.
     pub(crate) rows: RowRange,
+    /// Copy what can be read only once into a file first.
+    pub(crate) spool: bool,
+    /// The folder of that file, where one is named.
+    pub(crate) temp_dir: Option<PathBuf>,
 }
 
 impl InputSettings {
     /// What the arguments say; `digest`: a checksum of what was read is wanted.
-    pub(crate) fn of(inputs: &InputArgs, rules: &RuleArgs, digest: bool) -> Self {
+    pub(crate) fn of(inputs: &InputArgs, rules: &RuleArgs, digest: bool) -> Result<Self, Failure> {
+        refuse_double_mapping(inputs)?;
         let reader = ReaderOptions {
             format: match inputs.format {
                 None | Some(FormatChoice::Auto) => None,
@@ -52,8 +61,9 @@ impl InputSettings {
             trim: inputs.trim,
             nulls: inputs.null.clone(),
         };
-        let rows = RowRange { skip: inputs.skip.unwrap_or(0), left: inputs.limit };
-        Self { names: inputs.inputs.clone(), reader, rules, rows }
+        let rows = RowRange { skip: inputs.skip.unwrap_or(0), limit: inputs.limit };
+        let names = inputs.inputs.iter().map(InputName::new).collect();
+        Ok(Self { names, reader, rules, rows, spool: inputs.spool.spool, temp_dir: inputs.spool.temp_dir.clone() })
     }
 }
 
@@ -61,14 +71,13 @@ impl InputSettings {
     /// The options that decide which rows are sent and with what, as far as they are not the default: a resume must have
     /// the same.
     pub(crate) fn deciding(&self) -> BTreeMap<String, String> {
-        let Self { reader, rules, rows, names: _ } = self;
+        let Self { reader, rules, rows, names: _, spool: _, temp_dir: _ } = self;
         let default = ReaderOptions::default();
         let mut all = BTreeMap::new();
         let mut set = |name: &str, value: Option<String>| {
             all.extend(value.map(|value| (format!("--{name}"), value)));
         };
         let on = |on: bool| on.then(|| "on".to_owned());
-        let list = |texts: &[String]| (!texts.is_empty()).then(|| texts.join(","));
         let format = reader.format.map(|format| match format {
             Format::Csv => "csv",
             Format::Tsv => "tsv",
@@ -78,26 +87,55 @@ impl InputSettings {
         set("format", format.map(str::to_owned));
         set("delimiter", reader.delimiter.map(|byte| char::from(byte).escape_default().to_string()));
         if let Header::Absent { columns } = &reader.header {
-            set("columns", list(columns));
+            set("columns", texts(columns));
         }
         set("encoding", reader.encoding.map(|encoding| encoding.name().to_ascii_lowercase()));
-        set("euid-column", (reader.euid_column != default.euid_column).then(|| reader.euid_column.clone()));
-        let mappings: Vec<String> = reader.map.iter().map(|(column, name)| format!("{column}={name}")).collect();
-        set("map", list(&mappings));
+        set(
+            "euid-column",
+            (reader.euid_column != default.euid_column).then(|| texts([reader.euid_column.as_str()])).flatten(),
+        );
+        // A name has no equals sign, so this can be read in one way only.
+        set("map", texts(reader.map.iter().map(|(column, name)| format!("{column}={name}"))));
         match &reader.selection {
             Selection::Known => {}
             Selection::All => set("all-columns", on(true)),
-            Selection::Exactly(names) => set("contacts", list(names)),
+            Selection::Exactly(names) => set("contacts", texts(names)),
         }
         set("flexible", on(reader.flexible));
         set("trim", on(rules.trim));
-        set("null", list(&rules.nulls));
+        set("null", texts(&rules.nulls));
         set("empty", (rules.empty == EmptyValues::Reject).then(|| "reject".to_owned()));
         let most = rules.max_value_chars;
         set("max-value-chars", (most != model::limits::MAX_VALUE_CHARS).then(|| most.to_string()));
         set("skip", (rows.skip > 0).then(|| rows.skip.to_string()));
-        set("limit", rows.left.map(|rows| rows.to_string()));
+        set("limit", rows.limit.map(|rows| rows.to_string()));
         all
+    }
+}
+
+/// One column can have one new name.
+fn refuse_double_mapping(inputs: &InputArgs) -> Result<(), Failure> {
+    for (index, mapping) in inputs.map.iter().enumerate() {
+        let earlier = inputs.map[..index].iter().find(|earlier| earlier.column.trim() == mapping.column.trim());
+        if let Some(earlier) = earlier
+            && earlier.name.trim() != mapping.name.trim()
+        {
+            let [column, first, second] = [&mapping.column, &earlier.name, &mapping.name].map(|text| shown_name(text));
+            return Err(Failure::usage(format!("`--map` renames the column {column} to {first} and to {second}")));
+        }
+    }
+    Ok(())
+}
+
+/// Texts of the user's as one, so that different ones never look the same: a single plain one as it stands, others as a
+/// JSON array. None where there are none.
+fn texts<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Option<String> {
+    let texts: Vec<String> = texts.into_iter().map(|text| text.as_ref().to_owned()).collect();
+    let is_plain = |text: &str| !text.is_empty() && !text.starts_with('[') && !text.contains([',', '"', '\\']);
+    match texts.as_slice() {
+        [] => None,
+        [text] if is_plain(text) => Some(text.clone()),
+        texts => Some(serde_json::Value::from(texts).to_string()),
     }
 }
 
@@ -105,61 +143,95 @@ impl InputSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RowRange {
     skip: u64,
-    left: Option<u64>,
-}
-
-/// What becomes of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RowTaken {
-    /// It lies before the range.
-    Skipped,
-    /// It is taken.
-    Taken,
-    /// It lies behind the range, as all that follow do.
-    Over,
+    limit: Option<u64>,
 }
 
 impl RowRange {
-    /// Counts the next row.
-    pub(crate) fn next_row(&mut self) -> RowTaken {
-        if self.skip > 0 {
-            self.skip -= 1;
-            return RowTaken::Skipped;
-        }
-        match &mut self.left {
-            None => RowTaken::Taken,
-            Some(0) => RowTaken::Over,
-            Some(left) => {
-                *left -= 1;
-                RowTaken::Taken
-            }
-        }
+    /// Whether the row of this number is taken: 1 for the first of all the input. Who left some out before, because an
+    /// earlier try has decided them, takes the same ones.
+    pub(crate) fn takes(self, number: u64) -> bool {
+        number > self.skip && self.last().is_none_or(|last| number <= last)
     }
 
-    /// At most so many rows are taken, as long as none was.
-    pub(crate) fn limit(&self) -> Option<u64> {
-        self.left
+    /// Whether it lies before those that are taken.
+    pub(crate) fn skips(self, number: u64) -> bool {
+        number <= self.skip
     }
 
-    /// Whether no further row can be taken.
-    pub(crate) fn is_over(&self) -> bool {
-        self.left == Some(0)
+    /// At most so many rows are taken.
+    pub(crate) fn limit(self) -> Option<u64> {
+        self.limit
+    }
+
+    /// The number of the last row that may be taken, where there is a limit.
+    pub(crate) fn last(self) -> Option<u64> {
+        self.limit.map(|limit| self.skip.saturating_add(limit))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        RowTaken::{Over, Skipped, Taken},
-        *,
-    };
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn settings(arguments: &[&str]) -> Result<InputSettings, Failure> {
+        let cli = Cli::try_parse_from(["contactsync", "check", "a.csv"].iter().chain(arguments)).expect("arguments");
+        let Command::Check(args) = cli.command else { panic!("a check") };
+        InputSettings::of(&args.inputs, &args.rules, false)
+    }
 
     #[test]
-    fn rows_are_skipped_then_taken_then_over() {
-        let mut rows = RowRange { skip: 2, left: Some(1) };
-        let taken: Vec<RowTaken> = (0..5).map(|_| rows.next_row()).collect();
-        assert_eq!(taken, [Skipped, Skipped, Taken, Over, Over]);
-        assert!(rows.is_over());
-        assert!(!RowRange { skip: 0, left: None }.is_over());
+    fn rows_before_and_behind_the_range_are_left_out() {
+        let taken = |skip, limit| (0..6).filter(|row| RowRange { skip, limit }.takes(*row)).collect::<Vec<_>>();
+        assert_eq!(taken(2, Some(1)), [3]);
+        assert_eq!(taken(0, Some(0)), [0_u64; 0]);
+        assert_eq!(taken(1, None), [2, 3, 4, 5]);
+        assert_eq!(RowRange { skip: 2, limit: Some(u64::MAX) }.last(), Some(u64::MAX));
+    }
+
+    /// Different options never look the same to a resume.
+    #[test]
+    fn what_a_resume_compares_is_unambiguous() {
+        let cases: &[&[&str]] = &[
+            &[],
+            &["--null", "a,b"],
+            &["--null", "a", "--null", "b"],
+            &["--null", "a"],
+            &["--null", "[\"a\",\"b\"]"],
+            &["--null", "a\\,b"],
+            &["--null", "a", "--null", "b,c"],
+            &["--null", "a,b", "--null", "c"],
+            &["--null", ""],
+            &["--null", "", "--null", ""],
+            &["--map", "a=b,c=d"],
+            &["--map", "a=b", "--map", "c=d"],
+            &["--map", "a=b"],
+            &["--contacts", "a,b"],
+            &["--contacts", "a"],
+            &["--contacts", "[\"a\""],
+            &["--no-header", "--columns", "a,b"],
+            &["--no-header", "--columns", "a"],
+            &["--euid-column", "[\"a\"]"],
+            &["--euid-column", "a"],
+            &["--euid-column", ""],
+            &["--delimiter", "tab"],
+            &["--delimiter", ";"],
+        ];
+        let all: Vec<_> = cases.iter().map(|case| settings(case).expect("settings").deciding()).collect();
+        for (index, deciding) in all.iter().enumerate() {
+            let same = all[..index].iter().position(|other| other == deciding);
+            assert_eq!(same.map(|other| cases[other]), None, "{:?} looks the same", cases[index]);
+            assert!(deciding.values().all(|text| !text.is_empty()), "an empty text counts as not given: {deciding:?}");
+        }
+        assert_eq!(all[3]["--null"], "a", "what earlier versions wrote of one plain text holds");
+    }
+
+    #[test]
+    fn one_column_has_one_name() {
+        let failure = settings(&["--map", "a=b", "--map", "a =c"]).expect_err("twice");
+        assert!(failure.message.contains("renames the column \"a\" to \"b\" and to \"c\""), "{failure:?}");
+        settings(&["--map", "a=b", "--map", "a=b", "--map", "A=c"]).expect("other columns");
     }
 }

@@ -16,7 +16,7 @@ mod window;
 
 pub(crate) use command_line::CommandLine;
 pub(crate) use credentials::Credentials;
-pub(crate) use inputs::{InputSettings, RowRange, RowTaken};
+pub(crate) use inputs::{InputSettings, RowRange};
 pub(crate) use notify::NotifySettings;
 pub(crate) use outputs::{ReportSettings, refuse_shared_outputs};
 pub(crate) use push::{CanarySettings, PushSettings, SendingSettings};

@@ -56,7 +56,7 @@ impl PushSettings {
     /// What the arguments and the layers say.
     pub(crate) fn of(args: &PushArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
         let sending = SendingSettings::of(&args.run, settings, layers)?;
-        Ok(Self { input: InputSettings::of(&args.inputs, &args.rules, true), sending })
+        Ok(Self { input: InputSettings::of(&args.inputs, &args.rules, true)?, sending })
     }
 }
 

@@ -1,0 +1,58 @@
+//! Opens the inputs of a push or a check, in the order in which as little as possible is waited for in vain.
+
+use std::path::{Path, PathBuf};
+
+use model::escape_controls;
+use reader::{AskedNames, LookedAt, OpenInput};
+use report::folder_of;
+
+use crate::{
+    failure::Failure,
+    settings::{InputSettings, refuse_shared_outputs},
+    spool::spool,
+    terminal::Printer,
+};
+
+/// Opens all inputs, copies those that can be read only once where that is asked for, and looks at their beginnings.
+/// What can be found wrong with a name is found before any input is waited for.
+pub(crate) fn open_inputs(
+    settings: &InputSettings,
+    report: Option<&Path>,
+    outputs: &[(&str, PathBuf)],
+    printer: &Printer,
+) -> Result<LookedAt, Failure> {
+    let ids = reader::identify(&settings.names)?;
+    let files: Vec<_> = settings.names.iter().map(|name| &**name.source()).zip(ids).collect();
+    refuse_shared_outputs(&files, outputs)?;
+    let mut opened = Vec::with_capacity(settings.names.len());
+    for name in &settings.names {
+        let mut input = OpenInput::open(name)?;
+        // Before the next one is opened: who writes both pipes may write one after the other.
+        if settings.spool && input.is_once() {
+            let folder = settings.temp_dir.clone().unwrap_or_else(|| default_folder(report));
+            let shown = escape_controls(name.source()).into_owned();
+            input = input.replace_by_copy(|file| spool(&shown, file, &folder))?;
+            tracing::info!("{shown}: copied into {}", folder.display());
+        }
+        opened.push(input);
+    }
+    let looked_at = reader::look_at_all(opened, &settings.reader)?;
+    for warning in &looked_at.warnings {
+        printer.warning(warning, None);
+    }
+    Ok(looked_at)
+}
+
+/// The report's folder; the current one where no report is written into a folder.
+fn default_folder(report: Option<&Path>) -> PathBuf {
+    let is_special = |path: &&Path| path.metadata().is_ok_and(|metadata| !metadata.is_file());
+    report
+        .filter(|path| *path != Path::new("-") && !is_special(path))
+        .map_or_else(|| ".".into(), |path| folder_of(path).to_owned())
+}
+
+/// Names that the user gave and that no input has shown, where there was anything to see: lines for the summary.
+pub(crate) fn never_seen(asked: &AskedNames, rows_read: u64) -> Vec<String> {
+    let unseen = if rows_read > 0 { asked.unseen() } else { Vec::new() };
+    unseen.into_iter().map(|name| format!("the name {name}, never showed up in the input")).collect()
+}

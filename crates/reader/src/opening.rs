@@ -1,0 +1,178 @@
+//! Inputs as the user names them, opened: what can be found wrong with them without reading.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File, Metadata},
+    io::{self, ErrorKind},
+    os::{
+        fd::AsFd,
+        unix::fs::{FileTypeExt, MetadataExt},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use model::path_text;
+
+use crate::{
+    error::{OpenError, ReadError},
+    text::ChangeCheck,
+};
+
+/// An input as the user names it: a path, or `-` for standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputName {
+    path: PathBuf,
+    source: Arc<str>,
+}
+
+impl InputName {
+    /// This path.
+    pub fn new(path: impl AsRef<OsStr>) -> Self {
+        let path = path.as_ref();
+        Self { path: path.into(), source: path_text(path).into() }
+    }
+
+    /// Its text in records, summaries and messages; two paths never have the same ([`model::path_text`]).
+    pub fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+
+    /// Standard input.
+    fn is_stdin(&self) -> bool {
+        self.path == Path::new("-")
+    }
+
+    fn text(&self) -> String {
+        self.source.to_string()
+    }
+
+    /// What the name stands for, without opening it: a pipe would wait for whoever writes it.
+    fn metadata(&self) -> Result<Metadata, OpenError> {
+        if self.is_stdin() {
+            return stdin().and_then(|file| file.metadata()).map_err(|cause| self.unopened(cause));
+        }
+        let metadata = fs::metadata(&self.path).map_err(|cause| self.unopened(cause))?;
+        if metadata.is_dir() {
+            return Err(OpenError::Folder(self.text()));
+        }
+        if metadata.file_type().is_socket() {
+            return Err(OpenError::Socket(self.text()));
+        }
+        Ok(metadata)
+    }
+
+    fn unopened(&self, cause: io::Error) -> OpenError {
+        let input = self.text();
+        if cause.kind() != ErrorKind::NotFound {
+            return OpenError::Unreadable { input, cause };
+        }
+        match fs::read_link(&self.path) {
+            Ok(target) => OpenError::DanglingLink { input, target: path_text(target.as_os_str()).into_owned() },
+            Err(_) => OpenError::Missing(input),
+        }
+    }
+}
+
+/// Device and inode: what two names of one file have in common.
+pub type FileId = (u64, u64);
+
+/// Looks at all names before any is opened: one that is missing, a folder, or the same as an earlier one is an error.
+/// Returns what identifies each file or pipe; nothing for a device, which can be shared.
+pub fn identify(names: &[InputName]) -> Result<Vec<Option<FileId>>, OpenError> {
+    let mut ids: Vec<Option<FileId>> = Vec::with_capacity(names.len());
+    for (index, name) in names.iter().enumerate() {
+        let id = file_id(&name.metadata()?);
+        let is_same = |earlier: usize| names[earlier].path == name.path || (id.is_some() && ids[earlier] == id);
+        if let Some(earlier) = (0..index).find(|earlier| is_same(*earlier)) {
+            return Err(OpenError::Twice { input: name.text(), earlier: names[earlier].text() });
+        }
+        ids.push(id);
+    }
+    Ok(ids)
+}
+
+fn file_id(metadata: &Metadata) -> Option<FileId> {
+    (!metadata.file_type().is_char_device()).then(|| (metadata.dev(), metadata.ino()))
+}
+
+/// An input that was opened, once and for all, with what was known of it then.
+#[derive(Debug)]
+pub struct OpenInput {
+    name: InputName,
+    file: File,
+    metadata: Metadata,
+    /// Nothing that was read of it comes again.
+    once: bool,
+}
+
+impl OpenInput {
+    /// Opens it; a named pipe waits until somebody writes it.
+    pub fn open(name: &InputName) -> Result<Self, OpenError> {
+        let unopened = |cause| name.unopened(cause);
+        let file = if name.is_stdin() { stdin() } else { File::open(&name.path) }.map_err(unopened)?;
+        let metadata = file.metadata().map_err(unopened)?;
+        if metadata.is_dir() {
+            return Err(OpenError::Folder(name.text()));
+        }
+        // Standard input may stand anywhere in its file, and who gave it may go on with it.
+        let once = name.is_stdin() || !metadata.is_file();
+        Ok(Self { name: name.clone(), file, metadata, once })
+    }
+
+    /// As given.
+    pub fn name(&self) -> &InputName {
+        &self.name
+    }
+
+    /// Whether it can be read only once: standard input, a pipe, a device.
+    pub fn is_once(&self) -> bool {
+        self.once
+    }
+
+    /// Puts a copy in the place of one that can be read only once. `copy` makes it of the file that it is handed, which
+    /// may not have changed once that is done.
+    pub fn replace_by_copy<E: From<ReadError> + From<OpenError>>(
+        self,
+        copy: impl FnOnce(&mut File) -> Result<File, E>,
+    ) -> Result<Self, E> {
+        let Self { name, mut file, metadata, .. } = self;
+        let copied = copy(&mut file)?;
+        let was = Self { name, file, metadata, once: true };
+        let failed = |cause| OpenError::Unreadable { input: was.name.text(), cause };
+        if let Some(what) = was.change_check().map_err(failed)?() {
+            return Err(ReadError::Changed { input: was.name.text(), line: None, what }.into());
+        }
+        let metadata = copied.metadata().map_err(failed)?;
+        Ok(Self { name: was.name, file: copied, metadata, once: false })
+    }
+
+    /// Bytes on disk; none where it isn't a file.
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.metadata.is_file().then_some(self.metadata.len())
+    }
+
+    /// Another handle of the same file, which shares its position.
+    pub(crate) fn handle(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// Compares size and time with those at the opening.
+    pub(crate) fn change_check(&self) -> io::Result<ChangeCheck> {
+        if !self.metadata.is_file() {
+            return Ok(Box::new(|| None));
+        }
+        let file = self.file.try_clone()?;
+        let (size, modified) = (self.metadata.len(), (self.metadata.mtime(), self.metadata.mtime_nsec()));
+        Ok(Box::new(move || match file.metadata() {
+            Ok(now) if now.len() != size => Some("its size changed"),
+            Ok(now) if (now.mtime(), now.mtime_nsec()) != modified => Some("it was written to"),
+            Ok(_) => None,
+            Err(_) => Some("it could no longer be looked at"),
+        }))
+    }
+}
+
+fn stdin() -> io::Result<File> {
+    Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+}
