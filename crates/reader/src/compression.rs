@@ -25,16 +25,21 @@ pub(crate) enum Opened {
     Foreign(Foreign),
 }
 
+/// The longest magic. No more is waited for: a pipe may hold a short row for now, and nothing else.
+const LONGEST_MAGIC: usize = 6;
 /// The longest header of a zstd frame.
-const LONGEST_MAGIC: usize = 18;
+const LONGEST_HEADER: usize = 18;
 /// Largest window of a zstd frame that is read, which is what `zstd -d` takes without being asked: 128 MiB.
 const LARGEST_WINDOW_LOG: u32 = 27;
 const READ_BUFFER: usize = 128 << 10;
 
 /// Looks at the first bytes and puts a decompressor in front where they ask for one.
 pub(crate) fn open(mut raw: impl Read + Send + 'static) -> io::Result<Opened> {
-    let mut magic = [0; LONGEST_MAGIC];
-    let length = read_up_to(&mut raw, &mut magic)?;
+    let mut magic = [0; LONGEST_HEADER];
+    let mut length = read_up_to(&mut raw, &mut magic[..LONGEST_MAGIC])?;
+    if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        length += read_up_to(&mut raw, &mut magic[length..])?;
+    }
     let magic = &magic[..length];
     let foreign = match magic {
         [b'P', b'K', 3, 4, ..] => Some(Foreign::Zip),
