@@ -61,7 +61,10 @@ impl HttpTransport {
             HeaderValue::try_from(format!("Basic {}", encoded.as_str())).map_err(|_| TransportError::Credentials)?;
         authorization.set_sensitive(true);
         let build = |max_idle| {
-            client(settings, max_idle)?.build().map_err(|error| TransportError::Client(causes(&error.without_url())))
+            client(settings, max_idle)?.build().map_err(|error| match CertificateFault::behind(&error) {
+                Some(fault) => TransportError::CaCert(format!("one of them can't be used: {fault}")),
+                None => TransportError::Client(causes(&error.without_url())),
+            })
         };
         Ok(Self {
             base_url: settings.base_url.as_str().trim_end_matches('/').to_owned(),

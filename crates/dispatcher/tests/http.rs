@@ -210,7 +210,12 @@ async fn headers_are_kept_only_where_they_are_what_they_are_to_be() {
 }
 
 #[test]
-fn a_file_without_certificates_is_refused() {
-    let settings = HttpSettings { ca_cert_pem: Some(b"no certificate".to_vec()), ..settings("https://example.com") };
-    assert!(HttpTransport::new(&settings).is_err());
+fn a_file_without_certificates_is_refused_in_words() {
+    let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (pem, words) in [("no certificate", "holds no certificate"), (empty, "it can't be read")] {
+        let ca_cert_pem = Some(pem.as_bytes().to_vec());
+        let error = HttpTransport::new(&HttpSettings { ca_cert_pem, ..settings("https://example.com") }).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(!error.to_string().contains("BadEncoding"), "{error}");
+    }
 }

@@ -1,6 +1,6 @@
 use std::{path::Path, time::Duration};
 
-use dispatcher::HttpSettings;
+use dispatcher::{HttpSettings, HttpTransport};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -71,7 +71,12 @@ impl Target {
         let (base_url, connection) = Self::connection(args, settings)?;
         let credentials = Credentials::look_up(layers)?;
         warnings.extend(credentials.warnings);
-        Ok(Self::Service(connection.settings(base_url, credentials.key, credentials.secret)))
+        let http = connection.settings(base_url, credentials.key, credentials.secret);
+        if http.ca_cert_pem.is_some() || http.proxy.is_some() {
+            // What they name must be of use, or a report would be begun for nothing.
+            HttpTransport::new(&http).map_err(Failure::usage)?;
+        }
+        Ok(Self::Service(http))
     }
 
     /// The service without credentials, to see whether it can be reached.

@@ -83,3 +83,13 @@ fn six_rows_against_a_closed_port_wait() {
     let seen = ["stopped_by", "failed", "not_sent"].map(|name| summary[name].clone());
     assert_eq!(seen, [json!("outage"), json!(0), json!(6)]);
 }
+
+#[test]
+fn a_file_of_authorities_that_is_of_no_use_is_exit_2_and_leaves_no_report() {
+    let place = Workplace::new().variable("ENGAGELAB_MA_API_KEY", KEY).variable("ENGAGELAB_MA_API_SECRET", SECRET);
+    place.file("a.csv", crate::service::users(6));
+    place.file("ca.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let arguments = ["push", "a.csv", "--ca-cert", "ca.pem", "--report", "r.ndjson"];
+    place.run(&arguments).ends_with(2).says("certificate authorities could not be read");
+    assert!(!place.exists("r.ndjson"));
+}
