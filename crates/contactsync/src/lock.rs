@@ -60,7 +60,8 @@ impl<'a> Patience<'a> {
     pub(crate) fn open<T>(&mut self, mut open: impl FnMut() -> Result<T, ReportError>) -> Result<T, ReportError> {
         loop {
             match open() {
-                Err(ReportError::Locked(path)) if self.waits_for("the report", &path) => {}
+                Err(ReportError::Locked(path) | ReportError::BeingWritten(path))
+                    if self.waits_for("the report", &path) => {}
                 opened => return opened,
             }
         }

@@ -15,6 +15,7 @@ mod opening;
 mod pipeline;
 mod reading;
 mod rejected;
+mod reports;
 mod settings;
 mod signals;
 mod spool;

@@ -1,14 +1,18 @@
 use std::{
     collections::{BTreeMap, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
-    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use model::{Decision, Euid, Outcome, Reason};
 use roaring::RoaringTreemap;
 
-use crate::{error::ReportError, read::ReportReader, tally::Tally};
+use crate::{
+    error::ReportError,
+    mask::is_number,
+    source::SourceReport,
+    tally::{Figures, Tally},
+};
 
 /// Rows whose EUIDs share a digest.
 const BLOCK_ROWS: u64 = 64;
@@ -25,17 +29,27 @@ const BLOCK_ROWS: u64 = 64;
 /// | none, or a torn one | sent |
 #[derive(Debug, Default)]
 pub struct Decided {
-    path: PathBuf,
-    /// So many bytes of the report are whole.
-    bytes: u64,
+    /// The whole part of the report, as long as it is compared.
+    report: Option<SourceReport>,
     /// In name order, so that what is said about them doesn't change from run to run.
     sources: BTreeMap<Arc<str>, SourceRows>,
     tally: Tally,
-    /// Records of rows to be sent again, by EUID.
-    again: HashMap<u64, Vec<Decision>>,
+    /// Rows to be sent again, and the last of them by EUID.
+    again: Vec<SentAgain>,
+    last_of_euid: HashMap<u64, usize>,
     superseded: u64,
     /// Rows to be sent again are sent whatever was accepted since.
     all_again: bool,
+}
+
+/// A row to be sent again.
+#[derive(Debug)]
+struct SentAgain {
+    source: Arc<str>,
+    row: u64,
+    figures: Figures,
+    /// The one before it of the same EUID.
+    before: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -48,17 +62,14 @@ struct SourceRows {
 }
 
 impl Decided {
-    pub(crate) fn new(path: &Path, bytes: u64) -> Self {
-        Self { path: path.to_owned(), bytes, ..Self::default() }
+    /// Begins with no row. `all_again`: rows to be sent again are sent whatever was accepted since.
+    pub(crate) fn new(report: SourceReport, all_again: bool) -> Self {
+        Self { report: Some(report), all_again, ..Self::default() }
     }
 
-    pub(crate) fn without_superseding(path: &Path, bytes: u64) -> Self {
-        Self { all_again: true, ..Self::new(path, bytes) }
-    }
-
-    /// The whole records of the report.
-    pub(crate) fn records(&self) -> Result<ReportReader, ReportError> {
-        Ok(ReportReader::open_up_to(&self.path, self.bytes)?)
+    /// Lets go of the report, which is about to be written to.
+    pub(crate) fn close(&mut self) {
+        self.report = None;
     }
 
     /// Takes over the last record of a row.
@@ -71,7 +82,9 @@ impl Decided {
         match euid {
             Ok(euid) if is_sent_again(record) => {
                 rows.again.insert(row);
-                self.again.entry(euid).or_default().push(Decision { contacts: None, raw: None, ..record.clone() });
+                let before = self.last_of_euid.insert(euid, self.again.len());
+                let source = Arc::clone(&record.origin.source);
+                self.again.push(SentAgain { source, row, figures: Figures::of(record), before });
             }
             _ => {
                 rows.decided.insert(row);
@@ -84,13 +97,15 @@ impl Decided {
     }
 
     fn supersede(&mut self, euid: u64) {
-        for record in self.again.remove(&euid).into_iter().flatten() {
-            if let Some(rows) = self.sources.get_mut(&record.origin.source) {
-                rows.again.remove(record.origin.row);
-                rows.decided.insert(record.origin.row);
-                self.tally.add(&record);
+        let mut next = self.last_of_euid.remove(&euid);
+        while let Some(SentAgain { source, row, figures, before }) = next.and_then(|index| self.again.get(index)) {
+            if let Some(rows) = self.sources.get_mut(source) {
+                rows.again.remove(*row);
+                rows.decided.insert(*row);
+                self.tally.add_figures(figures);
                 self.superseded += 1;
             }
+            next = *before;
         }
     }
 
@@ -129,8 +144,12 @@ impl Decided {
     /// What all rows with a record add up to, also those to be sent again.
     pub fn whole_tally(&self) -> Tally {
         let mut tally = self.tally.clone();
-        for record in self.again.values().flatten() {
-            tally.add(record);
+        for last in self.last_of_euid.values() {
+            let mut next = Some(*last);
+            while let Some(row) = next.and_then(|index| self.again.get(index)) {
+                tally.add_figures(&row.figures);
+                next = row.before;
+            }
         }
         tally
     }
@@ -229,14 +248,15 @@ impl EuidComparison<'_> {
     /// Looks the block up in the report, which only now is worth reading once more.
     fn difference(&self, source: &Arc<str>, number: u64) -> Result<ReportError, ReportError> {
         let mut first: Option<(u64, ReportError)> = None;
-        for record in self.decided.records()? {
+        let records = self.decided.report.as_ref().map(SourceReport::records).transpose()?;
+        for record in records.into_iter().flatten() {
             let Decision { origin, euid, .. } = record?;
             if origin.source != *source || origin.row / BLOCK_ROWS != number {
                 continue;
             }
             let difference = match self.seen.iter().find(|(row, _)| *row == origin.row) {
                 None => missing(source, origin.row),
-                Some((_, here)) if *here == euid => continue,
+                Some((_, here)) if comparable(here) == comparable(&euid) => continue,
                 Some((row, here)) => ReportError::OtherEuid {
                     origin: source.to_string(),
                     row: *row,
@@ -257,13 +277,19 @@ fn missing(source: &str, row: u64) -> ReportError {
     ReportError::MissingRow { origin: source.to_owned(), row }
 }
 
-fn is_sent_again(record: &Decision) -> bool {
+/// Whether a failed row is sent again by a resume: the cause lay in the run, not in the row.
+pub(crate) fn is_sent_again(record: &Decision) -> bool {
     record.outcome == Outcome::Failed && matches!(record.reason, Some(Reason::Credentials | Reason::HttpStatus))
+}
+
+/// The EUID as it can be compared: a report without contacts holds only those that are numbers.
+fn comparable(euid: &str) -> &str {
+    if is_number(euid) { euid } else { "" }
 }
 
 /// Compared only within one process, so that any good hash will do.
 fn euid_digest(row: u64, euid: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (row, euid).hash(&mut hasher);
+    (row, comparable(euid)).hash(&mut hasher);
     hasher.finish()
 }

@@ -54,6 +54,9 @@ pub enum ReportError {
     /// Without it nobody knows what the report was made with.
     #[error("the report {} can't be resumed: {}.run is not there", .0.display(), .0.display())]
     WithoutRun(PathBuf),
+    /// A check wrote it: it says which rows are valid, not which were sent.
+    #[error("the report {} was written by `check` and can't be resumed: nothing in it was sent", .0.display())]
+    OfCheck(PathBuf),
     /// A report that somebody writes can't be replayed: what fails now may be accepted in a moment.
     #[error("the report {} is being written", .0.display())]
     BeingWritten(PathBuf),
@@ -107,6 +110,7 @@ impl ReportError {
             Self::ForeignRun(_) | Self::WithoutRun(_) => {
                 "restore the file, or begin another report under another name with `--report`; what failed can be sent again with `contactsync replay`"
             }
+            Self::OfCheck(_) => "choose another name with `--report`",
             Self::BeingWritten(_) => "wait for its run to end",
             Self::WithoutContacts { .. } => {
                 "it was written with `--report-contacts never`: take the rows from the input instead"

@@ -5,14 +5,67 @@ use std::{
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use crate::error::ReportError;
 
-/// A pipe or a device, which is neither locked nor synced.
-pub(crate) fn is_special(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+/// Links that are followed one after the other: more lead in a circle.
+const MOST_LINKS: usize = 40;
+
+/// A pipe or a device, which is written to as it is, neither locked nor synced nor replaced. So are the program's own open
+/// files by their names, whatever they are.
+pub fn is_special(path: &Path) -> bool {
+    let is_open_file = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"].iter().any(|place| path.starts_with(place));
+    is_open_file || fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
+/// Where a file of this name is or would be created: links are followed, also one to a file that isn't there.
+pub fn destination(path: &Path) -> PathBuf {
+    let mut at = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(link) = fs::read_link(&at) else { break };
+        at = at.parent().map_or_else(|| link.clone(), |folder| folder.join(&link));
+    }
+    at
+}
+
+/// Writes a file that only its owner can read and puts it in the place of what was there: a reader never sees a half. A
+/// link stays a link. A pipe or a device is written to.
+pub fn replace<T, E: From<io::Error>>(path: &Path, write: impl FnOnce(&mut File) -> Result<T, E>) -> Result<T, E> {
+    if is_special(path) {
+        return write(&mut OpenOptions::new().write(true).open(path)?);
+    }
+    let path = destination(path);
+    let (temporary, file) = create_beside(&path)?;
+    put_in_place(file, &temporary, &path, write)
+}
+
+/// The same by a file that is to become the other one.
+pub(crate) fn replace_through<T, E: From<io::Error>>(
+    temporary: &Path,
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<T, E>,
+) -> Result<T, E> {
+    put_in_place(create(temporary)?, temporary, path, write)
+}
+
+fn put_in_place<T, E: From<io::Error>>(
+    mut file: File,
+    temporary: &Path,
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<T, E>,
+) -> Result<T, E> {
+    let rename = |file: &File| -> io::Result<()> {
+        file.sync_all()?;
+        fs::rename(temporary, path)?;
+        sync_folder(path)
+    };
+    let written = write(&mut file).and_then(|written| Ok(rename(&file).map(|()| written)?));
+    if written.is_err() {
+        // It may not be there at all.
+        let _ = fs::remove_file(temporary);
+    }
+    written
 }
 
 /// Creates the file, or with `force` a new one in the place of an old one that nobody writes. A link is followed then:
@@ -25,7 +78,7 @@ pub(crate) fn create_locked(path: &Path, force: bool) -> Result<File, ReportErro
             Ok(file)
         }
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(unopened(path, error)),
-        Err(_) if force => replace(path),
+        Err(_) if force => replace_locked(path),
         Err(_) => {
             let is_locked = File::open(path).is_ok_and(|old| matches!(old.try_lock(), Err(TryLockError::WouldBlock)));
             let path = path.to_owned();
@@ -49,7 +102,7 @@ pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 }
 
 /// A new name is on the disk only once its folder is.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder_of(path))?.sync_all()
 }
 
@@ -62,25 +115,29 @@ pub fn folder_of(path: &Path) -> &Path {
 }
 
 /// Creates a file that only its owner can read; never follows a link, never takes one that is there.
-pub(crate) fn create(path: &Path) -> io::Result<File> {
+fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)
 }
 
-/// A name for a file that is to become `path`, in the same folder.
-pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    // In a container every process may have the same id, and a killed one leaves its file behind.
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    path.with_file_name(format!(".{name}.{}-{time}", std::process::id()))
+/// Creates a file that is to become `path`, in the same folder. In a container every process may have the same number,
+/// and one that was killed leaves its file behind: then the next name is taken.
+fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut number = 0_u32;
+    loop {
+        let temporary = path.with_file_name(format!(".contactsync.{}-{number}", std::process::id()));
+        match create(&temporary) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            created => return Ok((temporary, created?)),
+        }
+    }
 }
 
-fn replace(link: &Path) -> Result<File, ReportError> {
+fn replace_locked(link: &Path) -> Result<File, ReportError> {
     let failed = |cause| unopened(link, cause);
     let path = fs::canonicalize(link).map_err(failed)?;
     let old = File::open(&path).map_err(failed)?;
     lock_in_place(&old, &path)?;
-    let temporary = temporary_beside(&path);
-    let file = create(&temporary).map_err(failed)?;
+    let (temporary, file) = create_beside(&path).map_err(failed)?;
     // Locked before it can be found.
     let replaced = lock(&file, link).and_then(|()| fs::rename(&temporary, &path).map_err(failed));
     if let Err(error) = replaced {
@@ -112,4 +169,22 @@ fn lock(file: &File, path: &Path) -> Result<(), ReportError> {
 
 pub(crate) fn unopened(path: &Path, cause: io::Error) -> ReportError {
     ReportError::Open { path: path.to_owned(), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_is_not_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.json");
+        for expected in ["0", "1"] {
+            let (left, _) = create_beside(&path).unwrap();
+            assert!(left.to_string_lossy().ends_with(&format!("-{expected}")), "{}", left.display());
+        }
+        replace(&path, |file| io::Write::write_all(file, b"{}")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"{}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "the two that were left, and the file");
+    }
 }

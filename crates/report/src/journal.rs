@@ -1,8 +1,10 @@
 use std::{
+    fmt,
     fs::{File, OpenOptions},
     io::{self, Write},
     mem,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use model::{Decision, Outcome};
@@ -11,6 +13,7 @@ use crate::{
     error::ReportError,
     file::{create_locked, is_at, is_special, unopened},
     format::{Compression, ReportFormat},
+    mask::without_values,
     record,
     tally::Tally,
 };
@@ -38,12 +41,72 @@ pub enum ContactsPolicy {
     Never,
 }
 
+/// What records are written to.
+pub trait Storage: Write + Send + fmt::Debug {
+    /// Comes back once everything written is on the disk.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Whether a reader would still find it where it is meant to be.
+    fn is_in_place(&self) -> io::Result<bool>;
+}
+
+/// A file, found by its path.
+#[derive(Debug)]
+struct StoredFile {
+    file: Arc<File>,
+    path: PathBuf,
+}
+
+impl Write for StoredFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self.file).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Storage for StoredFile {
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn is_in_place(&self) -> io::Result<bool> {
+        is_at(&self.file, &self.path)
+    }
+}
+
+/// A pipe, a device or standard output, which keeps nothing.
+#[derive(Debug)]
+struct Stream(File);
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Storage for Stream {
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn is_in_place(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+}
+
 /// A report that is being written. Records wait in memory until [`Journal::write`] or [`Journal::sync`]; after an error
 /// nothing more is written, since nobody can know what is on the disk.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    file: File,
+    storage: Box<dyn Storage>,
     format: ReportFormat,
     contacts: ContactsPolicy,
     /// Records that no `write` took yet, and what they add up to.
@@ -51,7 +114,7 @@ pub struct Journal {
     pending: Tally,
     tally: Tally,
     unsynced: bool,
-    is_regular: bool,
+    is_resumable: bool,
     /// After an error.
     is_broken: bool,
 }
@@ -59,30 +122,47 @@ pub struct Journal {
 impl Journal {
     /// Creates a report, mode 0600 and locked. A pipe or a device is opened and written to as it is.
     pub fn create(path: &Path, options: JournalOptions) -> Result<Self, ReportError> {
-        let is_special = is_special(path);
-        let file = if is_special {
-            OpenOptions::new().write(true).open(path).map_err(|cause| unopened(path, cause))?
-        } else {
-            create_locked(path, options.force)?
-        };
-        let mut journal = Self::over(path, file, options.contacts, Tally::default());
-        journal.is_regular = !is_special;
+        if is_special(path) {
+            let stream = OpenOptions::new().write(true).open(path).map_err(|cause| unopened(path, cause))?;
+            return Self::to_stream(path, stream, options.contacts);
+        }
+        let file = Arc::new(create_locked(path, options.force)?);
+        let mut journal = Self::in_file(path, file, options.contacts, Tally::default());
+        journal.begin()?;
+        Ok(journal)
+    }
+
+    /// A report that goes to a pipe, a device or standard output: without sync, and nothing that could be resumed.
+    pub fn to_stream(name: &Path, stream: File, contacts: ContactsPolicy) -> Result<Self, ReportError> {
+        let mut journal = Self::new(name, Box::new(Stream(stream)), contacts, Tally::default());
+        journal.is_resumable = false;
+        journal.begin()?;
+        Ok(journal)
+    }
+
+    /// A report in any storage, in the format that the name says.
+    pub fn in_storage(name: &Path, storage: Box<dyn Storage>, contacts: ContactsPolicy) -> Result<Self, ReportError> {
+        let mut journal = Self::new(name, storage, contacts, Tally::default());
         journal.begin()?;
         Ok(journal)
     }
 
     /// Writes on in a file that holds only whole records, which add up to the tally.
-    pub(crate) fn over(path: &Path, file: File, contacts: ContactsPolicy, tally: Tally) -> Self {
+    pub(crate) fn in_file(path: &Path, file: Arc<File>, contacts: ContactsPolicy, tally: Tally) -> Self {
+        Self::new(path, Box::new(StoredFile { file, path: path.to_owned() }), contacts, tally)
+    }
+
+    fn new(path: &Path, storage: Box<dyn Storage>, contacts: ContactsPolicy, tally: Tally) -> Self {
         Self {
             path: path.to_owned(),
-            file,
+            storage,
             format: ReportFormat::of(path),
             contacts,
             buffer: Vec::new(),
             pending: Tally::default(),
             tally,
             unsynced: true,
-            is_regular: true,
+            is_resumable: true,
             is_broken: false,
         }
     }
@@ -101,8 +181,8 @@ impl Journal {
             ContactsPolicy::Never => false,
             ContactsPolicy::Failed => matches!(decision.outcome, Outcome::Failed | Outcome::Rejected),
         };
-        let quoteless = if self.contacts == ContactsPolicy::Never { without_values(decision) } else { None };
-        record::write(self.format.encoding, quoteless.as_ref().unwrap_or(decision), contacts, &mut self.buffer);
+        let bare = if self.contacts == ContactsPolicy::Never { without_values(decision) } else { None };
+        record::write(self.format.encoding, bare.as_ref().unwrap_or(decision), contacts, &mut self.buffer);
         self.pending.add(decision);
     }
 
@@ -111,14 +191,9 @@ impl Journal {
         self.buffer.len() >= FULL_BYTES
     }
 
-    /// Whether a row was accepted, be its record in the file or still waiting.
-    pub fn has_accepted(&self) -> bool {
-        self.tally.rows(Outcome::Synced) + self.pending.rows(Outcome::Synced) > 0
-    }
-
     /// Whether it is a file, which can be resumed; not a pipe or a device.
     pub fn is_resumable(&self) -> bool {
-        self.is_regular
+        self.is_resumable
     }
 
     /// Hands waiting records to the file.
@@ -131,8 +206,8 @@ impl Journal {
     pub fn sync(&mut self) -> Result<(), ReportError> {
         let synced = self.try_write().and_then(|()| self.try_sync());
         self.broken_by(synced)?;
-        let is_here = is_at(&self.file, &self.path);
-        if !self.is_regular || self.broken_by(is_here)? {
+        let is_here = self.storage.is_in_place();
+        if self.broken_by(is_here)? {
             return Ok(());
         }
         self.is_broken = true;
@@ -147,7 +222,7 @@ impl Journal {
             return Ok(());
         }
         let packed = compressed(self.format.compression, &self.buffer)?;
-        self.file.write_all(packed.as_deref().unwrap_or(&self.buffer))?;
+        self.storage.write_all(packed.as_deref().unwrap_or(&self.buffer))?;
         self.buffer.clear();
         self.tally.merge(&mem::take(&mut self.pending));
         self.unsynced = true;
@@ -155,8 +230,8 @@ impl Journal {
     }
 
     fn try_sync(&mut self) -> io::Result<()> {
-        if self.is_regular && mem::take(&mut self.unsynced) {
-            self.file.sync_data()?;
+        if mem::take(&mut self.unsynced) {
+            self.storage.sync()?;
         }
         Ok(())
     }
@@ -182,20 +257,6 @@ impl Journal {
     pub fn unwritten(&self) -> u64 {
         self.pending.total()
     }
-}
-
-/// The same decision where the other side's message repeats a contact value, without that value.
-fn without_values(decision: &Decision) -> Option<Decision> {
-    let (message, contacts) = (decision.answered.message.as_ref()?, decision.contacts.as_ref()?);
-    let repeated = |value: &str| !value.trim().is_empty() && message.contains(value);
-    if !contacts.iter().any(|(_, value)| repeated(value)) {
-        return None;
-    }
-    let mut quoteless = decision.clone();
-    let message = contacts.iter().filter(|(_, value)| repeated(value));
-    quoteless.answered.message =
-        Some(message.fold(decision.answered.message.clone()?, |message, (_, value)| message.replace(value, "[value]")));
-    Some(quoteless)
 }
 
 /// A whole gzip member or zstd frame, so that a cut costs no more than what was not synced; none where nothing is

@@ -1,5 +1,4 @@
 use std::{
-    fs::File,
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
@@ -10,6 +9,7 @@ use crate::{
     format::{Compression, Encoding, ReportFormat},
     parse::{Fault, Parser, may_begin_report},
     record::HEADER,
+    source::{Bytes, SourceReport},
     unpack::Unpacked,
 };
 
@@ -27,6 +27,14 @@ pub enum ReadError {
         path: PathBuf,
         /// What the system said.
         cause: io::Error,
+    },
+    /// A folder, or what can't be read twice.
+    #[error("{} is {}, not a report", path.display(), if *is_folder { "a folder" } else { "a pipe or a device" })]
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
+        /// Whether it is a folder; else it is a pipe or a device.
+        is_folder: bool,
     },
     /// What follows is no whole record: the run was killed, or is writing.
     #[error("the report {} is torn after byte {whole_bytes}", path.display())]
@@ -53,7 +61,12 @@ impl ReadError {
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Read { cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
+                Some("check the name: a run prints that of its report at its end".to_owned())
+            }
             Self::Read { .. } => None,
+            Self::NotAFile { is_folder: true, .. } => Some("name the reports in it, as FOLDER/*.ndjson".to_owned()),
+            Self::NotAFile { .. } => Some("copy it into a file first".to_owned()),
             Self::Torn { .. } => Some("resume the run: its report is then cut to the last whole record".to_owned()),
             Self::Foreign { .. } => Some("name a report that this version of contactsync wrote".to_owned()),
         }
@@ -85,14 +98,13 @@ pub struct ReportReader {
 impl ReportReader {
     /// Opens a report.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        Self::open_up_to(path, u64::MAX)
+        SourceReport::open(path)?.records()
     }
 
-    /// Opens a report of which only so many bytes are read.
-    pub(crate) fn open_up_to(path: &Path, bytes: u64) -> Result<Self, ReadError> {
+    /// Reads a report's bytes, which lie at this path.
+    pub(crate) fn over(path: &Path, bytes: Bytes) -> Result<Self, ReadError> {
         let failed = |cause| ReadError::Read { path: path.to_owned(), cause };
-        let file = File::open(path).map_err(failed)?.take(bytes);
-        let mut input = BufReader::with_capacity(64 << 10, Unpacked::new(file, path).map_err(failed)?);
+        let mut input = BufReader::with_capacity(64 << 10, Unpacked::new(bytes, path).map_err(failed)?);
         let first = input.fill_buf().map(|bytes| bytes.first().copied());
         let encoding = match first {
             Ok(Some(b'{')) => Encoding::Ndjson,

@@ -5,9 +5,25 @@ use serde::Serialize;
 
 use crate::{format::Encoding, time::rfc3339};
 
-/// The fields in their order.
-#[derive(Serialize)]
-struct Record<'a> {
+/// The fields, named once: as JSON, as the columns of CSV, and for whoever reads them.
+macro_rules! fields {
+    ($life:lifetime, $first:ident: $first_type:ty, $($name:ident: $type:ty),+ $(,)?) => {
+        #[derive(Serialize)]
+        struct Record<$life> {
+            $first: $first_type,
+            $($name: $type),+
+        }
+
+        /// The names of the fields in their order.
+        pub(crate) const FIELDS: &[&str] = &[stringify!($first), $(stringify!($name)),+];
+
+        /// What stands at the beginning of CSV.
+        pub(crate) const HEADER: &str = concat!(stringify!($first), $(",", stringify!($name)),+, "\n");
+    };
+}
+
+fields! {
+    'a,
     source: &'a str,
     row: u64,
     line: u64,
@@ -23,28 +39,6 @@ struct Record<'a> {
     contacts: Option<&'a Contacts>,
     raw: Option<&'a str>,
 }
-
-/// The names of the fields in their order.
-pub(crate) const FIELDS: [&str; 14] = [
-    "source",
-    "row",
-    "line",
-    "euid",
-    "outcome",
-    "reason",
-    "code",
-    "message",
-    "http_status",
-    "attempts",
-    "latency_ms",
-    "at",
-    "contacts",
-    "raw",
-];
-
-/// What stands at the beginning of CSV.
-pub(crate) const HEADER: &str =
-    "source,row,line,euid,outcome,reason,code,message,http_status,attempts,latency_ms,at,contacts,raw\n";
 
 /// Writes what stands at the beginning of a report.
 pub(crate) fn write_header(encoding: Encoding, buffer: &mut Vec<u8>) {

@@ -2,9 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fs::{File, TryLockError},
-    io::Read,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -14,10 +11,10 @@ use model::{Decision, Euid, Outcome, Reason};
 use roaring::RoaringTreemap;
 
 use crate::{
+    decided::is_sent_again,
     error::ReportError,
-    file::unopened,
     read::{ReadError, ReportReader},
-    run_file::{RunFile, RunInput},
+    source::{Moment, SourceReport},
 };
 
 /// Which failed rows are sent again.
@@ -61,69 +58,6 @@ impl Chosen {
     }
 }
 
-/// A report to be replayed. As long as it is held nobody can write it.
-#[derive(Debug)]
-pub struct SourceReport {
-    path: PathBuf,
-    file: File,
-}
-
-impl SourceReport {
-    /// Opens a report that nobody is writing.
-    pub fn open(path: &Path) -> Result<Self, ReportError> {
-        let failed = |cause| ReportError::Read(ReadError::Read { path: path.to_owned(), cause });
-        let file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(ReportError::NotResumable(path.to_owned()));
-        }
-        match file.try_lock_shared() {
-            Ok(()) => Ok(Self { path: path.to_owned(), file }),
-            Err(TryLockError::WouldBlock) => Err(ReportError::BeingWritten(path.to_owned())),
-            Err(TryLockError::Error(cause)) => Err(failed(cause)),
-        }
-    }
-
-    /// Where it lies.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Device and inode.
-    pub fn file_id(&self) -> Result<(u64, u64), ReportError> {
-        let metadata = self.file.metadata().map_err(|cause| unopened(&self.path, cause))?;
-        Ok((metadata.dev(), metadata.ino()))
-    }
-
-    /// Whether the run that wrote it is known not to have come to its end: rows that it didn't decide may be newer than
-    /// those that failed in it.
-    pub fn is_unfinished(&self) -> bool {
-        matches!(RunFile::read(&self.path), Ok(Some(run)) if run.finished.is_none())
-    }
-
-    /// Its size and digest.
-    pub fn as_input(&self) -> Result<RunInput, ReportError> {
-        let failed = |cause| unopened(&self.path, cause);
-        let mut file = File::open(&self.path).map_err(failed)?;
-        let mut hasher = blake3::Hasher::new();
-        let mut buffer = vec![0; 256 << 10];
-        let mut bytes = 0;
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => {
-                    hasher.update(&buffer[..count]);
-                    bytes += count as u64;
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-        let source = self.path.display().to_string();
-        Ok(RunInput { source, bytes, blake3: hasher.finalize().to_hex().to_string(), ended: true })
-    }
-}
-
 /// The rows of reports that are sent again.
 ///
 /// A row is a source, a row number and an EUID, so that nights whose exports bear one name are kept apart. Where the
@@ -131,7 +65,7 @@ impl SourceReport {
 /// record: in one report that which stands further down, in several that with the later time.
 #[derive(Debug)]
 pub struct ReplayPlan {
-    reports: Vec<PathBuf>,
+    reports: Vec<SourceReport>,
     /// The records to send, by their place in each report.
     records: Vec<RoaringTreemap>,
     /// Rows left alone because a later row of their EUID was accepted.
@@ -141,10 +75,6 @@ pub struct ReplayPlan {
     /// Reports that are torn, with the byte behind which they are.
     pub torn: Vec<(PathBuf, u64)>,
 }
-
-/// When a record was written, to compare it with others: the time, never earlier than that of a record above it in its
-/// report, since clocks are set back; then the report and the place in it.
-type Moment = (i64, usize, u64);
 
 #[derive(Debug)]
 struct Candidate {
@@ -163,14 +93,13 @@ impl ReplayPlan {
     /// sent once more. `now_ms`: milliseconds since 1970.
     pub fn make(
         reports: &[SourceReport],
-        own: Option<&Path>,
+        own: Option<&SourceReport>,
         choice: &ReplayChoice,
         now_ms: i64,
     ) -> Result<Self, ReportError> {
-        let reports: Vec<PathBuf> = reports.iter().map(|report| report.path.clone()).collect();
         let mut plan = Self {
             records: vec![RoaringTreemap::new(); reports.len()],
-            reports,
+            reports: reports.to_vec(),
             superseded: 0,
             expired: 0,
             torn: Vec::new(),
@@ -179,8 +108,9 @@ impl ReplayPlan {
         let mut candidates: HashMap<Key, Candidate> = HashMap::new();
         // The latest record that says that a row of an EUID was accepted; only of EUIDs with candidates.
         let mut accepted: HashMap<u64, Option<Moment>> = HashMap::new();
-        for (number, path) in plan.reports.iter().enumerate() {
-            let torn = each_record(path, number, |moment, record| {
+        for (number, report) in reports.iter().enumerate() {
+            let path = report.path();
+            let torn = report.scan(number, |moment, record| {
                 if !choice.chosen.includes(record) {
                     return Ok(());
                 }
@@ -194,13 +124,13 @@ impl ReplayPlan {
                 if kept.moment < moment {
                     *kept = Candidate { moment, at_ms: record.at_ms, overridden: false, has_contacts };
                 }
-                Ok(())
+                Ok::<_, ReportError>(())
             })?;
-            plan.torn.extend(torn.map(|bytes| (path.clone(), bytes)));
+            plan.torn.extend(torn.map(|bytes| (path.to_owned(), bytes)));
         }
-        for (number, path) in plan.reports.iter().map(PathBuf::as_path).chain(own).enumerate() {
-            let is_own = number == plan.reports.len();
-            each_record(path, number, |moment, record| {
+        for (number, report) in reports.iter().chain(own).enumerate() {
+            let is_own = number == reports.len();
+            report.scan(number, |moment, record| {
                 let Ok(euid) = Euid::parse(&record.euid).map(Euid::get) else { return Ok(()) };
                 let Some(latest) = accepted.get_mut(&euid) else { return Ok(()) };
                 let source = sources.get(&record.origin.source).copied().unwrap_or(u32::MAX);
@@ -211,9 +141,9 @@ impl ReplayPlan {
                     *latest = (*latest).max(Some(moment));
                 }
                 if let Some(candidate) = candidate {
-                    candidate.overridden |= if is_own { decides(record) } else { moment > candidate.moment };
+                    candidate.overridden |= if is_own { !is_sent_again(record) } else { moment > candidate.moment };
                 }
-                Ok(())
+                Ok::<_, ReportError>(())
             })?;
         }
         for ((_, _, euid), candidate) in candidates {
@@ -229,7 +159,10 @@ impl ReplayPlan {
             {
                 plan.expired += 1;
             } else if !candidate.has_contacts {
-                return Err(ReportError::WithoutContacts { path: plan.reports[number].clone(), record: place + 1 });
+                return Err(ReportError::WithoutContacts {
+                    path: reports[number].path().to_owned(),
+                    record: place + 1,
+                });
             } else {
                 plan.records[number].insert(place);
             }
@@ -250,38 +183,13 @@ impl ReplayPlan {
     /// Reads the rows again, in the order in which they were decided: so rows of one EUID keep theirs.
     pub fn into_rows(self) -> Result<ReplayRows, ReportError> {
         let mut reports = Vec::with_capacity(self.reports.len());
-        for (path, places) in self.reports.iter().zip(self.records) {
-            let mut records = ChosenRecords { reader: ReportReader::open(path)?, places, place: 0, time: i64::MIN };
+        for (report, places) in self.reports.iter().zip(self.records) {
+            let mut records = ChosenRecords { reader: report.records()?, places, place: 0, time: i64::MIN };
             let head = records.next()?;
             reports.push((records, head));
         }
         Ok(ReplayRows { reports })
     }
-}
-
-/// Calls `see` for each whole record and returns behind which byte the report is torn, if it is.
-fn each_record(
-    path: &Path,
-    number: usize,
-    mut see: impl FnMut(Moment, &Decision) -> Result<(), ReportError>,
-) -> Result<Option<u64>, ReportError> {
-    let mut time = i64::MIN;
-    for (place, record) in (0..).zip(ReportReader::open(path)?) {
-        match record {
-            Ok(record) => {
-                time = time.max(record.at_ms);
-                see((time, number, place), &record)?;
-            }
-            Err(ReadError::Torn { whole_bytes, .. }) => return Ok(Some(whole_bytes)),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(None)
-}
-
-/// Whether a record of the replay's own report says that its row is not to be sent again.
-fn decides(record: &Decision) -> bool {
-    record.outcome != Outcome::Failed || !matches!(record.reason, Some(Reason::Credentials | Reason::HttpStatus))
 }
 
 fn foreign(path: &Path, place: u64) -> ReportError {

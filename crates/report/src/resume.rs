@@ -1,13 +1,11 @@
 use std::{
-    collections::HashMap,
     fs::File,
     io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use model::{Decision, Origin};
-use roaring::RoaringTreemap;
+use model::Outcome;
 
 use crate::{
     decided::Decided,
@@ -15,8 +13,10 @@ use crate::{
     file::{is_special, open_locked},
     format::ReportFormat,
     journal::{ContactsPolicy, Journal},
+    latest::Repeats,
     read::ReadError,
     run_file::{Run, RunFile},
+    source::SourceReport,
 };
 
 /// More than what a run decides between two syncs; what is torn from further up was not torn by a kill.
@@ -29,7 +29,7 @@ const LONGEST_BEGINNING: u64 = 4 << 10;
 #[derive(Debug)]
 pub struct Resumption {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     size: u64,
     /// So many of its bytes are whole.
     whole: u64,
@@ -46,25 +46,27 @@ impl Resumption {
     /// first byte that belongs to no whole record; in a compressed report the gzip member or zstd frame in which that
     /// lies. An error means that it is no report, has no `.run` file, or is damaged long before its end.
     pub fn open(path: &Path) -> Result<Option<Self>, ReportError> {
-        Self::open_with(path, Decided::new)
+        Self::open_with(path, false)
     }
 
     /// The same, but rows to be sent again are sent also where a later row of their EUID was accepted.
     pub fn open_for_all(path: &Path) -> Result<Option<Self>, ReportError> {
-        Self::open_with(path, Decided::without_superseding)
+        Self::open_with(path, true)
     }
 
-    fn open_with(path: &Path, decided: fn(&Path, u64) -> Decided) -> Result<Option<Self>, ReportError> {
-        if is_special(path) {
+    fn open_with(path: &Path, all_again: bool) -> Result<Option<Self>, ReportError> {
+        // `-` is standard output.
+        if is_special(path) || path == Path::new("-") {
             return Err(ReportError::NotResumable(path.to_owned()));
         }
         let file = match open_locked(path) {
             Err(ReportError::Open { cause, .. }) if cause.kind() == ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
+            opened => Arc::new(opened?),
         };
         let metadata = file.metadata().map_err(|cause| ReportError::Open { path: path.to_owned(), cause })?;
         let size = metadata.len();
-        let Whole { bytes: whole, is_begun: has_header, decided } = whole_part(path, size, decided)?;
+        let report = SourceReport::of_file(path, Arc::clone(&file), size);
+        let Whole { bytes: whole, is_begun: has_header, decided } = whole_part(report, size, all_again)?;
         if size - whole > LONGEST_TORN_END {
             return Err(ReportError::Damaged { path: path.to_owned(), at: whole });
         }
@@ -82,24 +84,26 @@ impl Resumption {
         self.size - self.whole
     }
 
+    /// Its whole part, to be read.
+    pub fn report(&self) -> SourceReport {
+        SourceReport::of_file(&self.path, Arc::clone(&self.file), self.whole)
+    }
+
     /// Cuts off a torn end and writes on behind it. The journal's tally counts the decided rows.
     pub fn into_journal(self, contacts: ContactsPolicy) -> Result<(Journal, Decided), ReportError> {
-        let Self { path, file, size, whole, has_header, decided, .. } = self;
+        let Self { path, file, size, whole, has_header, mut decided, .. } = self;
+        decided.close();
         if whole < size {
             let cut = file.set_len(whole).and_then(|()| file.sync_all());
             cut.map_err(|cause| ReportError::Open { path: path.clone(), cause })?;
         }
-        let mut journal = Journal::over(&path, file, contacts, decided.tally().clone());
+        let mut journal = Journal::in_file(&path, file, contacts, decided.tally().clone());
         if !has_header {
             journal.begin()?;
         }
         Ok((journal, decided))
     }
 }
-
-/// Rows with several records, and which record of the report is their last. Few: those that were sent again. In the
-/// report of a replay rows of several nights may bear one number; their EUIDs tell them apart.
-type Repeated = HashMap<(Arc<str>, u64), HashMap<Box<str>, u64>>;
 
 /// What of a report is whole.
 struct Whole {
@@ -109,57 +113,58 @@ struct Whole {
     decided: Decided,
 }
 
-/// How many bytes of a report are whole, and what these decide.
-fn whole_part(path: &Path, size: u64, begin: fn(&Path, u64) -> Decided) -> Result<Whole, ReportError> {
+/// How many of its bytes are whole, and what these decide.
+fn whole_part(mut report: SourceReport, size: u64, all_again: bool) -> Result<Whole, ReportError> {
+    let path = report.path().to_owned();
     let mut bytes = size;
     'scan: loop {
-        let mut seen: HashMap<Arc<str>, RoaringTreemap> = HashMap::new();
-        let mut repeated = Repeated::new();
-        let mut decided = begin(path, bytes);
-        let mut report = decided.records()?;
-        for record in &mut report {
+        let mut repeats = Repeats::default();
+        let mut is_repeated = false;
+        let mut decided = Decided::new(report.clone(), all_again);
+        let mut records = report.records()?;
+        for record in &mut records {
             let record = match record {
                 Ok(record) => record,
                 Err(ReadError::Torn { whole_bytes, .. }) if whole_bytes < bytes => {
                     // Records within a torn member or frame are lost with it, so what is left is looked at anew.
                     bytes = whole_bytes;
+                    report = report.up_to(bytes);
                     continue 'scan;
                 }
                 Err(error) => return Err(error.into()),
             };
-            let Origin { source, row, .. } = &record.origin;
-            if !seen.entry(Arc::clone(source)).or_default().insert(*row) {
-                repeated.entry((Arc::clone(source), *row)).or_default();
-            } else if repeated.is_empty() {
+            if record.outcome == Outcome::Valid {
+                return Err(ReportError::OfCheck(path));
+            }
+            is_repeated |= !repeats.see(&record);
+            if !is_repeated {
                 decided.take_over(&record);
             }
         }
         // Appending to what is written otherwise would make it unreadable.
-        if bytes > 0 && (report.format() != ReportFormat::of(path) || !report.can_be_continued()) {
-            return Err(ReportError::OtherFormat(path.to_owned()));
+        if bytes > 0 && (records.format() != ReportFormat::of(&path) || !records.can_be_continued()) {
+            return Err(ReportError::OtherFormat(path));
         }
-        if !repeated.is_empty() {
-            decided = last_records(begin(path, bytes), repeated)?;
+        if is_repeated {
+            decided = last_records(&report, repeats, all_again)?;
         }
         decided.optimize();
-        return Ok(Whole { bytes, is_begun: report.is_begun(), decided });
+        return Ok(Whole { bytes, is_begun: records.is_begun(), decided });
     }
 }
 
 /// A further look, at the last record of each row.
-fn last_records(mut decided: Decided, mut repeated: Repeated) -> Result<Decided, ReportError> {
-    for (index, record) in (0..).zip(decided.records()?) {
-        let Decision { origin, euid, .. } = record?;
-        if let Some(last) = repeated.get_mut(&(origin.source, origin.row)) {
-            last.insert(euid, index);
+fn last_records(report: &SourceReport, repeats: Repeats, all_again: bool) -> Result<Decided, ReportError> {
+    let (mut latest, mut decided) = (repeats.into_latest(), Decided::new(report.clone(), all_again));
+    report.scan(0, |moment, record| {
+        latest.see(moment, record);
+        Ok::<_, ReportError>(())
+    })?;
+    report.scan(0, |moment, record| {
+        if latest.counts(moment, record) {
+            decided.take_over(record);
         }
-    }
-    for (index, record) in (0_u64..).zip(decided.records()?) {
-        let record = record?;
-        let last = repeated.get(&(Arc::clone(&record.origin.source), record.origin.row));
-        if last.is_none_or(|last| last.get(&record.euid) == Some(&index)) {
-            decided.take_over(&record);
-        }
-    }
+        Ok::<_, ReportError>(())
+    })?;
     Ok(decided)
 }

@@ -9,10 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::ReportError,
-    file::{create, sync_folder},
-};
+use crate::{error::ReportError, file::replace_through};
 
 /// What is written today; a later version may know others.
 const FORMAT: u32 = 1;
@@ -126,6 +123,15 @@ impl RunFile {
         }
     }
 
+    /// Takes away the one beside a report, where there is one.
+    pub fn remove(report: &Path) -> Result<(), ReportError> {
+        let path = Self::path_of(report);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(|cause| ReportError::Write { path, cause }),
+        }
+    }
+
     /// One that is not yet on the disk.
     pub fn new(report: &Path, run: Run) -> Self {
         Self { path: Self::path_of(report), run, saved: None }
@@ -159,16 +165,7 @@ impl RunFile {
         // Whoever saves holds the lock of the report, so one name is enough; a killed run may have left it behind.
         let temporary = self.path.with_added_extension("new");
         let _ = fs::remove_file(&temporary);
-        let written = create(&temporary).and_then(|mut file| {
-            file.write_all(&text)?;
-            file.sync_all()
-        });
-        let replaced = written.and_then(|()| fs::rename(&temporary, &self.path));
-        if let Err(cause) = replaced.and_then(|()| sync_folder(&self.path)) {
-            // It may not be there at all.
-            let _ = fs::remove_file(&temporary);
-            return Err(failed(cause));
-        }
+        replace_through(&temporary, &self.path, |file| file.write_all(&text)).map_err(failed)?;
         self.saved = Some(self.run.clone());
         Ok(())
     }

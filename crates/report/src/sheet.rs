@@ -1,77 +1,68 @@
 //! Rejected and failed rows for a spreadsheet.
 
 use std::{
-    fs,
-    io::{self, BufWriter, Write},
-    path::Path,
+    borrow::Cow,
+    io::{self, Write},
     sync::Arc,
 };
 
 use model::{Contacts, Decision, Outcome, Reason};
 
-use crate::{
-    error::ReportError,
-    file::{create, temporary_beside},
-    overview::Survey,
-    read::ReadError,
-    time::rfc3339,
-};
+use crate::{overview::Survey, read::ReadError, time::rfc3339};
 
 /// What stands before the contacts.
 const FIXED: [&str; 11] =
     ["source", "row", "line", "euid", "outcome", "reason", "code", "message", "http_status", "attempts", "at"];
+/// Without it a spreadsheet takes UTF-8 for something older.
+const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// Writes the rejected and failed rows as CSV, their contacts as columns, into a file of mode 0600 that is replaced whole.
-/// No cell is a formula to a spreadsheet: one that would begin like one gets an apostrophe in front. Returns how many rows.
-pub fn write_sheet(survey: &Survey, path: &Path) -> Result<u64, ReportError> {
-    let failed = |cause| ReportError::Write { path: path.to_owned(), cause };
-    let mut rows = 0;
-    let mut fault: Option<csv::Error> = None;
-    replace_private(path, |file| {
-        let mut sheet = csv::Writer::from_writer(BufWriter::new(file));
-        let names: Vec<&Arc<str>> = survey.overview.contact_names.iter().collect();
-        let titles = names.iter().map(|name| {
-            if FIXED.contains(&&***name) || &***name == "raw" { format!("contacts.{name}") } else { name.to_string() }
-        });
-        let head: Vec<String> = FIXED.iter().map(|name| (*name).to_owned()).chain(titles).collect();
-        sheet.write_record(head.iter().map(|cell| harmless(cell)).chain(["raw".to_owned()]))?;
-        let read = survey.each(|record| {
-            if matches!(record.outcome, Outcome::Rejected | Outcome::Failed) && fault.is_none() {
-                rows += 1;
-                fault = sheet.write_record(cells(record, &names).iter().map(|cell| harmless(cell))).err();
-            }
-        });
-        if let Some(fault) = fault.take() {
-            return Err(fault.into());
-        }
-        read.map_err(io::Error::other)?;
-        sheet
-            .into_inner()
-            .map_err(csv::IntoInnerError::into_error)?
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
-        Ok(())
-    })
-    .map_err(|error| match error.downcast::<ReadError>() {
-        Ok(read) => ReportError::Read(read),
-        Err(error) => failed(error),
-    })?;
-    Ok(rows)
+/// What was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sheet {
+    /// Rows.
+    pub rows: u64,
+    /// Contact values with an apostrophe in them that keeps them from being a formula.
+    pub protected: u64,
 }
 
-/// Writes a file that only its owner can read and puts it in the place of what was there.
-pub fn replace_private(path: &Path, write: impl FnOnce(&mut fs::File) -> io::Result<()>) -> io::Result<()> {
-    // A link stays a link.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let temporary = temporary_beside(&path);
-    let mut file = create(&temporary)?;
-    let written = write(&mut file).and_then(|()| file.flush()).and_then(|()| file.sync_data());
-    let replaced = written.and_then(|()| fs::rename(&temporary, &path));
-    if replaced.is_err() {
-        // It may not be there at all.
-        let _ = fs::remove_file(&temporary);
-    }
-    replaced
+/// Why a sheet isn't whole.
+#[derive(Debug, thiserror::Error)]
+pub enum SheetError {
+    /// A report can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The sheet can't be written.
+    #[error(transparent)]
+    Write(#[from] io::Error),
+}
+
+/// Writes the rejected and failed rows as CSV, their contacts as columns. No cell is a formula to a spreadsheet, in whatever
+/// country: one that would be gets an apostrophe where the formula would begin.
+pub fn write_sheet(survey: &Survey, mut to: impl Write) -> Result<Sheet, SheetError> {
+    to.write_all(BYTE_ORDER_MARK.as_bytes())?;
+    let mut sheet = csv::Writer::from_writer(to);
+    let names: Vec<&Arc<str>> = survey.overview.contact_names.iter().collect();
+    let titles = names.iter().map(|name| {
+        if FIXED.contains(&&***name) || &***name == "raw" { format!("contacts.{name}") } else { name.to_string() }
+    });
+    let head: Vec<String> =
+        FIXED.iter().map(|name| (*name).to_owned()).chain(titles).chain(["raw".to_owned()]).collect();
+    sheet.write_record(head.iter().map(|cell| harmless(cell).into_owned())).map_err(io::Error::from)?;
+    let mut written = Sheet { rows: 0, protected: 0 };
+    survey.records(|record| {
+        if !matches!(record.outcome, Outcome::Rejected | Outcome::Failed) {
+            return Ok(());
+        }
+        written.rows += 1;
+        let cells = cells(record, &names);
+        let harmless: Vec<Cow<'_, str>> = cells.iter().map(|cell| harmless(cell)).collect();
+        let values = FIXED.len()..FIXED.len() + names.len();
+        written.protected += harmless[values].iter().filter(|cell| matches!(cell, Cow::Owned(_))).count() as u64;
+        sheet.write_record(harmless.iter().map(|cell| cell.as_bytes())).map_err(io::Error::from)?;
+        Ok::<_, SheetError>(())
+    })?;
+    sheet.flush()?;
+    Ok(written)
 }
 
 fn cells(record: &Decision, names: &[&Arc<str>]) -> Vec<String> {
@@ -99,12 +90,46 @@ fn cells(record: &Decision, names: &[&Arc<str>]) -> Vec<String> {
     cells
 }
 
-/// Spreadsheets take text that begins so for a formula; a number is none.
-fn harmless(cell: &str) -> String {
-    let begins_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
-    let is_number =
-        cell.strip_prefix('-').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
-    if begins_formula && !is_number { format!("'{cell}") } else { cell.to_owned() }
+/// The text with an apostrophe wherever a spreadsheet would find the beginning of a formula: at the beginning of a cell, and
+/// where one begins to those that take semicolons, tabs or line ends for the end of a cell, and commas and quotes for text. A
+/// number is no formula. Where apostrophes stand already there is one more, so that taking one away gives the text back.
+fn harmless(cell: &str) -> Cow<'_, str> {
+    let mut safe = String::new();
+    let mut copied = 0;
+    let mut is_start = true;
+    // Where the apostrophes begin that stand right before.
+    let mut marks: Option<usize> = None;
+    for (at, c) in cell.char_indices() {
+        if is_start && begins_formula(c) && !is_number(cell) {
+            let mark = marks.unwrap_or(at);
+            safe.push_str(&cell[copied..mark]);
+            safe.push('\'');
+            copied = mark;
+        }
+        marks = if c == '\'' { marks.or(Some(at)) } else { None };
+        // A spreadsheet may drop what can't be seen.
+        is_start = matches!(c, ';' | '\t' | '\r' | '\n')
+            || (is_start && (c == '\'' || c == '"' || c.is_whitespace() || c.is_control() || is_invisible(c)));
+    }
+    if safe.is_empty() {
+        return cell.into();
+    }
+    safe.push_str(&cell[copied..]);
+    safe.into()
+}
+
+/// Also in full width, and what some take for a formula's beginning because it is blank.
+fn begins_formula(c: char) -> bool {
+    matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '﹢' | '﹣' | '﹦' | '﹫' | '−' | '\t' | '\r')
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+fn is_number(cell: &str) -> bool {
+    cell.strip_prefix('-').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -113,11 +138,35 @@ mod tests {
 
     #[test]
     fn no_cell_is_a_formula() {
-        for formula in ["=1+1", "+12025550101", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "-"] {
-            assert_eq!(harmless(formula), format!("'{formula}"));
+        for (cell, safe) in [
+            ("=1+1", "'=1+1"),
+            ("+12025550101", "'+12025550101"),
+            ("-1+1", "'-1+1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("-", "'-"),
+            ("＝1", "'＝1"),
+            ("＋1", "'＋1"),
+            ("－1", "'－1"),
+            ("＠A", "'＠A"),
+            ("  =1", "  '=1"),
+            ("\u{a0}=1", "\u{a0}'=1"),
+            ("\u{feff}\u{200b}=1", "\u{feff}\u{200b}'=1"),
+            ("\"=1", "\"'=1"),
+            ("a;=1", "a;'=1"),
+            ("a; +1;b", "a; '+1;b"),
+            ("a;\"=1\"", "a;\"'=1\""),
+            ("a\n@b\n=c", "a\n'@b\n'=c"),
+            ("'=1", "''=1"),
+            ("''=1;'-2", "'''=1;''-2"),
+            ("-1;-2", "'-1;'-2"),
+            ("\t=1", "'\t'=1"),
+            ("\r=1", "'\r'=1"),
+            ("a\t=1", "a\t'=1"),
+        ] {
+            assert_eq!(harmless(cell), safe, "{cell:?}");
         }
-        for text in ["a=1", "-1", "55108", "", "'x", " =1"] {
-            assert_eq!(harmless(text), text);
+        for text in ["a=1", "-1", "55108", "", "'x", "a;b", "a b+c@example.com", "; a"] {
+            assert!(matches!(harmless(text), Cow::Borrowed(same) if same == text), "{text}");
         }
     }
 }

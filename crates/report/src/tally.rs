@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
-use model::{Decision, Outcome};
+use model::{Decision, Outcome, Reason};
 
 use crate::summary::Latency;
 
@@ -26,6 +26,23 @@ pub struct Tally {
     latency: Histogram<u64>,
 }
 
+/// What is counted of a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Figures {
+    outcome: Outcome,
+    reason: Option<Reason>,
+    code: Option<i64>,
+    attempts: u32,
+    latency_ms: Option<u64>,
+}
+
+impl Figures {
+    pub(crate) fn of(decision: &Decision) -> Self {
+        let Decision { outcome, reason, attempts, latency_ms, .. } = *decision;
+        Self { outcome, reason, code: decision.answered.code, attempts, latency_ms }
+    }
+}
+
 impl Default for Tally {
     fn default() -> Self {
         let latency = Histogram::new_with_bounds(1, LONGEST_LATENCY_MS, 3).expect("the bounds are in order");
@@ -43,16 +60,21 @@ impl Default for Tally {
 impl Tally {
     /// Counts one decided row.
     pub fn add(&mut self, decision: &Decision) {
-        self.outcomes[decision.outcome as usize] += 1;
-        if let Some(reason) = decision.reason {
+        self.add_figures(&Figures::of(decision));
+    }
+
+    /// Counts one row by what is counted of it.
+    pub(crate) fn add_figures(&mut self, row: &Figures) {
+        self.outcomes[row.outcome as usize] += 1;
+        if let Some(reason) = row.reason {
             count(&mut self.reasons, reason.as_str());
         }
-        if let Some(code) = decision.answered.code {
+        if let Some(code) = row.code {
             count(&mut self.codes, &code.to_string());
         }
-        self.attempts += u64::from(decision.attempts);
-        self.retries += u64::from(decision.attempts.saturating_sub(1));
-        if let Some(latency) = decision.latency_ms {
+        self.attempts += u64::from(row.attempts);
+        self.retries += u64::from(row.attempts.saturating_sub(1));
+        if let Some(latency) = row.latency_ms {
             self.latency.saturating_record(latency);
         }
     }

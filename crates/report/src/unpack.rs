@@ -1,14 +1,16 @@
 use std::{
     collections::VecDeque,
-    fs::File,
-    io::{self, BufRead, BufReader, Read, Take},
+    io::{self, BufRead, BufReader, Read},
     path::Path,
 };
 
 use flate2::bufread::GzDecoder;
 use zstd::stream::read::Decoder as ZstdDecoder;
 
-use crate::format::{Compression, ReportFormat};
+use crate::{
+    format::{Compression, ReportFormat},
+    source::Bytes,
+};
 
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
@@ -40,7 +42,7 @@ enum Piece {
 
 impl Unpacked {
     /// Reads a file whose compression is told by its first bytes, or by its name where it is too short for that.
-    pub(crate) fn new(file: Take<File>, path: &Path) -> io::Result<Self> {
+    pub(crate) fn new(file: Bytes, path: &Path) -> io::Result<Self> {
         let mut source = Source { inner: BufReader::with_capacity(64 << 10, file), taken: 0, failed: false };
         let compression = sniff(source.fill_buf()?, ReportFormat::of(path).compression);
         let piece = if compression == Compression::None { Piece::Plain(source) } else { Piece::Between(source) };
@@ -161,7 +163,7 @@ impl Read for Unpacked {
 
 /// The file, counting what was taken from it.
 struct Source {
-    inner: BufReader<Take<File>>,
+    inner: BufReader<Bytes>,
     taken: u64,
     failed: bool,
 }

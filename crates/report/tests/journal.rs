@@ -115,8 +115,23 @@ fn a_message_that_repeats_a_value_loses_it_under_never() {
     let mut failed = decision(1, Outcome::Failed);
     failed.answered.message = Some("a,\"b\"@example.com is taken".to_owned());
     journal.append(&failed);
+    // Half of it, in other letters, and as part of a longer text.
+    failed.answered.message = Some("no user EXAMPLE.COM, found 'x' in <a,\\\"b\\\"@example.com>".to_owned());
+    journal.append(&failed);
+    let rejected = Decision {
+        euid: "+12025550101".into(),
+        answered: Answered { message: Some("too long; found \"x; found \\\"y".to_owned()), ..Answered::default() },
+        raw: Some("+12025550101,x".into()),
+        ..decision(2, Outcome::Rejected)
+    };
+    journal.append(&rejected);
     journal.finish().unwrap();
-    assert!(text(&path).contains(r#""message":"[value] is taken""#) && !text(&path).contains("@example.com"));
+    let text = text(&path);
+    assert!(text.contains(r#""message":"[value] is taken""#), "{text}");
+    assert!(text.contains(r#""euid":"","outcome":"rejected""#) && text.contains(r#""message":"too long","#), "{text}");
+    for value in ["xample", "XAMPLE", "12025550101", "found", "contacts\":{", "raw\":\""] {
+        assert!(!text.replace(", found [value]", "").contains(value), "{value} in {text}");
+    }
 }
 
 proptest! {

@@ -4,7 +4,10 @@
 
 mod support;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use model::{
     Decision, Origin, Outcome,
@@ -156,7 +159,7 @@ fn a_replay_that_goes_on_sends_nothing_twice_and_its_own_rows_are_no_newer_for_b
     let refused = record(4, 9, 0, Outcome::Failed, Some(Reason::HttpStatus));
     let own = report(&folder, "own.ndjson", &[synced(1, 7, 0), failed(3, 8, 0), refused]);
     let sources = [SourceReport::open(&night).unwrap()];
-    let plan = ReplayPlan::make(&sources, Some(&own), &CURABLE, NOW).unwrap();
+    let plan = ReplayPlan::make(&sources, Some(&SourceReport::open(&own).unwrap()), &CURABLE, NOW).unwrap();
     assert_eq!((plan.superseded, rows(plan)), (0, vec![(2, 7), (4, 9)]));
 }
 
@@ -167,7 +170,7 @@ fn reports_without_contacts_and_reports_that_are_written_are_refused() {
     let options = JournalOptions { force: false, contacts: ContactsPolicy::Never };
     let mut journal = Journal::create(&path, options).unwrap();
     journal.append(&failed(1, 1, 1));
-    assert!(matches!(SourceReport::open(&path), Err(ReportError::BeingWritten(_))));
+    assert!(matches!(SourceReport::open(&path).unwrap().hold(), Err(ReportError::BeingWritten(_))));
     journal.finish().unwrap();
     let sources = [SourceReport::open(&path).unwrap()];
     let plan = ReplayPlan::make(&sources, None, &CURABLE, NOW);
@@ -184,4 +187,39 @@ fn a_torn_end_is_named_and_what_is_whole_is_sent() {
     let plan = ReplayPlan::make(&sources, None, &CURABLE, NOW).unwrap();
     assert_eq!(plan.torn.len(), 1);
     assert_eq!(rows(plan), [(1, 1)]);
+}
+
+/// What was opened is what is read, also the third time: the plan, the digest and the rows are of one file.
+#[test]
+fn a_report_that_is_replaced_or_grows_is_read_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.ndjson.gz");
+    let write = |path: &Path, rows: std::ops::RangeInclusive<u64>| {
+        let options = JournalOptions { force: true, contacts: ContactsPolicy::Failed };
+        let mut journal = Journal::create(path, options).unwrap();
+        rows.for_each(|row| journal.append(&decision(row, Outcome::Failed, Some(Reason::Timeout))));
+        journal.finish().unwrap();
+    };
+    write(&path, 1..=3);
+    let source = SourceReport::open(&path).unwrap();
+    let (before, held) = (source.as_input().unwrap(), source.file_id().unwrap());
+    let plan = ReplayPlan::make(std::slice::from_ref(&source), None, &CURABLE, NOW).unwrap();
+    write(&path, 7..=9);
+    assert_eq!(source.as_input().unwrap(), before);
+    let rows: Vec<u64> = plan.into_rows().unwrap().map(|row| row.unwrap().origin.row).collect();
+    assert_eq!((rows, source.file_id().unwrap()), (vec![1, 2, 3], held));
+
+    let mut grown = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    let source = SourceReport::open(&path).unwrap();
+    std::io::Write::write_all(&mut grown, &std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(source.records().unwrap().count(), 3, "what was there when it was opened");
+}
+
+#[test]
+fn what_is_no_file_is_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, said) in [(folder.path(), "is a folder"), (Path::new("/dev/null"), "is a pipe or a device")] {
+        let refused = SourceReport::open(path).unwrap_err();
+        assert!(refused.to_string().contains(said) && refused.hint().is_some(), "{refused}");
+    }
 }

@@ -254,7 +254,7 @@ fn decided(folder: &tempfile::TempDir, records: &[Decision]) -> report::Decided 
         journal.append(record);
     }
     journal.finish().unwrap();
-    resume(&path).unwrap().1
+    Resumption::open(&path).unwrap().unwrap().decided
 }
 
 #[test]
@@ -436,5 +436,43 @@ proptest! {
         journal.append(&written);
         journal.finish().unwrap();
         prop_assert_eq!(read(&path), [written]);
+    }
+}
+
+/// An EUID that is no number isn't in a report without contacts; it is no difference to the input either.
+#[test]
+fn a_report_without_contacts_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.ndjson");
+    create(&path).finish().unwrap();
+    let mut journal = Resumption::open(&path).unwrap().unwrap().into_journal(ContactsPolicy::Never).unwrap().0;
+    let rejected = decision(1, Outcome::Rejected, Some(Reason::EuidInvalid));
+    journal.append(&Decision { euid: "a@example.com".into(), ..rejected });
+    journal.append(&synced(2));
+    journal.finish().unwrap();
+    assert!(!fs::read_to_string(&path).unwrap().contains("a@example.com"));
+    let resumed = Resumption::open(&path).unwrap().unwrap();
+    let mut euids = resumed.decided.compare_euids();
+    euids.see("Kunden, alle.csv", 1, "a@example.com").unwrap();
+    euids.see("Kunden, alle.csv", 2, "2").unwrap();
+    euids.finish().unwrap();
+    let mut euids = resumed.decided.compare_euids();
+    euids.see("Kunden, alle.csv", 1, "a@example.com").unwrap();
+    euids.see("Kunden, alle.csv", 2, "3").unwrap();
+    assert!(matches!(euids.finish(), Err(ReportError::OtherEuid { row: 2, .. })));
+}
+
+#[test]
+fn what_a_check_wrote_is_not_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in NAMES {
+        let path = folder.path().join(name);
+        let mut journal = create(&path);
+        journal.append(&synced(1));
+        journal.append(&decision(2, Outcome::Valid, None));
+        journal.finish().unwrap();
+        let before = fs::read(&path).unwrap();
+        assert!(matches!(Resumption::open(&path), Err(ReportError::OfCheck(_))), "{name}");
+        assert_eq!(fs::read(&path).unwrap(), before);
     }
 }

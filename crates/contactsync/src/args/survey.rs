@@ -8,20 +8,21 @@ use super::values;
 /// `report`: what is looked at, and how it is shown.
 #[derive(Debug, Args)]
 pub(crate) struct SurveyArgs {
-    /// Reports of earlier runs: NDJSON or CSV, compressed or not
+    /// Reports of earlier runs: NDJSON or CSV, compressed or not; - is standard input
     #[arg(value_name = "REPORT", required = true)]
     pub(crate) reports: Vec<PathBuf>,
     /// Write the figures as JSON to standard output, instead of a table [default: off]
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write the rejected and failed rows to this CSV file, their contacts as columns, for a spreadsheet [default: none]
+    /// Write the rejected and failed rows to this CSV file, their contacts as columns, for a spreadsheet;
+    /// - is standard output [default: none]
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
-    /// Write one self-contained page to this file [default: none]
+    /// Write one self-contained page to this file; - is standard output [default: none]
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Show contact values on the page [default: off: they are masked]
-    #[arg(long, requires = "html")]
+    /// Show contact values, and messages as they are [default: off: they are masked]
+    #[arg(long)]
     pub(crate) show_values: bool,
     /// Only rows with these reasons, as timeout,partial [default: all]
     #[arg(long, value_name = "REASONS", value_delimiter = ',', value_parser = values::reason)]

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use model::{Answered, Counters, Decision, Outcome, Reason, Record, RecordBatch, Rejection};
 use reader::{Input, LookedAt};
-use report::{CheckSummary, ContactsPolicy, Journal, JournalOptions, share_line};
+use report::{CheckSummary, ContactsPolicy, Journal, RunFile, share_line};
 use tokio::time::MissedTickBehavior;
 use validator::{Rules, Validator};
 
@@ -34,7 +34,7 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
     let report = ReportSettings::of_check(&args.report)?;
     let LookedAt { inputs, asked, .. } = open_inputs(&settings, report.path.as_deref(), &report.outputs(), printer)?;
     let journal = match &report.path {
-        Some(path) => Some(Journal::create(path, JournalOptions { force: report.force, contacts: report.contacts })?),
+        Some(path) => Some(begin_report(path, &report)?),
         None => None,
     };
     let counters = Arc::new(Counters::default());
@@ -56,7 +56,9 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
     // What was read before a signal is reported and summed up.
     let graceful = signals.gracefully();
     let end = checker.run(inputs, signals);
-    let end = end.and_then(|exit| checker.finish_report().map(|()| exit));
+    // Whatever ended it: what is counted is in the report. What came first decides.
+    let finished = checker.finish_report();
+    let end = end.and_then(|exit| finished.map(|()| exit));
     drop(progress);
     let exit = match end {
         Ok(Exit::Success) => checker.books.exit(args.report.fail_on.unwrap_or(FailOn::Any)),
@@ -70,6 +72,15 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
     printer.note(&for_people(&summary, report.path.as_deref(), &never_seen(&asked, summary.rows_read)));
     drop(graceful);
     Ok(report.write_summary(&summary, exit, printer))
+}
+
+/// Creates the report. What lies beside it from a run is taken away: it would make this report look like that run's.
+fn begin_report(path: &Path, settings: &ReportSettings) -> Result<Journal, Failure> {
+    let journal = settings.journal(path)?;
+    if journal.is_resumable() {
+        RunFile::remove(path)?;
+    }
+    Ok(journal)
 }
 
 struct Checker {

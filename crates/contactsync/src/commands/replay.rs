@@ -1,4 +1,4 @@
-use std::{collections::HashSet, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use jiff::Timestamp;
 use model::{Decision, Reason, escape_controls};
@@ -12,6 +12,7 @@ use crate::{
         CarriedOver, Job, RowSource, WindowGuard, carry_over, finished_earlier, open_journal, refuse_another_run,
         report_path, send,
     },
+    reports::open_reports,
     settings::{CommandLine, ReplaySettings, refuse_shared_outputs},
     signals::Signals,
     terminal::{Printer, write_stdout},
@@ -29,7 +30,10 @@ pub(crate) fn replay(
 ) -> Result<Exit, Failure> {
     let wait = settings.sending.as_ref().map_or(Duration::ZERO, |sending| sending.lock_wait);
     let mut patience = Patience::new(wait, printer);
-    let sources = open(&settings, &mut patience)?;
+    let mut sources = open_reports(&settings.reports)?;
+    for source in &mut sources {
+        patience.open(|| source.hold())?;
+    }
     let Some(sending) = settings.sending.take() else {
         let plan = plan(&sources, None, &settings, printer)?;
         return list(plan, printer).map(|()| Exit::Success);
@@ -42,8 +46,9 @@ pub(crate) fn replay(
     refuse_shared_outputs(&[], &outputs)?;
     let _lock = sending.lock.as_deref().map(|path| RunLock::take(path, &mut patience)).transpose()?;
     let report = report_path(&sending)?;
-    let files = sources.iter().map(|source| Ok((source.path().to_str().unwrap_or_default(), Some(source.file_id()?))));
-    let files: Vec<_> = files.collect::<Result<_, Failure>>()?;
+    let names: Vec<String> = sources.iter().map(|source| source.path().display().to_string()).collect();
+    let ids = sources.iter().map(SourceReport::file_id).collect::<Result<Vec<_>, _>>()?;
+    let files: Vec<_> = names.iter().map(String::as_str).zip(ids.into_iter().map(Some)).collect();
     refuse_shared_outputs(&files, &outputs)?;
     let resumption = if sending.resume { open_own(&report, &settings, &mut patience)? } else { None };
     let mut now = Run {
@@ -62,8 +67,8 @@ pub(crate) fn replay(
         }
         carry_over(then, &mut now);
     }
-    let own = resumption.is_some().then_some(report.as_path());
-    let plan = plan(&sources, own, &settings, printer)?;
+    let own = resumption.as_ref().map(Resumption::report);
+    let plan = plan(&sources, own.as_ref(), &settings, printer)?;
     window.hand_over()?;
     let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
     let mut run = journal.is_resumable().then(|| RunFile::new(&report, now.clone()));
@@ -85,19 +90,6 @@ pub(crate) fn replay(
     end
 }
 
-fn open(settings: &ReplaySettings, patience: &mut Patience<'_>) -> Result<Vec<SourceReport>, Failure> {
-    let mut seen = HashSet::new();
-    let mut sources = Vec::with_capacity(settings.reports.len());
-    for path in &settings.reports {
-        let source = patience.open(|| SourceReport::open(path))?;
-        if !seen.insert(source.file_id()?) {
-            return Err(Failure::usage(format!("the report {} is given twice", path.display())));
-        }
-        sources.push(source);
-    }
-    Ok(sources)
-}
-
 fn open_own(
     report: &Path,
     settings: &ReplaySettings,
@@ -109,7 +101,7 @@ fn open_own(
 
 fn plan(
     sources: &[SourceReport],
-    own: Option<&Path>,
+    own: Option<&SourceReport>,
     settings: &ReplaySettings,
     printer: &Printer,
 ) -> Result<ReplayPlan, Failure> {

@@ -1,23 +1,24 @@
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fmt::Write as _,
-    fs,
-    io::Write as _,
-    os::unix::fs::MetadataExt,
+    io,
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
 use model::{Reason, escape_controls};
 use report::{
-    Bucket, Filter, Outcomes, Overview, PageOptions, Survey, page, replace_private, rfc3339, share_line, write_sheet,
+    Bucket, Filter, Outcomes, Overview, PageOptions, Sheet, SheetError, SourceReport, Survey, page, rfc3339,
+    share_line, write_sheet,
 };
 
 use crate::{
     args::SurveyArgs,
     exit::Exit,
     failure::Failure,
-    settings::refuse_shared_outputs,
+    reports::open_reports,
+    settings::{Output, STANDARD_STREAM, refuse_shared_outputs},
     terminal::{Printer, write_stdout},
 };
 
@@ -29,55 +30,77 @@ const COURSE_WIDTH: u64 = 40;
 
 /// `report`: adds reports up.
 pub(crate) fn report(args: &SurveyArgs, printer: &Printer) -> Result<(), Failure> {
-    let mut files = Vec::with_capacity(args.reports.len());
-    for path in &args.reports {
-        let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file);
-        let id = metadata.map(|metadata| (metadata.dev(), metadata.ino()));
-        if id.is_some() && files.iter().any(|(_, known)| *known == id) {
-            return Err(Failure::usage(format!("the report {} is given twice", path.display())));
-        }
-        files.push((path.to_str().unwrap_or_default(), id));
-    }
-    let outputs = [("--csv", &args.csv), ("--html", &args.html)];
-    let outputs: Vec<(&str, PathBuf)> =
-        outputs.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))).collect();
-    refuse_shared_outputs(&files, &outputs)?;
+    let reports = open_reports(&args.reports)?;
+    refuse_outputs(&reports, args)?;
     let filter = Filter {
         reasons: args.reason.clone(),
         codes: args.code.clone(),
         sources: args.source.clone(),
         outcomes: args.outcome.clone(),
     };
-    let survey = Survey::of(&args.reports, filter).map_err(report::ReportError::from)?;
+    let survey = Survey::of(reports, filter).map_err(report::ReportError::from)?;
     for (path, bytes) in &survey.torn {
         printer.warning(&format!("{} is torn after byte {bytes}: what follows is left out", path.display()), None);
     }
     if let Some(path) = &args.csv {
-        let rows = write_sheet(&survey, path)?;
-        printer.note(&format!("wrote {rows} rows to {}", path.display()));
+        write_csv(&survey, path, printer)?;
     }
     if let Some(path) = &args.html {
         write_page(&survey, args.show_values, path)?;
         printer.note(&format!("wrote {}", path.display()));
     }
     if args.json {
-        let json = serde_json::to_string(&survey.overview.as_json()).map_err(|error| Failure::new(Exit::Bug, error))?;
+        let json = serde_json::to_string(&survey.overview.as_json(args.show_values));
+        let json = json.map_err(|error| Failure::new(Exit::Bug, error))?;
         return write_stdout(format!("{json}\n").as_bytes());
     }
-    if outputs.is_empty() { write_stdout(table(&survey.overview).as_bytes()) } else { Ok(()) }
+    if args.csv.is_none() && args.html.is_none() {
+        return write_stdout(table(&survey.overview, args.show_values).as_bytes());
+    }
+    Ok(())
+}
+
+fn refuse_outputs(reports: &[SourceReport], args: &SurveyArgs) -> Result<(), Failure> {
+    let names: Vec<String> = reports.iter().map(|report| report.path().display().to_string()).collect();
+    let ids = reports.iter().map(SourceReport::file_id).collect::<Result<Vec<_>, _>>()?;
+    let files: Vec<_> = names.iter().map(String::as_str).zip(ids.into_iter().map(Some)).collect();
+    let json = args.json.then(|| PathBuf::from(STANDARD_STREAM));
+    let outputs = [("--csv", args.csv.clone()), ("--html", args.html.clone()), ("--json", json)];
+    let outputs: Vec<(&str, PathBuf)> =
+        outputs.into_iter().filter_map(|(option, path)| Some((option, path?))).collect();
+    refuse_shared_outputs(&files, &outputs)
+}
+
+fn write_csv(survey: &Survey, path: &Path, printer: &Printer) -> Result<(), Failure> {
+    let written = Output::new("sheet", path).write(|to| {
+        write_sheet(survey, to).map_err(|error| match error {
+            SheetError::Write(error) => error,
+            // What was there stays.
+            SheetError::Read(error) => io::Error::other(error),
+        })
+    });
+    let Sheet { rows, protected } = written?;
+    printer.note(&format!("wrote {rows} rows to {}", path.display()));
+    if protected > 0 {
+        let text =
+            format!("{protected} values have an apostrophe in front of what a spreadsheet would take for a formula");
+        let hint = "leave it there: `push` and `check` take it away again when they read this sheet";
+        printer.warning(&text, Some(hint));
+    }
+    if survey.overview.more_contacts {
+        printer.warning("not all contacts have a column: there are more than 500, or one with too long a name", None);
+    }
+    Ok(())
 }
 
 fn write_page(survey: &Survey, show_values: bool, path: &Path) -> Result<(), Failure> {
     let options =
         PageOptions { show_values, made_at_ms: Timestamp::now().as_millisecond(), version: env!("CARGO_PKG_VERSION") };
-    let written = page(survey, &options).and_then(|page| replace_private(path, |file| file.write_all(page.as_bytes())));
-    written.map_err(|error| {
-        Failure::new(Exit::ReadOrWrite, format!("the page {} can't be written: {error}", path.display()))
-    })
+    Output::new("page", path).write(|to| to.write_all(page(survey, &options)?.as_bytes()))
 }
 
 /// What a terminal shows.
-fn table(overview: &Overview) -> String {
+fn table(overview: &Overview, show_values: bool) -> String {
     let mut text = String::new();
     let outcomes = overview.outcomes();
     let total = outcomes.total();
@@ -99,7 +122,7 @@ fn table(overview: &Overview) -> String {
     }
     reasons(&mut text, &overview.reasons());
     sources(&mut text, overview);
-    columns(&mut text, &overview.columns);
+    columns(&mut text, &overview.columns(show_values));
     if overview.tally.attempts > 0 {
         let latency = overview.tally.latency();
         let _ = writeln!(text, "\nrequests: {}, {} of them retries", overview.tally.attempts, overview.tally.retries);
@@ -133,13 +156,13 @@ fn sources(text: &mut String, overview: &Overview) {
     more(text, overview.sources.len());
 }
 
-fn columns(text: &mut String, columns: &BTreeMap<String, u64>) {
+fn columns(text: &mut String, columns: &BTreeMap<Cow<'_, str>, u64>) {
     if columns.is_empty() {
         return;
     }
     text.push_str("\nrejected by column\n");
-    let mut sorted: Vec<(&String, &u64)> = columns.iter().collect();
-    sorted.sort_by_key(|(name, rows)| (std::cmp::Reverse(**rows), name.as_str()));
+    let mut sorted: Vec<(&Cow<'_, str>, &u64)> = columns.iter().collect();
+    sorted.sort_by_key(|(name, rows)| (std::cmp::Reverse(**rows), &***name));
     for (name, rows) in sorted.iter().take(MOST_LINES) {
         let _ = writeln!(text, "  {:<20} {rows:>12}", escape_controls(name));
     }

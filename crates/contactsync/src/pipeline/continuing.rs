@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use model::escape_controls;
-use report::{Decided, InputSummary, Journal, JournalOptions, Resumption, Run, Summary};
+use report::{Decided, InputSummary, Journal, Resumption, Run, Summary};
 
 use super::{
     notify::notify,
@@ -50,15 +50,13 @@ pub(crate) fn open_journal(
     patience: &mut Patience<'_>,
     printer: &Printer,
 ) -> Result<(Journal, Option<Decided>), Failure> {
-    let contacts = settings.report.contacts;
     let Some(resumption) = resumption else {
         let path = report_path(settings)?;
-        let options = JournalOptions { force: settings.report.force, contacts };
-        let journal = patience.open(|| Journal::create(&path, options))?;
+        let journal = patience.open(|| settings.report.journal(&path))?;
         return Ok((journal, None));
     };
     let torn = resumption.torn_bytes();
-    let (journal, decided) = resumption.into_journal(contacts)?;
+    let (journal, decided) = resumption.into_journal(settings.report.contacts)?;
     if torn > 0 {
         printer.note(&format!("cut off the torn end of the report, {torn} bytes"));
     }

@@ -1,13 +1,14 @@
 use std::{
-    fs,
-    os::unix::fs::MetadataExt,
+    fs::{self, File},
+    io,
+    os::{fd::AsFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
-use report::{ContactsPolicy, RunFile, folder_of};
+use report::{ContactsPolicy, Journal, JournalOptions, ReportError, RunFile, destination, folder_of};
 
-use super::summary::SummaryTarget;
+use super::output::{Output, STANDARD_STREAM};
 use crate::{
     args::{ContactsChoice, ReportArgs},
     failure::Failure,
@@ -23,7 +24,7 @@ pub(crate) struct ReportSettings {
     /// Which records hold the contacts.
     pub(crate) contacts: ContactsPolicy,
     /// Where the summary goes as JSON, if anywhere.
-    pub(crate) summary: Option<SummaryTarget>,
+    pub(crate) summary: Option<Output>,
 }
 
 impl ReportSettings {
@@ -50,21 +51,28 @@ impl ReportSettings {
                 ContactsChoice::Always => ContactsPolicy::Always,
                 ContactsChoice::Never => ContactsPolicy::Never,
             },
-            summary: args.summary.as_deref().map(SummaryTarget::of).transpose()?,
+            summary: args.summary.as_deref().map(|path| Output::of("summary", path)).transpose()?,
         })
     }
 }
 
 impl ReportSettings {
-    /// The files that are written, each with the option that asks for it.
+    /// What is written, each with the option that asks for it.
     pub(crate) fn outputs(&self) -> Vec<(&'static str, PathBuf)> {
-        let report =
-            self.path.iter().flat_map(|path| [("--report", path.clone()), ("--report", RunFile::path_of(path))]);
-        let summary = match &self.summary {
-            Some(SummaryTarget::File(path)) => Some(("--summary", path.clone())),
-            Some(SummaryTarget::Stdout) | None => None,
-        };
-        report.chain(summary).collect()
+        let beside = self.path.iter().filter(|path| **path != Path::new(STANDARD_STREAM));
+        let report = self.path.iter().cloned().chain(beside.map(|path| RunFile::path_of(path)));
+        let summary = self.summary.iter().map(|summary| ("--summary", summary.path().to_owned()));
+        report.map(|path| ("--report", path)).chain(summary).collect()
+    }
+
+    /// Begins the report that lies at this path, or goes to standard output.
+    pub(crate) fn journal(&self, path: &Path) -> Result<Journal, ReportError> {
+        if path != Path::new(STANDARD_STREAM) {
+            return Journal::create(path, JournalOptions { force: self.force, contacts: self.contacts });
+        }
+        let stream = io::stdout().as_fd().try_clone_to_owned();
+        let stream = stream.map_err(|cause| ReportError::Write { path: path.to_owned(), cause })?;
+        Journal::to_stream(path, File::from(stream), self.contacts)
     }
 }
 
@@ -84,6 +92,9 @@ pub(crate) fn refuse_shared_outputs(
             return Err(Failure::usage(message));
         }
         if let Some((other, _)) = earlier.iter().find(|(_, other)| *other == identity) {
+            if identity == Identity::Stdout {
+                return Err(Failure::usage(format!("{other} and {option} can't both go to standard output")));
+            }
             return Err(Failure::usage(format!("{other} and {option} name the same file, {}", path.display())));
         }
         earlier.push((option, identity));
@@ -94,6 +105,7 @@ pub(crate) fn refuse_shared_outputs(
 /// What a path stands for: a file that is there, or a name in a folder.
 #[derive(Debug, PartialEq, Eq)]
 enum Identity {
+    Stdout,
     File(u64, u64),
     Name(PathBuf),
 }
@@ -101,10 +113,17 @@ enum Identity {
 impl Identity {
     /// None for pipes and devices, which can be shared, and where nothing can be told.
     fn of(path: &Path) -> Option<Self> {
+        if path == Path::new(STANDARD_STREAM) {
+            return Some(Self::Stdout);
+        }
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => Some(Self::File(metadata.dev(), metadata.ino())),
             Ok(_) => None,
-            Err(_) => Some(Self::Name(fs::canonicalize(folder_of(path)).ok()?.join(path.file_name()?))),
+            Err(_) => {
+                // A link may lead to where another output is about to be.
+                let path = destination(path);
+                Some(Self::Name(fs::canonicalize(folder_of(&path)).ok()?.join(path.file_name()?)))
+            }
         }
     }
 }

@@ -1,4 +1,11 @@
-use crate::support::{Workplace, finish, fixture};
+use std::{io::Write, process::Stdio};
+
+use rustix::process::Signal;
+
+use crate::{
+    service::Service,
+    support::{Running, Workplace, finish, fixture},
+};
 
 const GOOD: &str = "euid,email\n1,a@example.com\n2,b@example.com\n";
 const MIXED: &str = "euid,email\n1,a@example.com\nx,b@example.com\n3,\n4,d@example.com,extra\n";
@@ -132,7 +139,6 @@ fn inputs_that_can_t_be_used_end_with_2() {
 #[test]
 fn an_input_that_ends_early_is_5_and_the_later_ones_are_not_read() {
     use flate2::{Compression, write::GzEncoder};
-    use std::io::Write;
     let place = Workplace::new();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all("euid,email\n".as_bytes()).unwrap();
@@ -145,8 +151,57 @@ fn an_input_that_ends_early_is_5_and_the_later_ones_are_not_read() {
     let ran = check(&place, &["cut.csv.gz", "b.csv", "--report", "r.ndjson", "--report-all"]).ends_with(5);
     let summary = ran.json();
     assert_eq!(summary["exit_code"], 5, "{ran}");
-    assert!(summary["rows_read"].as_u64().unwrap() > 100, "{ran}");
-    assert!(place.json_lines("r.ndjson").iter().all(|record| record["source"] == "cut.csv.gz"));
+    let rows = summary["rows_read"].as_u64().unwrap();
+    assert!(rows > 100, "{ran}");
+    let records = place.json_lines("r.ndjson");
+    assert_eq!(records.len() as u64, rows, "every row that is counted has its record\n{ran}");
+    for (row, record) in (1..).zip(&records) {
+        assert_eq!((&record["source"], &record["row"]), (&"cut.csv.gz".into(), &row.into()), "{record}");
+    }
+}
+
+#[test]
+fn stopped_by_a_signal_every_row_that_is_counted_has_its_record() {
+    let place = Workplace::new();
+    let mut command = place.command(&["check", "-", "--report", "r.ndjson", "--report-all", "--summary", "-"]);
+    let mut running = Running::start(command.stdin(Stdio::piped()));
+    let mut pipe = running.child().stdin.take().unwrap();
+    pipe.write_all(GOOD.as_bytes()).unwrap();
+    for row in 0..20_000 {
+        writeln!(pipe, "{},x@example.com", row + 1).unwrap();
+    }
+    // The first records are there: it reads, and waits for more.
+    while place.read_if_there("r.ndjson").is_empty() {
+        std::thread::yield_now();
+    }
+    running.signal(Signal::TERM);
+    let ran = running.finish().ends_with(143);
+    let rows = ran.json()["rows_read"].as_u64().unwrap();
+    assert!(rows > 0, "{ran}");
+    assert_eq!(place.json_lines("r.ndjson").len() as u64, rows, "{ran}");
+}
+
+#[test]
+fn a_check_report_is_no_journal() {
+    const USERS: &str = "euid,email\n1,a@example.com\nx,b@example.com\n";
+    let service = Service::with_faults(&[]);
+    for arguments in [&["--report-all"][..], &[]] {
+        let place = service.workplace();
+        place.file("a.csv", USERS);
+        let push = ["push", "a.csv", "--report", "r.ndjson", "--resume"];
+        place.run(&push).ends_with(1);
+        assert!(place.exists("r.ndjson.run"));
+        check(&place, &["a.csv", "--report", "r.ndjson"]).ends_with(2).says("exists already");
+        check(&place, &[&["a.csv", "--report", "r.ndjson", "--force"], arguments].concat()).ends_with(1);
+        assert!(!place.exists("r.ndjson.run"), "what lies beside it was of another run");
+        place.run(&push).ends_with(2).says("can't be resumed");
+        // Neither does one that comes to lie beside it make it a journal.
+        place.run(&["push", "a.csv", "--report", "s.ndjson"]).ends_with(1);
+        std::fs::copy(place.path("s.ndjson.run"), place.path("r.ndjson.run")).unwrap();
+        if !arguments.is_empty() {
+            place.run(&push).ends_with(2).says("was written by `check`");
+        }
+    }
 }
 
 #[test]

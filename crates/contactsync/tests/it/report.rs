@@ -1,6 +1,11 @@
 //! Reports added up: table, JSON, spreadsheet, page.
 
-use std::{os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{
+    io::Write,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    path::Path,
+    process::Command,
+};
 
 use serde_json::{Value, json};
 
@@ -127,7 +132,7 @@ fn a_spreadsheet_gets_every_row_that_is_to_be_mended() {
     place.run(&["report", "r.ndjson", "--csv", "rows.csv"]).ends_with(0).says("wrote 2 rows to rows.csv");
     assert_eq!(
         place.read("rows.csv"),
-        "source,row,line,euid,outcome,reason,code,message,http_status,attempts,at,email,mobile_phone,raw\n\
+        "\u{feff}source,row,line,euid,outcome,reason,code,message,http_status,attempts,at,email,mobile_phone,raw\n\
          a.csv,2,3,2,failed,timeout,-1,,,1,2026-01-31T09:00:02.000Z,'=1+1,'+12025550101,\n\
          a.csv,3,4,3,rejected,malformed_row,,'@x,,0,2026-01-31T09:00:03.000Z,,,\"a,\"\"b\nc\"\n"
     );
@@ -144,7 +149,6 @@ fn what_can_not_be_shown_is_2() {
         (&["report", "r.ndjson", "./r.ndjson"], "is given twice"),
         (&["report", "r.ndjson", "--csv", "r.ndjson"], "would overwrite the input r.ndjson"),
         (&["report", "r.ndjson", "--html", "x", "--csv", "./x"], "name the same file"),
-        (&["report", "r.ndjson", "--show-values"], "--html"),
         (&["report", "r.ndjson", "--outcome", "lost"], "it is one of synced"),
     ] {
         place.run(arguments).ends_with(2).says(why);
@@ -232,4 +236,133 @@ fn without_script_and_for_one_row_or_many_the_page_is_whole() {
         assert_eq!(document.matches("<td data-label=\"EUID\">").count() as u64, rows.min(1_000));
         assert!(!document.contains("body class=\"script\""), "what needs the script is hidden");
     }
+}
+
+#[test]
+fn a_pipe_and_standard_input_are_read_whole_for_each_output() {
+    let place = Workplace::new();
+    let text = lines(&(1..=3_000).map(|row| record(row, "failed", "timeout", &json!({}))).collect::<Vec<_>>());
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text.as_bytes()).unwrap();
+    let packed = gzip.finish().unwrap();
+    for bytes in [text.as_bytes(), &packed] {
+        let ran =
+            place.run_with_stdin(&["report", "-", "--csv", "rows.csv", "--html", "page.html"], bytes).ends_with(0);
+        ran.says("wrote 3000 rows to rows.csv");
+        assert_eq!(place.read("rows.csv").lines().count(), 3_001);
+        assert!(place.read("page.html").contains("The first 1000 of 3\u{202f}000 rows"));
+        // As `<(zcat r.gz)` names it.
+        let figures = place.run_with_stdin(&["report", "/dev/stdin", "--json"], bytes).ends_with(0).json();
+        assert_eq!(figures["rows"], 3_000);
+        place.run_with_stdin(&["report", "-", "-"], bytes).ends_with(2).says("is given twice");
+        place.run_with_stdin(&["replay", "-", "--dry-run"], bytes).ends_with(0).says("3000 expired");
+    }
+}
+
+#[test]
+fn a_hyphen_is_standard_output_for_one_output() {
+    let place = Workplace::new();
+    place.file("r.ndjson", lines(&hostile()));
+    let sheet = place.run(&["report", "r.ndjson", "--csv", "-"]).ends_with(0).stdout;
+    assert!(sheet.starts_with("\u{feff}source,row,") && sheet.contains("hidden-word"), "{sheet}");
+    let page = place.run(&["report", "r.ndjson", "--html", "-"]).ends_with(0).stdout;
+    assert!(page.starts_with("<!") && !page.contains("hidden-word"));
+    for outputs in [&["--csv", "-", "--html", "-"][..], &["--json", "--csv", "-"], &["--html", "-", "--json"]] {
+        let ran = place.run(&[&["report", "r.ndjson"], outputs].concat()).ends_with(2);
+        ran.says("can't both go to standard output");
+    }
+    assert!(!place.exists("-"));
+}
+
+#[test]
+fn a_pipe_and_a_device_are_written_to_and_stay_what_they_are() {
+    let place = Workplace::new();
+    place.file("r.ndjson", lines(&hostile()));
+    let fifo = place.path("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    std::os::unix::fs::symlink("/dev/null", place.path("null")).unwrap();
+    for option in ["--csv", "--html", "--summary"] {
+        let command = |to: &str| match option {
+            "--summary" => place.run(&["check", "r.ndjson", "--all-columns", option, to]),
+            _ => place.run(&["report", "r.ndjson", option, to]).ends_with(0),
+        };
+        for device in ["/dev/null", "null"] {
+            command(device);
+            let metadata = std::fs::metadata("/dev/null").unwrap();
+            assert!(metadata.file_type().is_char_device(), "{option} {device}");
+        }
+        assert!(std::fs::symlink_metadata(place.path("null")).unwrap().is_symlink());
+        let reader = std::thread::spawn({
+            let fifo = fifo.clone();
+            move || std::fs::read(fifo).unwrap()
+        });
+        command("fifo");
+        assert!(!reader.join().unwrap().is_empty(), "{option}");
+        assert!(std::fs::symlink_metadata(&fifo).unwrap().file_type().is_fifo(), "{option}");
+    }
+    let folder: Vec<_> = std::fs::read_dir(place.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(folder.len(), 3, "{folder:?}");
+}
+
+#[test]
+fn an_output_is_never_an_input_or_another_output_also_through_links() {
+    let place = Workplace::new();
+    place.file("r.ndjson", lines(&hostile()));
+    let before = place.read("r.ndjson");
+    let link = |to: &str, from: &str| std::os::unix::fs::symlink(to, place.path(from)).unwrap();
+    link("r.ndjson", "to-input");
+    link("new.csv", "to-new");
+    link("to-new", "to-link");
+    std::fs::hard_link(place.path("r.ndjson"), place.path("hard")).unwrap();
+    for output in ["r.ndjson", "to-input", "hard", "./r.ndjson"] {
+        place.run(&["report", "r.ndjson", "--csv", output]).ends_with(2).says("would overwrite the input r.ndjson");
+    }
+    for other in ["new.csv", "to-new", "./to-link"] {
+        place.run(&["report", "r.ndjson", "--csv", "to-link", "--html", other]).ends_with(2).says("name the same file");
+    }
+    assert_eq!(place.read("r.ndjson"), before);
+    // A link to what isn't there yet is followed.
+    place.run(&["report", "r.ndjson", "--csv", "to-link"]).ends_with(0);
+    assert!(place.read("new.csv").contains("hidden-word"));
+    assert!(std::fs::symlink_metadata(place.path("to-link")).unwrap().is_symlink());
+    assert_eq!(std::fs::metadata(place.path("new.csv")).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn names_need_not_be_utf_8() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Workplace::new();
+    let name = std::ffi::OsStr::from_bytes(b"r\xff.ndjson");
+    std::fs::write(place.path("").join(name), lines(&hostile())).unwrap();
+    let [csv, same] = [b"\xff.csv", b"\xfe.csv"].map(|name| std::ffi::OsStr::from_bytes(name));
+    let arguments = ["report".as_ref(), name, "--csv".as_ref(), csv, "--html".as_ref(), same];
+    place.run(&arguments).ends_with(0).says("wrote 6 rows");
+    assert!(place.path("").join(csv).exists() && place.path("").join(same).exists());
+    place.run(&["report".as_ref(), name, "--csv".as_ref(), name]).ends_with(2).says("would overwrite the input");
+}
+
+#[test]
+fn no_value_is_taken_for_a_column_or_shown_by_the_table() {
+    let place = Workplace::new();
+    let value = "hidden-word@example.com";
+    let records = [
+        record(1, "failed", "api_other", &json!({"message": format!("contact \"{value}\" is wrong"), "code": 7})),
+        record(
+            2,
+            "rejected",
+            "value_invalid",
+            &json!({"message": format!("column \"{value}\" (column 2) is an array")}),
+        ),
+        record(3, "rejected", "value_invalid", &json!({"message": "contact \"+12025550101\" is an array"})),
+        record(4, "rejected", "value_invalid", &json!({"message": "column \"email\" (column 2) is an array"})),
+    ];
+    place.file("r.ndjson", lines(&records));
+    let figures = place.run(&["report", "r.ndjson", "--json"]).ends_with(0).never_says("hidden-word").json();
+    assert_eq!(figures["columns"], json!({"•••": 2, "email": 1}));
+    place.run(&["report", "r.ndjson"]).ends_with(0).never_says("hidden-word").never_says("2025550101");
+    place.run(&["report", "r.ndjson", "--html", "p.html"]).ends_with(0);
+    let page = place.read("p.html");
+    assert!(!page.contains("hidden-word") && !page.contains("2025550101") && page.contains("•••"));
+    let shown = place.run(&["report", "r.ndjson", "--json", "--show-values"]).ends_with(0).json();
+    assert_eq!(shown["columns"], json!({value: 1, "+12025550101": 1, "email": 1}));
 }

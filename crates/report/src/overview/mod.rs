@@ -1,10 +1,10 @@
 //! What reports say, added up: for a terminal, for programs, for a page.
 
-mod mask;
 mod survey;
 mod timeline;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -12,14 +12,15 @@ use std::{
 use model::{Decision, Outcome, Reason};
 use serde::Serialize;
 
-pub(crate) use mask::masked;
 pub use survey::{Filter, Survey};
 pub use timeline::{Bucket, Timeline};
 
-use crate::{summary::Latency, tally::Tally, time::rfc3339};
+use crate::{mask::masked_name, summary::Latency, tally::Tally, time::rfc3339};
 
 /// Names of contacts that are told apart, in messages and as columns: an input may have a million of them.
 const MOST_NAMES: usize = 500;
+/// Longest name of these, in bytes: what is longer can't be sent.
+const LONGEST_NAME: usize = 4 * model::limits::MAX_NAME_CHARS;
 
 /// The rows of reports, added up. Its size doesn't depend on their number.
 #[derive(Debug, Default)]
@@ -29,9 +30,11 @@ pub struct Overview {
     /// Outcomes by source.
     pub sources: BTreeMap<Arc<str>, Outcomes>,
     /// Rejected rows by the column that their message names.
-    pub columns: BTreeMap<String, u64>,
+    columns: BTreeMap<String, u64>,
     /// The contacts that rejected and failed rows have, in alphabetical order.
     pub contact_names: BTreeSet<Arc<str>>,
+    /// Whether there are more contacts than that, or one with a longer name than can be sent.
+    pub more_contacts: bool,
     /// Requests and rows over time.
     pub timeline: Timeline,
     /// The first rejected and failed rows, at most 1 000.
@@ -41,7 +44,7 @@ pub struct Overview {
 
 /// Rejected and failed rows that are kept for showing.
 const MOST_ROWS: usize = 1_000;
-/// Contacts of kept rows: a value may have a mebibyte.
+/// Text of kept rows: a value may have a mebibyte.
 const MOST_KEPT_BYTES: usize = 32 << 20;
 
 /// Rows by outcome.
@@ -89,17 +92,22 @@ impl Overview {
             return;
         }
         for name in record.contacts.iter().flat_map(model::Contacts::names) {
-            if !self.contact_names.contains(name) && self.contact_names.len() < MOST_NAMES {
+            if self.contact_names.contains(name) {
+                continue;
+            }
+            if self.contact_names.len() < MOST_NAMES && name.len() <= LONGEST_NAME {
                 self.contact_names.insert(Arc::clone(name));
+            } else {
+                self.more_contacts = true;
             }
         }
-        if let Some(column) = record.answered.message.as_deref().and_then(column_of)
+        if let Some(column) = column_of(record)
             && (self.columns.len() < MOST_NAMES || self.columns.contains_key(column))
         {
             *self.columns.entry(column.to_owned()).or_default() += 1;
         }
         if self.rows.len() < MOST_ROWS && self.kept_bytes < MOST_KEPT_BYTES {
-            self.kept_bytes += record.contacts.as_ref().map_or(0, model::Contacts::bytes);
+            self.kept_bytes += text_bytes(record);
             self.rows.push(record.clone());
         }
     }
@@ -124,8 +132,18 @@ impl Overview {
         reasons
     }
 
+    /// Rejected rows by the column that their message names.
+    pub fn columns(&self, show_values: bool) -> BTreeMap<Cow<'_, str>, u64> {
+        let mut columns = BTreeMap::new();
+        for (name, rows) in &self.columns {
+            let name = if show_values { Cow::Borrowed(&**name) } else { masked_name(name) };
+            *columns.entry(name).or_default() += rows;
+        }
+        columns
+    }
+
     /// For programs.
-    pub fn as_json(&self) -> impl Serialize + '_ {
+    pub fn as_json(&self, show_values: bool) -> impl Serialize + '_ {
         #[derive(Serialize)]
         struct Json<'a> {
             rows: u64,
@@ -134,7 +152,7 @@ impl Overview {
             reasons: &'a BTreeMap<String, u64>,
             codes: &'a BTreeMap<String, u64>,
             sources: BTreeMap<&'a str, Outcomes>,
-            columns: &'a BTreeMap<String, u64>,
+            columns: BTreeMap<Cow<'a, str>, u64>,
             attempts: u64,
             retries: u64,
             latency_ms: Latency,
@@ -149,7 +167,7 @@ impl Overview {
             reasons: &self.tally.reasons,
             codes: &self.tally.codes,
             sources: self.sources.iter().map(|(source, outcomes)| (&**source, *outcomes)).collect(),
-            columns: &self.columns,
+            columns: self.columns(show_values),
             attempts: self.tally.attempts,
             retries: self.tally.retries,
             latency_ms: self.tally.latency(),
@@ -161,8 +179,17 @@ impl Overview {
     }
 }
 
-/// The column that a validator's message begins with: `column "email" (column 2) …` or `contact "email" …`.
-fn column_of(message: &str) -> Option<&str> {
+/// How much text a record holds.
+fn text_bytes(record: &Decision) -> usize {
+    let contacts = record.contacts.as_ref().map_or(0, model::Contacts::bytes);
+    let message = record.answered.message.as_ref().map_or(0, String::len);
+    record.euid.len() + contacts + message + record.raw.as_ref().map_or(0, |raw| raw.len())
+}
+
+/// The column that a validator's message begins with: `column "email" (column 2) …` or `contact "email" …`. What an answer
+/// begins with may be anything.
+fn column_of(record: &Decision) -> Option<&str> {
+    let message = record.answered.message.as_deref().filter(|_| record.outcome == Outcome::Rejected)?;
     let named = message.strip_prefix("column \"").or_else(|| message.strip_prefix("contact \""))?;
-    named.split_once('"').map(|(name, _)| name)
+    named.split_once('"').map(|(name, _)| name).filter(|name| name.len() <= LONGEST_NAME)
 }

@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use model::{Decision, Outcome, Reason, escape_controls};
 
 use crate::{
-    overview::{Outcomes, Overview, Survey, masked},
+    mask::masked,
+    overview::{Outcomes, Overview, Survey},
     summary::duration,
     time::rfc3339,
 };
@@ -175,7 +176,7 @@ pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
             .take(MOST_LINES)
             .map(|(name, outcomes)| source_line(name, *outcomes))
             .collect(),
-        columns: column_lines(overview),
+        columns: column_lines(overview, options.show_values),
         rows,
         shown,
         masking: if options.show_values { "" } else { "Contact values are masked; --show-values shows them." },
@@ -284,10 +285,10 @@ fn source_line(name: &str, outcomes: Outcomes) -> SourceLine {
     }
 }
 
-fn column_lines(overview: &Overview) -> Vec<ColumnLine> {
-    let mut columns: Vec<(&String, &u64)> = overview.columns.iter().collect();
-    columns.sort_by_key(|(name, rows)| (std::cmp::Reverse(**rows), name.as_str()));
-    let line = |(name, rows): (&String, &u64)| ColumnLine { name: cut(name), rows: grouped(*rows) };
+fn column_lines(overview: &Overview, show_values: bool) -> Vec<ColumnLine> {
+    let mut columns: Vec<(Cow<'_, str>, u64)> = overview.columns(show_values).into_iter().collect();
+    columns.sort_by(|(name, rows), (other, others)| (others, name).cmp(&(rows, other)));
+    let line = |(name, rows): (Cow<'_, str>, u64)| ColumnLine { name: cut(&name), rows: grouped(rows) };
     columns.into_iter().take(MOST_LINES).map(line).collect()
 }
 

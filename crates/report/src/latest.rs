@@ -1,0 +1,86 @@
+//! Which record of a row counts, where it has several. A row is a source, a row number and an EUID.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use model::Decision;
+use roaring::RoaringTreemap;
+
+use crate::source::Moment;
+
+/// Which row numbers have several records: a bitmap for all, one for these.
+#[derive(Debug, Default)]
+pub(crate) struct Repeats(HashMap<Arc<str>, Rows>);
+
+#[derive(Debug, Default)]
+struct Rows {
+    seen: RoaringTreemap,
+    repeated: RoaringTreemap,
+}
+
+impl Repeats {
+    /// Takes note of a record. Whether it is the first one of its row number.
+    pub(crate) fn see(&mut self, record: &Decision) -> bool {
+        let source = &record.origin.source;
+        if !self.0.contains_key(source) {
+            self.0.insert(Arc::clone(source), Rows::default());
+        }
+        let Some(rows) = self.0.get_mut(source) else { return true };
+        let is_new = rows.seen.insert(record.origin.row);
+        if !is_new {
+            rows.repeated.insert(record.origin.row);
+        }
+        is_new
+    }
+
+    /// Those that have several records; of these it has to be found which one counts.
+    pub(crate) fn into_latest(self) -> LatestRecords {
+        let repeated = self.0.into_iter().filter(|(_, rows)| !rows.repeated.is_empty());
+        LatestRecords {
+            repeated: repeated.map(|(source, rows)| (source, rows.repeated)).collect(),
+            latest: HashMap::new(),
+        }
+    }
+}
+
+/// The latest record of each row whose number has several. Held are a digest and a moment for each, not the records.
+#[derive(Debug, Default)]
+pub(crate) struct LatestRecords {
+    repeated: HashMap<Arc<str>, RoaringTreemap>,
+    latest: HashMap<u64, Moment>,
+}
+
+impl LatestRecords {
+    /// Whether every record counts, since no row number has two.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.repeated.is_empty()
+    }
+
+    /// Takes note of a record. Show it all of them before the first [`LatestRecords::counts`].
+    pub(crate) fn see(&mut self, moment: Moment, record: &Decision) {
+        if self.is_repeated(record) {
+            let latest = self.latest.entry(digest(record)).or_insert(moment);
+            *latest = moment.max(*latest);
+        }
+    }
+
+    /// Whether the record is the latest of its row.
+    pub(crate) fn counts(&self, moment: Moment, record: &Decision) -> bool {
+        !self.is_repeated(record) || self.latest.get(&digest(record)) == Some(&moment)
+    }
+
+    fn is_repeated(&self, record: &Decision) -> bool {
+        let rows = if self.repeated.is_empty() { None } else { self.repeated.get(&record.origin.source) };
+        rows.is_some_and(|rows| rows.contains(record.origin.row))
+    }
+}
+
+/// Compared only within one process, so that any good hash will do.
+fn digest(record: &Decision) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&record.origin.source, record.origin.row, &record.euid).hash(&mut hasher);
+    hasher.finish()
+}

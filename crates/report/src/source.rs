@@ -1,0 +1,155 @@
+//! A report that is read: opened once, and read as often as need be through that one handle.
+
+use std::{
+    fs::{File, TryLockError},
+    io::{self, Read},
+    os::unix::fs::{FileExt, MetadataExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use model::Decision;
+
+use crate::{
+    error::ReportError,
+    file::unopened,
+    read::{ReadError, ReportReader},
+    run_file::{RunFile, RunInput},
+};
+
+/// A report of an earlier run. What was in it when it was opened counts: it may grow, or another may come to stand under
+/// its path.
+#[derive(Debug, Clone)]
+pub struct SourceReport {
+    path: PathBuf,
+    file: Arc<File>,
+    /// So many of its bytes are read.
+    size: u64,
+    /// A private copy of a pipe, beside which nothing lies.
+    is_copy: bool,
+}
+
+/// When a record was written, to compare it with others: the time, never earlier than that of a record above it in its
+/// report, since clocks are set back; then the number of the report, and the place in it.
+pub(crate) type Moment = (i64, usize, u64);
+
+impl SourceReport {
+    /// Opens a report. A folder, a pipe or a device is refused.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let failed = |cause| ReadError::Read { path: path.to_owned(), cause };
+        // A pipe would wait for somebody to write to it.
+        let metadata = std::fs::metadata(path).map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(ReadError::NotAFile { path: path.to_owned(), is_folder: metadata.is_dir() });
+        }
+        Self::over(path, File::open(path).map_err(failed)?, false)
+    }
+
+    /// A private copy of a report that can be read only once, under the name it was given by.
+    pub fn copied(name: &Path, copy: File) -> Result<Self, ReadError> {
+        Self::over(name, copy, true)
+    }
+
+    fn over(path: &Path, file: File, is_copy: bool) -> Result<Self, ReadError> {
+        let metadata = file.metadata().map_err(|cause| ReadError::Read { path: path.to_owned(), cause })?;
+        if !metadata.is_file() {
+            return Err(ReadError::NotAFile { path: path.to_owned(), is_folder: metadata.is_dir() });
+        }
+        Ok(Self { path: path.to_owned(), file: Arc::new(file), size: metadata.len(), is_copy })
+    }
+
+    /// One that is open already, of which so many bytes are read.
+    pub(crate) fn of_file(path: &Path, file: Arc<File>, size: u64) -> Self {
+        Self { path: path.to_owned(), file, size, is_copy: false }
+    }
+
+    /// Keeps everybody from writing it for as long as this, or a clone of it, lives. An error where somebody does.
+    pub fn hold(&mut self) -> Result<(), ReportError> {
+        match self.file.try_lock_shared() {
+            Ok(()) => {
+                // Who wrote it until now may have ended meanwhile.
+                self.size = self.file.metadata().map_err(|cause| unopened(&self.path, cause))?.len();
+                Ok(())
+            }
+            Err(TryLockError::WouldBlock) => Err(ReportError::BeingWritten(self.path.clone())),
+            Err(TryLockError::Error(cause)) => Err(unopened(&self.path, cause)),
+        }
+    }
+
+    /// The path it was opened by, or the name it was given by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Device and inode.
+    pub fn file_id(&self) -> Result<(u64, u64), ReportError> {
+        let metadata = self.file.metadata().map_err(|cause| unopened(&self.path, cause))?;
+        Ok((metadata.dev(), metadata.ino()))
+    }
+
+    /// Whether the run that wrote it is known not to have come to its end: rows that it didn't decide may be newer than
+    /// those that failed in it.
+    pub fn is_unfinished(&self) -> bool {
+        !self.is_copy && matches!(RunFile::read(&self.path), Ok(Some(run)) if run.finished.is_none())
+    }
+
+    /// Its size and digest.
+    pub fn as_input(&self) -> Result<RunInput, ReportError> {
+        let mut hasher = blake3::Hasher::new();
+        let bytes = io::copy(&mut self.bytes(), &mut hasher).map_err(|cause| unopened(&self.path, cause))?;
+        let source = self.path.display().to_string();
+        Ok(RunInput { source, bytes, blake3: hasher.finalize().to_hex().to_string(), ended: true })
+    }
+
+    /// Its records, from the first on.
+    pub fn records(&self) -> Result<ReportReader, ReadError> {
+        ReportReader::over(&self.path, self.bytes())
+    }
+
+    fn bytes(&self) -> Bytes {
+        Bytes { file: Arc::clone(&self.file), at: 0, end: self.size }
+    }
+
+    /// The same report, read no further than this.
+    pub(crate) fn up_to(&self, size: u64) -> Self {
+        Self { size: size.min(self.size), ..self.clone() }
+    }
+
+    /// Shows each whole record and says behind which byte the report is torn, if it is. `number`: which of several
+    /// reports it is.
+    pub(crate) fn scan<E: From<ReadError>>(
+        &self,
+        number: usize,
+        mut see: impl FnMut(Moment, &Decision) -> Result<(), E>,
+    ) -> Result<Option<u64>, E> {
+        let mut time = i64::MIN;
+        for (place, record) in (0..).zip(self.records()?) {
+            match record {
+                Ok(record) => {
+                    time = time.max(record.at_ms);
+                    see((time, number, place), &record)?;
+                }
+                Err(ReadError::Torn { whole_bytes, .. }) => return Ok(Some(whole_bytes)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Bytes of a file from its beginning, whoever else reads it or writes to it.
+#[derive(Debug)]
+pub(crate) struct Bytes {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Bytes {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.file.read_at(&mut buffer[..most], self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
