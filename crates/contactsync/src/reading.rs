@@ -34,6 +34,8 @@ pub(crate) enum Read {
 pub(crate) struct Progressed {
     /// Bytes as they lie in the file; no record behind them was handed on.
     pub(crate) bytes: u64,
+    /// Rows of them.
+    pub(crate) rows: u64,
     /// BLAKE3 of these, where it was asked for.
     pub(crate) blake3: Option<[u8; 32]>,
     /// Whether they are the whole input.
@@ -159,9 +161,10 @@ impl Thread {
             let mut batch = self.reuse.try_recv().unwrap_or_default();
             let more = records.next_batch(&mut batch);
             let has_records = !batch.records.is_empty();
-            let reader::Position { bytes, blake3, .. } = records.position();
+            let reader::Position { bytes, rows, blake3, .. } = records.position();
             // Before the batch is handed on: what is decided is never ahead of this.
-            let before = self.positions.set(index, Progressed { bytes, blake3, ended: matches!(more, Ok(false)) });
+            let before =
+                self.positions.set(index, Progressed { bytes, rows, blake3, ended: matches!(more, Ok(false)) });
             // In this order: for whoever looks in between, fewer bytes lie behind the rows than do.
             Counters::add(&self.counters.rows_seen, batch.records.len() as u64);
             Counters::add(&self.counters.bytes_read, bytes - before.bytes);

@@ -1,16 +1,15 @@
-use std::{io, mem, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{collections::HashMap, io, sync::Arc, thread::JoinHandle, time::Instant};
 
 use dispatcher::{Stop, StopCause};
 use model::{Counters, Decision, Outcome};
 use report::{Journal, ReportError, RunFile, Tally};
-use tokio::{runtime::Handle, sync::mpsc, time::Instant};
+use tokio::{
+    runtime::Handle,
+    sync::mpsc::{self, error::TryRecvError},
+};
 
+use super::write_behind::{Arrivals, Beside, WAITING, WriteBehind};
 use crate::reading::Positions;
-
-/// How often what was decided is synced.
-const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// Decisions that may wait for the disk.
-const WAITING: usize = 1_024;
 
 /// The journal on a thread of its own, since a disk may take its time.
 #[derive(Debug)]
@@ -34,17 +33,40 @@ pub(crate) struct JournalEnd {
 /// What lies beside a report, and what keeps it up to date.
 #[derive(Debug)]
 pub(crate) struct RunRecord {
-    /// The file.
-    pub(crate) file: RunFile,
+    file: RunFile,
     /// How far its inputs are read.
-    pub(crate) positions: Positions,
+    positions: Positions,
     /// Fingerprint of the API key, to which the first accepted row binds it.
-    pub(crate) api_key: String,
+    api_key: String,
+    /// Whether a row was accepted that binds it.
+    accepted: bool,
+    /// How many rows of each input what is on the disk covers.
+    rows: HashMap<String, u64>,
 }
 
 impl RunRecord {
-    /// Brings it up to date. Call it before records are written: what is decided must never be ahead of it.
-    fn save(&mut self, accepted: bool) -> Result<(), ReportError> {
+    /// One that was saved as its run began.
+    pub(crate) fn new(file: RunFile, positions: Positions, api_key: String) -> Self {
+        let accepted = file.run().api_key.as_ref() == Some(&api_key);
+        let rows = file.run().inputs.iter().zip(positions.iter()).map(|(input, _)| (input.source.clone(), 0)).collect();
+        Self { file, positions, api_key, accepted, rows }
+    }
+
+    fn into_file(self) -> RunFile {
+        self.file
+    }
+}
+
+impl Beside for RunRecord {
+    fn covers(&mut self, decision: &Decision) -> bool {
+        // Rows of a replay come from reports, which were read to their ends before it began.
+        let is_read = self.rows.get(&*decision.origin.source).is_none_or(|rows| decision.origin.row <= *rows);
+        let binds = !self.accepted && decision.outcome == Outcome::Synced;
+        self.accepted |= binds;
+        is_read && !binds
+    }
+
+    fn save(&mut self) -> Result<(), ReportError> {
         let run = self.file.run_mut();
         for (input, position) in run.inputs.iter_mut().zip(self.positions.iter()) {
             // A resumed run reads from the beginning again.
@@ -53,8 +75,11 @@ impl RunRecord {
                 input.blake3 = blake3::Hash::from_bytes(blake3).to_hex().to_string();
                 input.ended |= position.ended;
             }
+            if let Some(rows) = self.rows.get_mut(&input.source) {
+                *rows = position.rows;
+            }
         }
-        if accepted {
+        if self.accepted {
             run.api_key = Some(self.api_key.clone());
         }
         self.file.save()
@@ -71,9 +96,10 @@ impl Journaling {
     ) -> io::Result<(mpsc::Sender<Decision>, Self)> {
         let (decided, decisions) = mpsc::channel(WAITING);
         let runtime = Handle::current();
-        let writer = Writer { journal, run, decisions, counters, accepted: false, lost: 0 };
+        let writer = WriteBehind::new(journal, run, counters);
+        let channel = Channel { decisions, runtime };
         let thread =
-            std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&runtime, &stop))?;
+            std::thread::Builder::new().name("journal".to_owned()).spawn(move || write(writer, channel, &stop))?;
         Ok((decided, Self { thread }))
     }
 
@@ -83,73 +109,42 @@ impl Journaling {
     }
 }
 
-struct Writer {
-    journal: Journal,
-    run: Option<RunRecord>,
-    decisions: mpsc::Receiver<Decision>,
-    counters: Arc<Counters>,
-    /// Whether a row of this try was accepted.
-    accepted: bool,
-    /// Decisions that came after the report had failed.
-    lost: u64,
+fn write(mut writer: WriteBehind<RunRecord>, mut channel: Channel, stop: &Stop) -> JournalEnd {
+    let error = writer.run(&mut channel).err();
+    if let Some(error) = &error {
+        stop.because(StopCause::Report(error.to_string()));
+        // Who decides rows must not wait for a journal that is gone.
+        while channel.decisions.blocking_recv().is_some() {
+            writer.lost += 1;
+        }
+    }
+    let WriteBehind { journal, beside, lost, .. } = writer;
+    let lost = lost + journal.unwritten();
+    JournalEnd { tally: journal.tally().clone(), lost, error, run: beside.map(RunRecord::into_file) }
 }
 
-impl Writer {
-    fn run(mut self, runtime: &Handle, stop: &Stop) -> JournalEnd {
-        let error = self.write_all(runtime).err();
-        if let Some(error) = &error {
-            stop.because(StopCause::Report(error.to_string()));
-            // Who decides rows must not wait for a journal that is gone.
-            while self.decisions.blocking_recv().is_some() {
-                self.lost += 1;
-            }
-        }
-        let lost = self.lost + self.journal.unwritten();
-        JournalEnd { tally: self.journal.tally().clone(), lost, error, run: self.run.map(|run| run.file) }
+/// Decisions from the dispatcher.
+struct Channel {
+    decisions: mpsc::Receiver<Decision>,
+    runtime: Handle,
+}
+
+impl Arrivals for Channel {
+    fn now(&self) -> Instant {
+        Instant::now()
     }
 
-    fn write_all(&mut self, runtime: &Handle) -> Result<(), ReportError> {
-        let mut batch = Vec::with_capacity(WAITING);
-        let mut next_sync = Instant::now() + SYNC_EVERY;
-        loop {
-            let receive = self.decisions.recv_many(&mut batch, WAITING);
-            let received = runtime.block_on(async { tokio::time::timeout_at(next_sync, receive).await });
-            let mut decisions = mem::take(&mut batch).into_iter();
-            while let Some(decision) = decisions.next() {
-                self.journal.append(&decision);
-                self.count(decision.outcome);
-                if self.journal.is_full()
-                    && let Err(error) = self.save().and_then(|()| self.journal.write())
-                {
-                    self.lost += decisions.len() as u64;
-                    return Err(error);
-                }
-            }
-            if received == Ok(0) {
-                self.save()?;
-                return self.journal.sync();
-            }
-            if Instant::now() >= next_sync {
-                self.save()?;
-                self.journal.sync()?;
-                next_sync = Instant::now() + SYNC_EVERY;
+    fn take(&mut self, into: &mut Vec<Decision>) {
+        while into.len() < WAITING {
+            match self.decisions.try_recv() {
+                Ok(decision) => into.push(decision),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
             }
         }
     }
 
-    fn save(&mut self) -> Result<(), ReportError> {
-        self.run.as_mut().map_or(Ok(()), |run| run.save(self.accepted))
-    }
-
-    fn count(&mut self, outcome: Outcome) {
-        self.accepted |= outcome == Outcome::Synced;
-        let counter = match outcome {
-            Outcome::Synced => &self.counters.synced,
-            Outcome::Unchanged => &self.counters.unchanged,
-            Outcome::Rejected => &self.counters.rejected,
-            Outcome::Failed => &self.counters.failed,
-            Outcome::Valid => return,
-        };
-        Counters::add(counter, 1);
+    fn wait(&mut self, into: &mut Vec<Decision>, until: Instant) -> bool {
+        let receive = self.decisions.recv_many(into, WAITING);
+        self.runtime.block_on(async { tokio::time::timeout_at(until.into(), receive).await != Ok(0) })
     }
 }

@@ -14,6 +14,7 @@ mod replayed;
 mod send;
 mod service;
 mod window;
+mod write_behind;
 
 use std::sync::Arc;
 

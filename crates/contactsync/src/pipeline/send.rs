@@ -90,7 +90,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
         }
         RowSource::Replay { rows, reports } => tokio::task::spawn_blocking(move || take_replayed(rows, reports, &sink)),
     };
-    let run = run.map(|file| RunRecord { file, positions, api_key: settings.target.key_fingerprint() });
+    let run = run.map(|file| RunRecord::new(file, positions, settings.target.key_fingerprint()));
     let (decided, journaling) =
         Journaling::start(journal, run, Arc::clone(&counters), stop.clone()).map_err(cannot_start)?;
     let (taken, decided) = match settings.canary {
