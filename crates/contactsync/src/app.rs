@@ -1,4 +1,4 @@
-use std::ffi::OsString;
+use std::{ffi::OsString, time::Duration};
 
 use crate::{
     args::{Cli, Command, ConfigCommand},
@@ -8,13 +8,23 @@ use crate::{
     layers::{Environment, Resolved, Source, Unresolved, resolve, user_file},
     settings::{CommandLine, PushSettings, ReplaySettings, served_sandbox},
     signals::Signals,
-    terminal::{Printer, Style, start_log},
+    terminal::{Printer, Stderr, Style, start_log},
 };
+
+/// How long the end of the program waits for those who read standard error.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Obeys a command line and returns the status to end with. `end` ends the process at once, because of a signal.
 pub(crate) fn run(arguments: Vec<OsString>, environment: Environment, end: fn(Exit)) -> Exit {
-    let early = Printer::new(Style::of(&crate::args::TerminalArgs::default(), &environment));
-    let signals = match Signals::listen(end) {
+    let stderr = Stderr::new();
+    let exit = start(arguments, environment, end, &stderr);
+    stderr.flush(LAST_WORDS);
+    exit
+}
+
+fn start(arguments: Vec<OsString>, environment: Environment, end: fn(Exit), stderr: &Stderr) -> Exit {
+    let early = Printer::new(Style::of(&crate::args::TerminalArgs::default(), &environment), stderr);
+    let signals = match Signals::listen(stderr.clone(), end) {
         Ok(signals) => signals,
         Err(error) => {
             let failure = Failure::new(Exit::Bug, format!("signals can't be listened to: {error}"));
@@ -28,7 +38,7 @@ pub(crate) fn run(arguments: Vec<OsString>, environment: Environment, end: fn(Ex
         Err(unresolved) => return refuse(unresolved, &early),
     };
     let Cli { terminal, .. } = &resolved.cli;
-    let printer = Printer::new(Style::of(terminal, resolved.layers.environment()));
+    let printer = Printer::new(Style::of(terminal, resolved.layers.environment()), stderr);
     start_log(&printer, terminal.verbose);
     for warning in &resolved.layers.warnings {
         printer.warning(warning, None);
@@ -77,9 +87,15 @@ fn refuse(unresolved: Unresolved, printer: &Printer) -> Exit {
             failure.exit
         }
         Unresolved::Clap(error) => {
-            // A closed stream is quiet.
-            let _ = error.print();
-            if error.use_stderr() { Exit::Usage } else { Exit::Success }
+            if !error.use_stderr() {
+                // A closed stream is quiet.
+                let _ = error.print();
+                return Exit::Success;
+            }
+            let text = error.render();
+            let text = if printer.style().color { text.ansi().to_string() } else { text.to_string() };
+            printer.raw(text.as_bytes());
+            Exit::Usage
         }
     }
 }

@@ -4,12 +4,13 @@ use std::{
         Arc,
         atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::exit::Exit;
+use crate::{exit::Exit, terminal::Stderr};
 
 /// A signal that stops a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +48,12 @@ impl Signal {
 #[derive(Debug, Clone)]
 pub(crate) struct Signals {
     heard: Arc<Heard>,
+    stderr: Stderr,
     end: fn(Exit),
 }
+
+/// How long an end at once waits for those who read standard error.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Default)]
 struct Heard {
@@ -69,9 +74,9 @@ impl Drop for Graceful {
 }
 
 impl Signals {
-    /// Listens from now on. `end` ends the process with a status.
-    pub(crate) fn listen(end: fn(Exit)) -> io::Result<Self> {
-        let signals = Self { heard: Arc::default(), end };
+    /// Listens from now on. `end` ends the process with a status, once what was said is written.
+    pub(crate) fn listen(stderr: Stderr, end: fn(Exit)) -> io::Result<Self> {
+        let signals = Self { heard: Arc::default(), stderr, end };
         let ignores_hangup = hangup_is_ignored();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let handle = runtime.enter();
@@ -109,6 +114,7 @@ impl Signals {
 
     /// Ends the process at once.
     pub(crate) fn end(&self, exit: Exit) {
+        self.stderr.flush(LAST_WORDS);
         (self.end)(exit);
     }
 

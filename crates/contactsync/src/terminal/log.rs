@@ -54,6 +54,6 @@ impl Write for Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.printer.raw(&self.bytes);
+        self.printer.log(&self.bytes);
     }
 }

@@ -1,12 +1,16 @@
 //! What people see on standard error: messages, log, progress. One printer writes all of it, so that lines stay whole,
-//! a bar is not torn, control characters are escaped and a closed standard error stops nothing.
+//! a bar is not torn and control characters are escaped; a thread of its own does the writing, so that a standard error
+//! that is closed, or that nobody reads, stops nothing.
 
+mod bar;
 mod log;
 mod printer;
 mod progress;
+mod stderr;
 mod stdout;
 
 pub(crate) use log::start_log;
 pub(crate) use printer::{Printer, Style};
 pub(crate) use progress::{Progress, ProgressStyle, Whole};
+pub(crate) use stderr::Stderr;
 pub(crate) use stdout::write_stdout;

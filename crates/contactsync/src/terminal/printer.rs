@@ -1,12 +1,20 @@
 use std::{
-    io::{self, IsTerminal, Write},
-    sync::{Arc, Mutex, PoisonError},
+    io::{self, IsTerminal},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use jiff::Timestamp;
 use model::escape_controls;
 
+use super::{
+    bar::BarTerminal,
+    stderr::{Importance, Stderr},
+};
 use crate::{
     args::{ColorChoice, LogFormat, TerminalArgs},
     failure::Failure,
@@ -40,17 +48,23 @@ impl Style {
     }
 }
 
-/// The only one who writes to standard error. What can't be written is dropped.
+/// How long what is asked on the terminal waits for what was said before.
+const BEFORE_A_QUESTION: Duration = Duration::from_secs(1);
+
+/// The only one who writes to standard error; never waits for it. What can't be written is dropped.
 #[derive(Clone)]
 pub(crate) struct Printer {
     style: Style,
+    stderr: Stderr,
     bar: Arc<Mutex<Option<ProgressBar>>>,
+    bar_hidden: Arc<AtomicBool>,
 }
 
 impl Printer {
     /// A printer without a bar.
-    pub(crate) fn new(style: Style) -> Self {
-        Self { style, bar: Arc::default() }
+    pub(crate) fn new(style: Style, stderr: &Stderr) -> Self {
+        stderr.tell_dropped_as(if style.json { dropped_json } else { dropped_text });
+        Self { style, stderr: stderr.clone(), bar: Arc::default(), bar_hidden: Arc::default() }
     }
 
     /// How it writes.
@@ -77,16 +91,39 @@ impl Printer {
         }
     }
 
-    /// Bytes as they are, between messages and beside a bar.
+    /// A line of progress: like one of the log, it is the first to be dropped.
+    pub(super) fn progress(&self, text: &str) {
+        self.write(self.rendered(Kind::Note, text, None).as_bytes(), Importance::Log);
+    }
+
+    /// An event of the log.
+    pub(super) fn log(&self, line: &[u8]) {
+        self.write(line, Importance::Log);
+    }
+
+    /// Bytes as they are, between messages.
     pub(crate) fn raw(&self, bytes: &[u8]) {
-        let write = || {
-            // Nobody is left to be told that standard error is closed.
-            let _ = io::stderr().lock().write_all(bytes);
-        };
+        self.write(bytes, Importance::Message);
+    }
+
+    fn write(&self, bytes: &[u8], importance: Importance) {
         let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        let write = || self.stderr.write(bytes, importance);
         match &*bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
+            Some(bar) if self.stderr.has_room(bytes.len(), importance) => bar.suspend(write),
+            _ => write(),
+        }
+    }
+
+    /// Where a bar is drawn.
+    pub(super) fn bar_target(&self) -> ProgressDrawTarget {
+        ProgressDrawTarget::term_like(Box::new(BarTerminal::new(&self.stderr, &self.bar_hidden)))
+    }
+
+    /// Draws a bar anew, unless what was said before is still to be written.
+    pub(super) fn draw(&self, draw: impl FnOnce()) {
+        if self.stderr.is_idle() {
+            draw();
         }
     }
 
@@ -97,15 +134,24 @@ impl Printer {
 
     /// Takes the bar off the terminal while something is asked there, or puts it back.
     pub(crate) fn hide_bar(&self, hidden: bool) {
+        let hide = || self.bar_hidden.store(hidden, Relaxed);
         let bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bar) = &*bar {
-            bar.set_draw_target(if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() });
+        match &*bar {
+            // Between what takes it off and what would draw it again.
+            Some(bar) if hidden => bar.suspend(hide),
+            _ => hide(),
+        }
+        if hidden {
+            self.stderr.flush(BEFORE_A_QUESTION);
         }
     }
 
     fn message(&self, kind: Kind, text: &str, hint: Option<&str>) {
-        let rendered = if self.style.json { json(kind, text, hint) } else { self.lines(kind, text, hint) };
-        self.raw(rendered.as_bytes());
+        self.raw(self.rendered(kind, text, hint).as_bytes());
+    }
+
+    fn rendered(&self, kind: Kind, text: &str, hint: Option<&str>) -> String {
+        if self.style.json { json(kind, text, hint) } else { self.lines(kind, text, hint) }
     }
 
     fn lines(&self, kind: Kind, text: &str, hint: Option<&str>) -> String {
@@ -178,12 +224,24 @@ fn json(kind: Kind, text: &str, hint: Option<&str>) -> String {
     format!("{line}\n")
 }
 
+fn dropped(lines: usize) -> String {
+    format!("{lines} lines were dropped here: nobody read standard error")
+}
+
+fn dropped_text(lines: usize) -> Vec<u8> {
+    format!("warning: {}\n", dropped(lines)).into_bytes()
+}
+
+fn dropped_json(lines: usize) -> Vec<u8> {
+    json(Kind::Warning, &dropped(lines), None).into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn printer(color: bool) -> Printer {
-        Printer::new(Style { quiet: false, color, json: false })
+        Printer::new(Style { quiet: false, color, json: false }, &Stderr::new())
     }
 
     #[test]

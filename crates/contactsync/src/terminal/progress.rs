@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
+use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 use model::Counters;
 
 use super::printer::Printer;
@@ -77,19 +77,22 @@ impl Progress {
                 let mut last = view.figures();
                 while stopped.recv_timeout(LINE_EVERY) == Err(RecvTimeoutError::Timeout) {
                     let now = view.figures();
-                    printer.note(&now.line(&last, &view));
+                    printer.progress(&now.line(&last, &view));
                     last = now;
                 }
             }
             ProgressStyle::Bar => {
-                let bar = view.bar();
+                let bar = view.bar(&printer);
                 printer.set_bar(Some(bar.clone()));
                 let (mut earlier, mut later) = (view.figures(), view.figures());
                 while stopped.recv_timeout(BAR_EVERY) == Err(RecvTimeoutError::Timeout) {
                     let now = view.figures();
-                    bar.set_message(now.line(&earlier, &view));
-                    bar.set_position((view.share.get() * BAR_LENGTH as f64) as u64);
-                    bar.tick();
+                    let line = now.line(&earlier, &view);
+                    printer.draw(|| {
+                        bar.set_position((view.share.get() * BAR_LENGTH as f64) as u64);
+                        bar.set_message(line);
+                        bar.tick();
+                    });
                     if now.elapsed.saturating_sub(later.elapsed) >= PACE_OVER {
                         (earlier, later) = (later, now);
                     }
@@ -165,12 +168,12 @@ impl View {
         }
     }
 
-    fn bar(&self) -> ProgressBar {
+    fn bar(&self, printer: &Printer) -> ProgressBar {
         let (bar, template) = match self.whole {
             Whole { bytes: None, rows: None } => (ProgressBar::no_length(), "{spinner} {msg}"),
             _ => (ProgressBar::new(BAR_LENGTH), "{bar:24} {msg}"),
         };
-        bar.set_draw_target(ProgressDrawTarget::stderr());
+        bar.set_draw_target(printer.bar_target());
         match BarStyle::with_template(template) {
             Ok(style) => bar.with_style(style.progress_chars("=> ")),
             Err(_) => bar,

@@ -108,9 +108,7 @@ fn two_runs_with_one_lock_do_not_overlap() {
     let first = place(&sick);
     let push = ["push", "a.csv", "--lock", "night.lock", "--report"];
     let mut running = Running::start(&mut first.command(&[&push[..], &["1.ndjson"]].concat()));
-    while sick.record().stats().requests == 0 {
-        std::thread::yield_now();
-    }
+    running.until("a request is under way", || sick.record().stats().requests > 0);
     let ran = first.run(&[&push[..], &["2.ndjson"]].concat()).ends_with(2);
     ran.says("another run holds the lock night.lock; nothing was sent");
     assert!(!first.exists("2.ndjson"));
@@ -197,12 +195,6 @@ fn what_another_run_holds_can_be_waited_for() {
 /// Starts a program and waits for its first line on standard error.
 fn told(command: &mut std::process::Command) -> (Running, String) {
     let mut running = Running::start(command);
-    let stderr = running.child().stderr.as_mut().unwrap();
-    let mut line = Vec::new();
-    while !line.ends_with(b"\n") {
-        let mut byte = [0];
-        stderr.read_exact(&mut byte).unwrap();
-        line.push(byte[0]);
-    }
-    (running, String::from_utf8(line).unwrap())
+    let line = running.until_it_says("\n");
+    (running, line)
 }

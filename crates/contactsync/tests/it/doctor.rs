@@ -77,9 +77,7 @@ fn a_report_that_another_run_writes_is_noticed() {
     let place = service.workplace();
     place.file("a.csv", users(3));
     let mut running = Running::start(&mut place.command(&["push", "a.csv", "--report", "r.ndjson"]));
-    while service.record().stats().requests == 0 {
-        std::thread::yield_now();
-    }
+    running.until("a request is under way", || service.record().stats().requests > 0);
     let ran = place.run(&["doctor", "--report", "r.ndjson"]).ends_with(2);
     assert!(ran.stdout.contains("FAIL  report         another run is writing r.ndjson"), "{ran}");
     running.signal(Signal::KILL);

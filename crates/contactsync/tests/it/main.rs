@@ -29,5 +29,6 @@ mod sandbox;
 mod service;
 mod signals;
 mod spool;
+mod stalled;
 mod support;
 mod window;

@@ -29,10 +29,8 @@ fn whole(service: &Service, place: &Workplace, rows: u64) {
 /// Starts a push, and kills it once some rows are decided and others under way.
 fn killed(place: &Workplace, arguments: &[&str]) {
     let mut running = Running::start(&mut place.command(arguments));
-    while place.read_if_there("r.ndjson").lines().count() < 10 {
-        assert!(running.child().try_wait().unwrap().is_none(), "it ended by itself");
-        std::thread::yield_now();
-    }
+    running.until("ten rows are reported", || place.read_if_there("r.ndjson").lines().count() >= 10);
+    assert!(running.child().try_wait().unwrap().is_none(), "it ended by itself");
     running.signal(Signal::KILL);
     running.finish();
 }
@@ -105,9 +103,7 @@ fn standard_input_is_read_again_and_what_was_not_decided_waits_until_all_is_comp
     let mut running = Running::start(place.command(&push("r.ndjson")).stdin(std::process::Stdio::piped()));
     let half = rows.len() / 2;
     running.child().stdin.as_mut().unwrap().write_all(&rows.as_bytes()[..half]).unwrap();
-    while place.read_if_there("r.ndjson").lines().count() < 1_000 {
-        std::thread::yield_now();
-    }
+    running.until("a thousand rows are reported", || place.read_if_there("r.ndjson").lines().count() >= 1_000);
     running.signal(Signal::KILL);
     running.finish();
     let changed = rows.replacen("user7@", "user8@", 1);
@@ -224,10 +220,8 @@ fn nothing_can_be_resumed_from_a_device_or_under_a_run() {
     let place = service.workplace();
     place.file("a.csv", users(3));
     place.run(&["push", "a.csv", "--report", "/dev/null", "--resume"]).ends_with(2).says("a pipe or a device");
-    let running = Running::start(&mut place.command(&PUSH));
-    while service.record().stats().requests == 0 {
-        std::thread::yield_now();
-    }
+    let mut running = Running::start(&mut place.command(&PUSH));
+    running.until("a request is under way", || service.record().stats().requests > 0);
     place.run(&PUSH).ends_with(2).says("is being written by another run");
     drop(running);
 }
@@ -243,9 +237,7 @@ fn a_signal_while_the_inputs_are_compared_ends_at_once_and_sends_nothing() {
     running.child().stdin.as_mut().unwrap().write_all(b"euid,email\n1,user1@example.com\n").unwrap();
     // It holds the report once it compares.
     let locked = || std::fs::File::open(place.path("r.ndjson")).unwrap().try_lock().is_err();
-    while !locked() {
-        std::thread::yield_now();
-    }
+    running.until("the report is locked", locked);
     running.signal(Signal::TERM);
     let mut child_stdin = running.child().stdin.take().unwrap();
     // Whoever waits for a pipe hears of the signal with its next bytes.

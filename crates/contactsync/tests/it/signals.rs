@@ -13,17 +13,11 @@ fn waiting(command: &mut Command) -> Running {
     let mut running = Running::start(command.stdin(Stdio::piped()));
     let child = running.child();
     child.stdin.as_mut().unwrap().write_all(b"euid,email\n").unwrap();
-    let stderr = child.stderr.as_mut().unwrap();
     let feed = child.stdin.as_mut().unwrap();
-    let mut said = Vec::new();
     // The reader hands on a batch once it is full, so the rows must be more than one batch holds.
     let rows = "x,a@example.com\n".repeat(20_000);
     feed.write_all(rows.as_bytes()).unwrap();
-    while !said.ends_with(b"\n") {
-        let mut byte = [0];
-        stderr.read_exact(&mut byte).unwrap();
-        said.push(byte[0]);
-    }
+    running.until_it_says("\n");
     running
 }
 
@@ -71,9 +65,7 @@ fn hearing(command: &mut Command) -> Running {
             std::fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name == "signals\n")
         })
     };
-    while !std::fs::read_dir(&threads).unwrap().any(is_listener) {
-        std::thread::yield_now();
-    }
+    running.until("it hears signals", || std::fs::read_dir(&threads).unwrap().any(is_listener));
     running
 }
 
@@ -129,9 +121,7 @@ fn a_push_that_waits_for_more_of_its_input_stops_as_any_other() {
     let arguments = ["push", "--sandbox", "a.csv", "-", "--report", "r.ndjson", "--summary", "-"];
     let mut running = Running::start(place.command(&arguments).stdin(Stdio::piped()));
     running.child().stdin.as_mut().unwrap().write_all(b"euid,email\n2,b@example.com\n").unwrap();
-    while place.read_if_there("r.ndjson").is_empty() {
-        std::thread::yield_now();
-    }
+    running.until("a row is reported", || !place.read_if_there("r.ndjson").is_empty());
     running.signal(Signal::INT);
     let ran = running.finish().ends_with(130);
     assert_eq!(ran.json()["stopped_by"], "signal", "{ran}");

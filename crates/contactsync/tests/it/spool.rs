@@ -162,9 +162,7 @@ fn a_signal_while_nobody_opens_the_pipe_ends_at_once() {
     let push = ["push", "fifo", "--sandbox", "--lock", "lock"];
     let mut running = Running::start(&mut place.command(&push));
     // The lock is taken once signals are listened to.
-    while !place.exists("lock") {
-        std::thread::yield_now();
-    }
+    running.until("the lock is taken", || place.exists("lock"));
     running.signal(Signal::INT);
     running.finish().ends_with(130);
 }

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fmt,
-    io::Write,
+    io::{Read, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -112,6 +112,32 @@ impl Running {
     /// Sends a signal.
     pub(crate) fn signal(&mut self, signal: Signal) {
         kill_process(Pid::from_child(self.child()), signal).unwrap();
+    }
+
+    /// Waits for a condition. Fails the test, showing what the program said, where it has ended before.
+    #[track_caller]
+    pub(crate) fn until(&mut self, what: &str, mut condition: impl FnMut() -> bool) {
+        while !condition() {
+            let has_ended = self.child().try_wait().unwrap().is_some();
+            // The last thing it did may be what was waited for.
+            let is_in_vain = has_ended && !condition();
+            assert!(!is_in_vain, "ended before {what}\n{}", finish(self.0.take().unwrap()));
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits until what it says on standard error ends with this text, and gives all that was said since it was asked
+    /// last. Fails the test where the program says no more.
+    #[track_caller]
+    pub(crate) fn until_it_says(&mut self, text: &str) -> String {
+        let mut said = Vec::new();
+        let mut byte = [0];
+        while !said.ends_with(text.as_bytes()) {
+            let read = self.child().stderr.as_mut().unwrap().read(&mut byte).unwrap();
+            assert_ne!(read, 0, "never said: {text}\n{}", String::from_utf8_lossy(&said));
+            said.push(byte[0]);
+        }
+        String::from_utf8(said).unwrap()
     }
 
     /// Waits until it ends; its standard input stays open for as long.
