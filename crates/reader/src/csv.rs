@@ -104,7 +104,15 @@ impl CsvRecords {
                     arena.copy_within(used + text.start..used + text.end, used);
                     used += text.len();
                 }
-                Ok(Next::UnclosedQuote { opened, last }) => self.take_unclosed(batch, opened, last),
+                Ok(Next::UnclosedQuote { opened, last }) => {
+                    self.take_first_line(batch, last, &format!("unclosed quote, opened on line {opened}"));
+                }
+                Ok(Next::TooManyLines { last }) => {
+                    let fault = format!(
+                        "more than {MAX_RECORD_BYTES} bytes (1 MiB) in a record, most likely for a stray quote"
+                    );
+                    self.take_first_line(batch, last, &fault);
+                }
                 Ok(Next::TooLong) => {
                     if let Err(error) = self.take_too_long(batch) {
                         break Err(error);
@@ -239,13 +247,13 @@ impl CsvRecords {
         )
     }
 
-    /// Takes the first line of a record whose quote never closes, and goes on behind it.
-    fn take_unclosed(&mut self, batch: &mut RecordBatch, opened: u64, last: u64) {
+    /// Takes the first line of a record that would go on up to a far line, and goes on behind it.
+    fn take_first_line(&mut self, batch: &mut RecordBatch, last: u64, fault: &str) {
         self.parser.give_up();
         let length = self.parser.text.line_length(0).unwrap_or(self.parser.text.window.bytes().len());
         let line = self.parser.text.lines.line();
         let message = format!(
-            "unclosed quote, opened on line {opened}: it would have swallowed {}; this line alone is rejected and reading goes on with the next",
+            "{fault}: it would have swallowed {}; this line alone is rejected and reading goes on with the next",
             lines(line, last)
         );
         self.push_unread(batch, Rejection::new(Reason::MalformedRow, message), length);
@@ -289,7 +297,7 @@ impl CsvRecords {
         match self.parser.next(&mut arena, 0)? {
             Next::End => Err(OpenError::Empty(input.to_owned())),
             Next::UnclosedQuote { .. } => Err(header_fault("a quote in it is never closed".to_owned())),
-            Next::TooLong => Err(header_fault("it is longer than 1 MiB".to_owned())),
+            Next::TooLong | Next::TooManyLines { .. } => Err(header_fault("it is longer than 1 MiB".to_owned())),
             Next::Record { bytes, fields, .. } => {
                 let mut start = 0;
                 let mut headers = Vec::with_capacity(fields);

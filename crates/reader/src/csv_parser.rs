@@ -33,8 +33,10 @@ pub(crate) enum Next {
     Record { bytes: usize, fields: usize, written: usize },
     /// A quoted field, opened on this line, that never closes and would take all up to that line.
     UnclosedQuote { opened: u64, last: u64 },
-    /// A record that is too long and has no open quote.
+    /// A record whose first line is too long.
     TooLong,
+    /// A record that is too long, over several lines, and stands outside quotes where it gets so; up to that line.
+    TooManyLines { last: u64 },
     /// Nothing.
     End,
 }
@@ -113,7 +115,7 @@ impl CsvParser {
                 }
                 match self.end_of_record(length)? {
                     RecordEnd::At(end) => end,
-                    RecordEnd::TooFar => return Ok(Next::TooLong),
+                    RecordEnd::TooFar => return Ok(Next::TooManyLines { last: self.quotes.last_line() }),
                     RecordEnd::Nowhere => {
                         let line_end = self.text.passed() + length as u64;
                         let opened = self.quotes.opened_behind(line_end).unwrap_or(line);

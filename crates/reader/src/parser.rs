@@ -11,7 +11,7 @@ use crate::{
     json_array::JsonRecords,
     naming::Naming,
     ndjson::NdjsonRecords,
-    options::{Format, Header, ReaderOptions},
+    options::{Format, ReaderOptions},
     text::{ChangeCheck, Text},
     window::Window,
 };
@@ -38,7 +38,7 @@ impl Parser {
         let mut text = Text::new(Window::new(source), name, changed);
         let format = match format {
             Some(format) => format,
-            None => detect(name, &mut text, &options.header)?,
+            None => detect(name, &mut text)?,
         };
         if format == Format::Json && first_byte(&mut text)? == Some(b'{') {
             return Err(OpenError::Format {
@@ -87,7 +87,7 @@ impl Parser {
 }
 
 /// The format of an input of which nobody said it: by the name's extension, else by the first byte that is not blank.
-fn detect(name: &str, text: &mut Text, header: &Header) -> Result<Format, ReadError> {
+fn detect(name: &str, text: &mut Text) -> Result<Format, ReadError> {
     let lower = name.to_ascii_lowercase();
     let plain = lower.strip_suffix(".gz").or_else(|| lower.strip_suffix(".zst")).unwrap_or(&lower);
     let is_json = match Path::new(plain).extension().and_then(|extension| extension.to_str()) {
@@ -99,9 +99,8 @@ fn detect(name: &str, text: &mut Text, header: &Header) -> Result<Format, ReadEr
     };
     Ok(match first_byte(text)? {
         Some(b'{') => Format::Ndjson,
+        Some(b'[') => Format::Json,
         _ if is_json => Format::Json,
-        // Who names the columns of a file without a header has a CSV.
-        Some(b'[') if *header == Header::Present => Format::Json,
         _ => Format::Csv,
     })
 }

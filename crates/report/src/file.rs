@@ -79,12 +79,19 @@ pub(crate) fn create_locked(path: &Path, force: bool) -> Result<File, ReportErro
         }
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(unopened(path, error)),
         Err(_) if force => replace_locked(path),
-        Err(_) => {
-            let is_locked = File::open(path).is_ok_and(|old| matches!(old.try_lock(), Err(TryLockError::WouldBlock)));
-            let path = path.to_owned();
-            Err(if is_locked { ReportError::Locked(path) } else { ReportError::AlreadyExists(path) })
-        }
+        Err(_) => Err(already_there(path)),
     }
+}
+
+/// An error where a file is there that a report may not replace: it is found before anything is read for the report.
+pub fn refuse_existing(path: &Path) -> Result<(), ReportError> {
+    if is_special(path) || fs::symlink_metadata(path).is_err() { Ok(()) } else { Err(already_there(path)) }
+}
+
+fn already_there(path: &Path) -> ReportError {
+    let is_locked = File::open(path).is_ok_and(|old| matches!(old.try_lock(), Err(TryLockError::WouldBlock)));
+    let path = path.to_owned();
+    if is_locked { ReportError::Locked(path) } else { ReportError::AlreadyExists(path) }
 }
 
 /// Opens a file that is there, to read it and to append to it.

@@ -29,7 +29,7 @@ mod unpack;
 
 pub use decided::{Decided, EuidComparison};
 pub use error::ReportError;
-pub use file::{destination, folder_of, is_special, replace};
+pub use file::{destination, folder_of, is_special, refuse_existing, replace};
 pub use format::{Compression, Encoding, ReportFormat};
 pub use journal::{ContactsPolicy, Journal, JournalOptions, Storage};
 pub use overview::{Bucket, Filter, Outcomes, Overview, Survey, Timeline};

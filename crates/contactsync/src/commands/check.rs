@@ -32,6 +32,9 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
     let settings = InputSettings::of(&args.inputs, &args.rules, false)?;
     let report = ReportSettings::of_check(&args.report)?;
+    if let Some(path) = &report.path {
+        report.refuse_existing(path)?;
+    }
     let LookedAt { inputs, asked, .. } = open_inputs(&settings, report.path.as_deref(), &report.outputs(), printer)?;
     let journal = match &report.path {
         Some(path) => Some(begin_report(path, &report)?),

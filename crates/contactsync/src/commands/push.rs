@@ -36,6 +36,9 @@ pub(crate) fn push(
     let _lock = sending.lock.as_deref().map(|path| RunLock::take(path, &mut patience)).transpose()?;
     let report = report_path(&sending)?;
     let resumption = if sending.resume { patience.open(|| Resumption::open(&report))? } else { None };
+    if resumption.is_none() {
+        patience.open(|| sending.report.refuse_existing(&report))?;
+    }
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     input.reader.marks = marks(then.as_ref());
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;

@@ -1,7 +1,10 @@
 use std::{
     fs::{self, File},
     io,
-    os::{fd::AsFd, unix::fs::MetadataExt},
+    os::{
+        fd::AsFd,
+        unix::fs::{FileTypeExt, MetadataExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -65,6 +68,11 @@ impl ReportSettings {
         report.map(|path| ("--report", path)).chain(summary).collect()
     }
 
+    /// Refuses a report that is there already and may not be replaced: before any input is waited for.
+    pub(crate) fn refuse_existing(&self, path: &Path) -> Result<(), ReportError> {
+        if self.force || path == Path::new(STANDARD_STREAM) { Ok(()) } else { report::refuse_existing(path) }
+    }
+
     /// Begins the report that lies at this path, or goes to standard output.
     pub(crate) fn journal(&self, path: &Path) -> Result<Journal, ReportError> {
         if path != Path::new(STANDARD_STREAM) {
@@ -86,10 +94,19 @@ pub(crate) fn refuse_shared_outputs(
     let mut earlier: Vec<(&str, Identity)> = Vec::new();
     for (option, path) in outputs {
         let Some(identity) = Identity::of(path) else { continue };
-        let same = |id: Option<(u64, u64)>| id.is_some_and(|(dev, ino)| identity == Identity::File(dev, ino));
+        let same = |id: Option<(u64, u64)>| id.is_some_and(|id| identity.file_id() == Some(id));
         if let Some((input, _)) = inputs.iter().find(|(_, id)| same(*id)) {
-            let message = format!("{option} {} would overwrite the input {input}", path.display());
+            let message = match identity {
+                Identity::Pipe(..) => {
+                    format!("{option} {} is the pipe that the input {input} comes from", path.display())
+                }
+                _ => format!("{option} {} would overwrite the input {input}", path.display()),
+            };
             return Err(Failure::usage(message));
+        }
+        if let Identity::Pipe(..) = identity {
+            // Two outputs can share one.
+            continue;
         }
         if let Some((other, _)) = earlier.iter().find(|(_, other)| *other == identity) {
             if identity == Identity::Stdout {
@@ -107,17 +124,27 @@ pub(crate) fn refuse_shared_outputs(
 enum Identity {
     Stdout,
     File(u64, u64),
+    Pipe(u64, u64),
     Name(PathBuf),
 }
 
 impl Identity {
-    /// None for pipes and devices, which can be shared, and where nothing can be told.
+    /// Device and inode of what is there.
+    fn file_id(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::File(dev, ino) | Self::Pipe(dev, ino) => Some((*dev, *ino)),
+            Self::Stdout | Self::Name(_) => None,
+        }
+    }
+
+    /// None for devices, which can be shared, and where nothing can be told.
     fn of(path: &Path) -> Option<Self> {
         if path == Path::new(STANDARD_STREAM) {
             return Some(Self::Stdout);
         }
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => Some(Self::File(metadata.dev(), metadata.ino())),
+            Ok(metadata) if metadata.file_type().is_fifo() => Some(Self::Pipe(metadata.dev(), metadata.ino())),
             Ok(_) => None,
             Err(_) => {
                 // A link may lead to where another output is about to be.

@@ -246,3 +246,14 @@ fn header_names_are_cut_wherever_they_are_told() {
         assert!(!ran.stderr.contains(&cut) && ran.stderr.len() < 6_000, "{} bytes\n{ran}", ran.stderr.len());
     }
 }
+
+#[test]
+fn a_bracket_is_json_also_without_a_header() {
+    let place = Workplace::new();
+    place.file("array", "[{\"euid\":1,\"email\":\"a@example.com\"}]");
+    let columns = ["--no-header", "--columns", "euid,email"];
+    place.run(&[&["check", "array"], &columns[..]].concat()).ends_with(0).says("1 rows read");
+    place.file("rows", "[1],a@example.com\n2,b@example.com\n");
+    place.run(&[&["check", "rows"], &columns[..]].concat()).ends_with(5);
+    place.run(&[&["check", "rows", "--format", "csv"], &columns[..]].concat()).ends_with(1).says("2 rows read");
+}

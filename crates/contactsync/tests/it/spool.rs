@@ -166,3 +166,21 @@ fn a_signal_while_nobody_opens_the_pipe_ends_at_once() {
     running.signal(Signal::INT);
     running.finish().ends_with(130);
 }
+
+/// Nobody writes these pipes: what can be said without them isn't waited for.
+#[test]
+fn what_is_wrong_with_an_output_is_found_before_a_pipe_is_waited_for() {
+    let place = Workplace::new();
+    named_pipe(&place, "in.csv");
+    place.file("old.ndjson", "mine");
+    for command in [&["push", "--sandbox"][..], &["check"]] {
+        for spool in [&[][..], &["--spool"]] {
+            let run = |options: &[&str]| place.run(&[command, &["in.csv"], spool, options].concat()).ends_with(2);
+            run(&["--report", "old.ndjson"]).says("the report old.ndjson exists already").says("--force");
+            for output in ["--report", "--summary"] {
+                run(&[output, "in.csv"]).says("in.csv is the pipe that the input in.csv comes from");
+            }
+        }
+    }
+    assert_eq!(place.read("old.ndjson"), "mine");
+}

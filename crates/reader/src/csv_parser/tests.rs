@@ -13,6 +13,7 @@ enum Piece {
     Record { at: usize, bytes: usize, fields: Vec<Vec<u8>> },
     UnclosedQuote { at: usize, line: u64, opened: u64, last: u64 },
     TooLong { at: usize, bytes: usize },
+    TooManyLines { at: usize, line: u64 },
 }
 
 struct Trickle {
@@ -50,6 +51,13 @@ fn parse(bytes: &[u8], delimiter: u8, longest: usize, piece: usize) -> (Vec<Piec
                 parser.give_up();
                 let all = parser.text.window.bytes().len();
                 let length = parser.text.line_length(0).unwrap_or(all);
+                parser.text.pass(length);
+            }
+            Next::TooManyLines { last } => {
+                assert!(last >= line);
+                pieces.push(Piece::TooManyLines { at, line });
+                parser.give_up();
+                let length = parser.text.line_length(0).unwrap();
                 parser.text.pass(length);
             }
             Next::TooLong => {
@@ -135,6 +143,9 @@ fn parse_plainly(bytes: &[u8], delimiter: u8, longest: usize) -> Vec<Piece> {
             let (opened, last) = where_opened(delimiter, seen);
             pieces.push(Piece::UnclosedQuote { at, line, opened: line + opened, last: line + last });
             at += first_line.unwrap_or(seen.len());
+        } else if let Some(length) = first_line {
+            pieces.push(Piece::TooManyLines { at, line });
+            at += length;
         } else {
             let rest = &bytes[at + longest..];
             let length = longest + rest.iter().position(|byte| is_end(*byte)).unwrap_or(rest.len());
@@ -154,6 +165,8 @@ fn each_line_that_leaves_a_quote_open_costs_its_own_bytes() {
         // What is left where the quote closes is one record.
         (format!("{}1,\"closed\"\n", line.repeat(20_000)), 19_002, 19_001),
         ("1,\"a\n\"\"\n".repeat(20_000), 20_000, 0),
+        // Outside quotes just where a record gets too long: each line is given up alone all the same.
+        ("12\",\"aaaaaaa\n".repeat(20_000), 20_000, 769),
         // Two lines a record.
         ("1,\"b\n".repeat(10_000), 5_000, 0),
     ] {
