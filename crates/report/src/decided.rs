@@ -24,9 +24,12 @@ const BLOCK_ROWS: u64 = 64;
 /// | last record of the row | the row is |
 /// |---|---|
 /// | `synced`, `unchanged`, `rejected`, `valid` | decided |
-/// | `failed`, reason `credentials` or `http_status` | sent again: the cause lay in the run, not in the row; but decided where a later record says that a row of the same EUID was accepted, since an old value must not be written over a new one |
+/// | `failed`, reason `credentials` or `http_status` | sent again: the cause lay in the run, not in the row; but decided where a later row of the same EUID was accepted, since an old value must not be written over a new one |
 /// | `failed`, any other reason | decided; a replay sends it, where time can cure it |
 /// | none, or a torn one | sent |
+///
+/// Of two rows of one EUID the later is that whose first record stands further down: each try decides them in the order of
+/// the input, and a row that is sent again is no later for that.
 #[derive(Debug, Default)]
 pub struct Decided {
     /// The whole part of the report, as long as it is compared.
@@ -48,7 +51,9 @@ struct SentAgain {
     source: Arc<str>,
     row: u64,
     figures: Figures,
-    /// The one before it of the same EUID.
+    /// The place of its first record in the report.
+    first: u64,
+    /// Another one of the same EUID.
     before: Option<usize>,
 }
 
@@ -72,8 +77,8 @@ impl Decided {
         self.report = None;
     }
 
-    /// Takes over the last record of a row.
-    pub(crate) fn take_over(&mut self, record: &Decision) {
+    /// Takes over the last record of a row. `first`: the place of the row's first one in the report.
+    pub(crate) fn take_over(&mut self, record: &Decision, first: u64) {
         let row = record.origin.row;
         let rows = self.sources.entry(Arc::clone(&record.origin.source)).or_default();
         let digest = rows.euids.entry(row / BLOCK_ROWS).or_default();
@@ -84,7 +89,7 @@ impl Decided {
                 rows.again.insert(row);
                 let before = self.last_of_euid.insert(euid, self.again.len());
                 let source = Arc::clone(&record.origin.source);
-                self.again.push(SentAgain { source, row, figures: Figures::of(record), before });
+                self.again.push(SentAgain { source, row, figures: Figures::of(record), first, before });
             }
             _ => {
                 rows.decided.insert(row);
@@ -92,21 +97,28 @@ impl Decided {
             }
         }
         if let (Ok(euid), Outcome::Synced | Outcome::Unchanged, false) = (euid, record.outcome, self.all_again) {
-            self.supersede(euid);
+            self.supersede(euid, first);
         }
     }
 
-    fn supersede(&mut self, euid: u64) {
+    /// A row of this EUID was accepted: earlier ones are not sent again.
+    fn supersede(&mut self, euid: u64, accepted: u64) {
         let mut next = self.last_of_euid.remove(&euid);
-        while let Some(SentAgain { source, row, figures, before }) = next.and_then(|index| self.again.get(index)) {
-            if let Some(rows) = self.sources.get_mut(source) {
-                rows.again.remove(*row);
-                rows.decided.insert(*row);
-                self.tally.add_figures(figures);
+        let mut later = None;
+        while let Some(index) = next
+            && let Some(again) = self.again.get_mut(index)
+        {
+            next = again.before;
+            if again.first > accepted {
+                again.before = later.replace(index);
+            } else if let Some(rows) = self.sources.get_mut(&again.source) {
+                rows.again.remove(again.row);
+                rows.decided.insert(again.row);
+                self.tally.add_figures(&again.figures);
                 self.superseded += 1;
             }
-            next = *before;
         }
+        self.last_of_euid.extend(later.map(|index| (euid, index)));
     }
 
     pub(crate) fn optimize(&mut self) {

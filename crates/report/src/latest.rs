@@ -41,16 +41,17 @@ impl Repeats {
         let repeated = self.0.into_iter().filter(|(_, rows)| !rows.repeated.is_empty());
         LatestRecords {
             repeated: repeated.map(|(source, rows)| (source, rows.repeated)).collect(),
-            latest: HashMap::new(),
+            ends: HashMap::new(),
         }
     }
 }
 
-/// The latest record of each row whose number has several. Held are a digest and a moment for each, not the records.
+/// The first and the latest record of each row whose number has several. Held are a digest and two moments for each, not
+/// the records.
 #[derive(Debug, Default)]
 pub(crate) struct LatestRecords {
     repeated: HashMap<Arc<str>, RoaringTreemap>,
-    latest: HashMap<u64, Moment>,
+    ends: HashMap<u64, (Moment, Moment)>,
 }
 
 impl LatestRecords {
@@ -62,14 +63,20 @@ impl LatestRecords {
     /// Takes note of a record. Show it all of them before the first [`LatestRecords::counts`].
     pub(crate) fn see(&mut self, moment: Moment, record: &Decision) {
         if self.is_repeated(record) {
-            let latest = self.latest.entry(digest(record)).or_insert(moment);
-            *latest = moment.max(*latest);
+            let (first, latest) = self.ends.entry(digest(record)).or_insert((moment, moment));
+            (*first, *latest) = (moment.min(*first), moment.max(*latest));
         }
     }
 
     /// Whether the record is the latest of its row.
     pub(crate) fn counts(&self, moment: Moment, record: &Decision) -> bool {
-        !self.is_repeated(record) || self.latest.get(&digest(record)) == Some(&moment)
+        !self.is_repeated(record) || self.ends.get(&digest(record)).is_some_and(|(_, latest)| *latest == moment)
+    }
+
+    /// When the row had its first record, which may be this one.
+    pub(crate) fn first(&self, moment: Moment, record: &Decision) -> Moment {
+        let ends = if self.is_repeated(record) { self.ends.get(&digest(record)) } else { None };
+        ends.map_or(moment, |(first, _)| *first)
     }
 
     fn is_repeated(&self, record: &Decision) -> bool {

@@ -14,6 +14,7 @@ use crate::{
     decided::is_sent_again,
     error::ReportError,
     read::{ReadError, ReportReader},
+    run_file::RunFile,
     source::{Moment, SourceReport},
 };
 
@@ -62,7 +63,8 @@ impl Chosen {
 ///
 /// A row is a source, a row number and an EUID, so that nights whose exports bear one name are kept apart. Where the
 /// reports decide it several times the latest record counts. Of two rows of one EUID the later is that with the later
-/// record: in one report that which stands further down, in several that with the later time.
+/// first record: in one report that which stands further down, in several that with the later time. A row that was sent
+/// again, by a resume or a replay, is no later for that: it keeps the place that it had.
 #[derive(Debug)]
 pub struct ReplayPlan {
     reports: Vec<SourceReport>,
@@ -87,6 +89,14 @@ struct Candidate {
 
 /// Source, row, EUID.
 type Key = (u32, u64, u64);
+
+/// The first record of a row in a report; of a replay's report, in the reports that it replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct FirstRecord {
+    moment: Moment,
+    /// It holds what was to be sent.
+    can_be_sent: bool,
+}
 
 impl ReplayPlan {
     /// Looks through the reports. `own`: the replay's report so far, where it is resumed: rows that it decides are not
@@ -128,36 +138,54 @@ impl ReplayPlan {
             })?;
             plan.torn.extend(torn.map(|bytes| (path.to_owned(), bytes)));
         }
-        for (number, report) in reports.iter().chain(own).enumerate() {
+        let mut places: HashMap<(Key, usize), FirstRecord> = HashMap::new();
+        let in_order = in_order(reports, own)?;
+        for (number, replayed) in in_order {
             let is_own = number == reports.len();
+            let Some(report) = reports.get(number).or(own) else { continue };
             report.scan(number, |moment, record| {
                 let Ok(euid) = Euid::parse(&record.euid).map(Euid::get) else { return Ok(()) };
                 let Some(latest) = accepted.get_mut(&euid) else { return Ok(()) };
-                let source = sources.get(&record.origin.source).copied().unwrap_or(u32::MAX);
-                let candidate = candidates.get_mut(&(source, record.origin.row, euid));
+                let next = u32::try_from(sources.len()).unwrap_or(u32::MAX);
+                let source = *sources.entry(Arc::clone(&record.origin.source)).or_insert(next);
+                let key = (source, record.origin.row, euid);
+                let first = places.get(&(key, number)).copied().unwrap_or_else(|| {
+                    let before = replayed.iter().filter_map(|report| places.get(&(key, *report))).max();
+                    let can_be_sent = record.outcome == Outcome::Failed && record.contacts.is_some();
+                    before.copied().unwrap_or(FirstRecord { moment, can_be_sent })
+                });
+                places.insert((key, number), first);
                 if matches!(record.outcome, Outcome::Synced | Outcome::Unchanged) {
-                    // What this replay sent is no newer for that.
-                    let moment = candidate.as_ref().filter(|_| is_own).map_or(moment, |candidate| candidate.moment);
-                    *latest = (*latest).max(Some(moment));
+                    *latest = (*latest).max(Some(first.moment));
                 }
-                if let Some(candidate) = candidate {
+                if let Some(candidate) = candidates.get_mut(&key) {
                     candidate.overridden |= if is_own { !is_sent_again(record) } else { moment > candidate.moment };
                 }
                 Ok::<_, ReportError>(())
             })?;
         }
-        for ((_, _, euid), candidate) in candidates {
+        let mut rows_of_euid: HashMap<u64, u32> = HashMap::new();
+        for (_, _, euid) in candidates.keys() {
+            *rows_of_euid.entry(*euid).or_default() += 1;
+        }
+        for (key, candidate) in candidates {
             let (_, number, place) = candidate.moment;
             if candidate.overridden {
                 continue;
             }
-            if !choice.include_superseded && accepted.get(&euid).is_some_and(|moment| *moment > Some(candidate.moment))
-            {
+            let (_, _, euid) = key;
+            let own_record = FirstRecord { moment: candidate.moment, can_be_sent: candidate.has_contacts };
+            let first = places.get(&(key, number)).copied().unwrap_or(own_record);
+            if !choice.include_superseded && accepted.get(&euid).is_some_and(|moment| *moment > Some(first.moment)) {
                 plan.superseded += 1;
             } else if now_ms.saturating_sub(candidate.at_ms)
                 > i64::try_from(choice.max_age.as_millis()).unwrap_or(i64::MAX)
             {
                 plan.expired += 1;
+            } else if first.can_be_sent && rows_of_euid.get(&euid).is_some_and(|rows| *rows > 1) {
+                // Rows are sent in the order of their records: that of the first keeps it.
+                let (_, number, place) = first.moment;
+                plan.records[number].insert(place);
             } else if !candidate.has_contacts {
                 return Err(ReportError::WithoutContacts {
                     path: reports[number].path().to_owned(),
@@ -190,6 +218,38 @@ impl ReplayPlan {
         }
         Ok(ReplayRows { reports })
     }
+}
+
+/// The numbers of the reports, each behind those of the given ones that it is a replay of, and with their numbers; last that
+/// of the replay's own report, where there is one.
+fn in_order(given: &[SourceReport], own: Option<&SourceReport>) -> Result<Vec<(usize, Vec<usize>)>, ReportError> {
+    let replay = |report: &SourceReport| match RunFile::read(report.path()) {
+        Ok(Some(run)) if run.command == "replay" => run.inputs.into_iter().map(|input| input.blake3).collect(),
+        _ => Vec::new(),
+    };
+    let replayed: Vec<Vec<String>> = given.iter().map(replay).collect();
+    let mut digests = Vec::new();
+    if replayed.iter().any(|digests| !digests.is_empty()) {
+        for report in given {
+            digests.push(report.as_input()?.blake3);
+        }
+    }
+    let mut left: Vec<(usize, Vec<usize>)> = (0..given.len())
+        .map(|number| {
+            let before = (0..digests.len()).filter(|of| *of != number && replayed[number].contains(&digests[*of]));
+            (number, before.collect())
+        })
+        .collect();
+    let mut ordered: Vec<(usize, Vec<usize>)> = Vec::with_capacity(given.len() + 1);
+    while !left.is_empty() {
+        let is_next =
+            |(_, before): &(usize, Vec<usize>)| before.iter().all(|of| ordered.iter().any(|(it, _)| it == of));
+        // A report can't be a replay of its own replay; were one forged, it would stand for itself.
+        let next = left.iter().position(is_next).unwrap_or(0);
+        ordered.push(left.remove(next));
+    }
+    ordered.extend(own.map(|_| (given.len(), (0..given.len()).collect())));
+    Ok(ordered)
 }
 
 fn foreign(path: &Path, place: u64) -> ReportError {

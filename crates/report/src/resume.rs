@@ -122,7 +122,7 @@ fn whole_part(mut report: SourceReport, size: u64, all_again: bool) -> Result<Wh
         let mut is_repeated = false;
         let mut decided = Decided::new(report.clone(), all_again);
         let mut records = report.records()?;
-        for record in &mut records {
+        for (place, record) in (0..).zip(&mut records) {
             let record = match record {
                 Ok(record) => record,
                 Err(ReadError::Torn { whole_bytes, .. }) if whole_bytes < bytes => {
@@ -138,7 +138,7 @@ fn whole_part(mut report: SourceReport, size: u64, all_again: bool) -> Result<Wh
             }
             is_repeated |= !repeats.see(&record);
             if !is_repeated {
-                decided.take_over(&record);
+                decided.take_over(&record, place);
             }
         }
         // Appending to what is written otherwise would make it unreadable.
@@ -153,7 +153,7 @@ fn whole_part(mut report: SourceReport, size: u64, all_again: bool) -> Result<Wh
     }
 }
 
-/// A further look, at the last record of each row.
+/// A further look, at the last record of each row and the place of its first.
 fn last_records(report: &SourceReport, repeats: Repeats, all_again: bool) -> Result<Decided, ReportError> {
     let (mut latest, mut decided) = (repeats.into_latest(), Decided::new(report.clone(), all_again));
     report.scan(0, |moment, record| {
@@ -162,7 +162,8 @@ fn last_records(report: &SourceReport, repeats: Repeats, all_again: bool) -> Res
     })?;
     report.scan(0, |moment, record| {
         if latest.counts(moment, record) {
-            decided.take_over(record);
+            let (_, _, place) = latest.first(moment, record);
+            decided.take_over(record, place);
         }
         Ok::<_, ReportError>(())
     })?;

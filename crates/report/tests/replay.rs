@@ -5,6 +5,7 @@
 mod support;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,7 +14,9 @@ use model::{
     Decision, Origin, Outcome,
     Reason::{self, BadResponse, Credentials, Http5xx, Network, RateLimited, ServerError, Timeout},
 };
-use report::{Chosen, ContactsPolicy, Journal, JournalOptions, ReplayChoice, ReplayPlan, ReportError, SourceReport};
+use report::{
+    Chosen, ContactsPolicy, Journal, JournalOptions, ReplayChoice, ReplayPlan, ReportError, Run, RunFile, SourceReport,
+};
 use support::decision;
 use tempfile::TempDir;
 
@@ -222,4 +225,34 @@ fn what_is_no_file_is_said_so() {
         let refused = SourceReport::open(path).unwrap_err();
         assert!(refused.to_string().contains(said) && refused.hint().is_some(), "{refused}");
     }
+}
+
+#[test]
+fn an_older_row_that_was_sent_again_supersedes_no_newer_one_and_goes_before_it() {
+    let wrong_path = |row| record(row, 7, 2, Outcome::Failed, Some(Reason::HttpStatus));
+    // A resume sent the older row again, behind the record of the newer one.
+    assert_eq!(planned(&[&[wrong_path(1), failed(5, 7, 2), synced(1, 7, 1)]], &CURABLE), (vec![(5, 7)], 0, 0));
+    let all = ReplayChoice { chosen: Chosen::All, ..CURABLE };
+    let failed_again = [wrong_path(1), failed(5, 7, 2), wrong_path(1)];
+    assert_eq!(planned(&[&failed_again], &all), (vec![(1, 7), (5, 7)], 0, 0));
+}
+
+#[test]
+fn a_row_that_an_earlier_replay_sent_keeps_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let push = report(&folder, "push.ndjson", &[failed(1, 7, 3), failed(5, 7, 3), failed(2, 8, 3), failed(6, 8, 3)]);
+    let replay = report(&folder, "replay.ndjson", &[synced(1, 7, 1), failed(2, 8, 1)]);
+    let sources = [&replay, &push].map(|path| SourceReport::open(path).unwrap());
+    let run = Run {
+        command: "replay".to_owned(),
+        target: "sandbox".to_owned(),
+        api_key: None,
+        options: BTreeMap::new(),
+        inputs: vec![sources[1].as_input().unwrap()],
+        finished: None,
+    };
+    RunFile::new(&replay, run).save().unwrap();
+    let plan = ReplayPlan::make(&sources, None, &CURABLE, NOW).unwrap();
+    assert_eq!(plan.superseded, 0);
+    assert_eq!(rows(plan), [(5, 7), (2, 8), (6, 8)]);
 }

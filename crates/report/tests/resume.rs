@@ -286,6 +286,21 @@ fn what_lay_in_the_run_is_sent_again_unless_a_later_row_of_the_euid_was_accepted
 }
 
 #[test]
+fn an_older_row_that_was_sent_again_supersedes_no_newer_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |row: u64, reason: Option<Reason>| {
+        let outcome = if reason.is_none() { Outcome::Synced } else { Outcome::Failed };
+        let record = decision(row, outcome, reason);
+        Decision { euid: "7".into(), origin: Origin { source: "a.csv".into(), row, line: row + 1 }, ..record }
+    };
+    // Both met a wrong path; then the older was sent again, and the run was stopped before the newer was.
+    let wrong_path = Some(Reason::HttpStatus);
+    let decided = decided(&folder, &[of(1, wrong_path), of(5, wrong_path), of(1, None)]);
+    assert!(decided.contains("a.csv", 1) && !decided.contains("a.csv", 5));
+    assert_eq!((decided.rows(), decided.superseded()), (1, 0));
+}
+
+#[test]
 fn the_first_row_that_differs_is_named() {
     let records: Vec<Decision> = (1..=200).filter(|row| row % 3 == 0).map(synced).collect();
     let folder = tempfile::tempdir().unwrap();
