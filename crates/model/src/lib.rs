@@ -16,6 +16,7 @@ mod path_text;
 mod reason;
 mod record;
 mod rejection;
+pub mod sheet;
 pub mod wire;
 
 pub use code::{ApiCode, CodeClass};

@@ -1,9 +1,13 @@
 //! Records of delimited text, over `csv_core`. Lines are counted here, and a record's bytes stay at hand until it is
 //! whole: a quote that never closes must not swallow the file.
 
-use std::{mem, ops::Range, sync::Arc};
+use std::{borrow::Cow, mem, ops::Range, sync::Arc};
 
-use model::{Field, Name, Reason, RecordBatch, RecordHead, Rejection, Span, Value, limits::MAX_RECORD_BYTES};
+use model::{
+    Field, Name, Reason, RecordBatch, RecordHead, Rejection, Span, Value,
+    limits::MAX_RECORD_BYTES,
+    sheet::{self, unprotect_formulas},
+};
 
 use crate::{
     batch::{BATCH_BYTES, BATCH_FIELDS, BATCH_RECORDS},
@@ -25,6 +29,18 @@ pub(crate) struct CsvRecords {
     row: u64,
     /// The encoding to hint at, once a row was not valid.
     hint: Option<&'static str>,
+    apostrophes: Apostrophes,
+}
+
+/// What apostrophes in front of formulas are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Apostrophes {
+    /// Data, like all else.
+    Data,
+    /// None of the values': this is a sheet of rows to be mended.
+    Sheet,
+    /// The same, and some were taken away since that was last asked for.
+    TakenAway,
 }
 
 impl CsvRecords {
@@ -58,13 +74,28 @@ impl CsvRecords {
             utf8,
             row: 0,
             hint: None,
+            apostrophes: Apostrophes::Data,
         };
-        let headers = match &options.header {
+        let mut headers = match &options.header {
             Header::Absent { columns } => columns.iter().map(|name| name.trim().to_owned()).collect(),
             Header::Present => records.read_header(input)?,
         };
+        // Nobody else's CSV has all of them.
+        if sheet::COLUMNS.iter().all(|name| headers.iter().any(|header| header == name)) {
+            records.apostrophes = Apostrophes::Sheet;
+            headers = headers.iter().map(|header| unprotect_formulas(header).into_owned()).collect();
+        }
         records.layout = Layout::new(input, headers, naming)?;
         Ok(records)
+    }
+
+    /// Whether apostrophes of a sheet were taken away since the last call.
+    pub(crate) fn take_unprotected(&mut self) -> bool {
+        let taken = self.apostrophes == Apostrophes::TakenAway;
+        if taken {
+            self.apostrophes = Apostrophes::Sheet;
+        }
+        taken
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -99,7 +130,10 @@ impl CsvRecords {
             }
             match self.parser.next(&mut arena, used) {
                 Ok(Next::End) => break Ok(false),
-                Ok(Next::Record { bytes, fields, written }) => {
+                Ok(Next::Record { bytes, fields, mut written }) => {
+                    if self.apostrophes != Apostrophes::Data {
+                        written = self.unprotect(&mut arena[used..used + written], fields);
+                    }
                     let text = self.take_record(batch, &arena[used..used + written], used, bytes, fields);
                     arena.copy_within(used + text.start..used + text.end, used);
                     used += text.len();
@@ -124,6 +158,25 @@ impl CsvRecords {
         arena.truncate(used);
         batch.text = String::from_utf8(arena).unwrap_or_else(|error| unreachable_text(batch, error));
         more
+    }
+
+    /// Takes the apostrophes before formulas out of a record's fields. Returns how long its text is then.
+    fn unprotect(&mut self, text: &mut [u8], fields: usize) -> usize {
+        let (mut start, mut written) = (0, 0);
+        for index in 0..fields {
+            let end = self.parser.ends[index];
+            if let Ok(Cow::Owned(field)) = std::str::from_utf8(&text[start..end]).map(unprotect_formulas) {
+                text[written..written + field.len()].copy_from_slice(field.as_bytes());
+                written += field.len();
+                self.apostrophes = Apostrophes::TakenAway;
+            } else {
+                text.copy_within(start..end, written);
+                written += end - start;
+            }
+            self.parser.ends[index] = written;
+            start = end;
+        }
+        written
     }
 
     /// Adds a parsed record. Returns the part of its text that is kept: all, or where it isn't valid the EUID.

@@ -76,6 +76,14 @@ impl Parser {
         }
     }
 
+    /// Whether apostrophes of a sheet of rows to be mended were taken away since the last call.
+    pub(crate) fn take_unprotected(&mut self) -> bool {
+        match self {
+            Self::Csv(records) => records.take_unprotected(),
+            Self::Ndjson(_) | Self::Json(_) => false,
+        }
+    }
+
     /// The likely encoding, once: after the first row that was not valid.
     pub(crate) fn take_hint(&mut self) -> Option<&'static str> {
         match self {

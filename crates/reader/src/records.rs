@@ -16,6 +16,8 @@ pub struct Records {
     parser: Parser,
     meter: Arc<Meter>,
     ahead: Ahead,
+    /// Whether it was told that apostrophes of a sheet are taken away.
+    told_of_sheet: bool,
 }
 
 /// What was read before its turn.
@@ -51,7 +53,7 @@ impl std::fmt::Display for Notice {
 
 impl Records {
     pub(crate) fn new(name: Arc<str>, parser: Parser, meter: Arc<Meter>) -> Self {
-        Self { name, parser, meter, ahead: Ahead::default() }
+        Self { name, parser, meter, ahead: Ahead::default(), told_of_sheet: false }
     }
 
     /// Reads records from anything that gives bytes: uncompressed, and nothing is known of changes. For tests and fuzzing.
@@ -106,12 +108,17 @@ impl Records {
     /// What came up since the last call.
     pub fn notices(&mut self) -> Vec<Notice> {
         let hint = self.parser.take_hint();
+        let is_sheet = self.parser.take_unprotected() && !mem::replace(&mut self.told_of_sheet, true);
         let name = &self.name;
-        hint.map(|label| {
-            Notice(format!("{name}: has bytes that are not valid UTF-8, most likely it needs `--encoding {label}`"))
-        })
-        .into_iter()
-        .collect()
+        let hint = hint.map(|label| {
+            format!("{name}: has bytes that are not valid UTF-8, most likely it needs `--encoding {label}`")
+        });
+        let sheet = is_sheet.then(|| {
+            format!(
+                "{name}: is a sheet of `report --csv`: its apostrophes in front of formulas are no part of the values"
+            )
+        });
+        hint.into_iter().chain(sheet).map(Notice).collect()
     }
 }
 

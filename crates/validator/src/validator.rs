@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use model::{Contact, Contacts, Euid, Reason, Record, Rejection, ValueRef};
+use model::{Contact, Contacts, Euid, Reason, Record, Rejection, ValueRef, sheet};
 
 use crate::{
     euid::euid,
@@ -10,6 +10,10 @@ use crate::{
 
 /// Texts that programs write for "nothing".
 const NULL_LIKE: [&str; 4] = ["NULL", "\\N", "NaN", "None"];
+
+/// What may be left of a sheet of rows to be mended whose other columns are gone.
+const SHEET_NOTICE: &str =
+    "an apostrophe in front of a formula, as in the sheets of `report --csv`, which is sent as it stands";
 
 /// Contacts that are warned of one by one: keys of JSON may be of any number.
 const MOST_WARNED: usize = 100;
@@ -111,13 +115,20 @@ impl Validator {
         if fault.is_none() {
             self.kept.push(index as u32);
             if NULL_LIKE.contains(&text) && !self.warned.contains(name) {
-                self.warn(name, column(), text);
+                self.warn(
+                    name,
+                    column(),
+                    &format!("{text:?}, which is sent as it stands; to take it as empty: --null '{text}'"),
+                );
+            }
+            if sheet::is_protected(text) && !self.warned.contains(name) {
+                self.warn(name, column(), SHEET_NOTICE);
             }
         }
         fault
     }
 
-    fn warn(&mut self, name: &str, column: Option<&model::Column>, text: &str) {
+    fn warn(&mut self, name: &str, column: Option<&model::Column>, what: &str) {
         if self.warned.len() > MOST_WARNED {
             return;
         }
@@ -126,10 +137,7 @@ impl Validator {
             self.notices.push(format!("more than {MOST_WARNED} contacts hold such texts: the others are not named"));
             return;
         }
-        self.notices.push(format!(
-            "{} holds {text:?}, which is sent as it stands; to take it as empty: --null '{text}'",
-            describe(name, column)
-        ));
+        self.notices.push(format!("{} holds {what}", describe(name, column)));
     }
 }
 

@@ -84,7 +84,7 @@ fn write_csv(survey: &Survey, path: &Path, printer: &Printer) -> Result<(), Fail
     if protected > 0 {
         let text =
             format!("{protected} values have an apostrophe in front of what a spreadsheet would take for a formula");
-        let hint = "take it away before these values are sent: `push` and `check` refuse it in phone numbers only";
+        let hint = "`push` and `check` take it away again as long as the sheet has all its columns";
         printer.warning(&text, Some(hint));
     }
     if survey.overview.more_contacts {

@@ -19,6 +19,7 @@ mod explain;
 mod inputs;
 mod layers;
 mod manual;
+mod mend;
 mod push;
 mod push_stops;
 mod reference;
