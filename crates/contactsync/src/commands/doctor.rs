@@ -144,7 +144,7 @@ fn proxy_of(http: &HttpSettings, environment: &Environment) -> Option<String> {
 fn name_of(host: &str, port: u16) -> Finding {
     let plain = host.trim_start_matches('[').trim_end_matches(']');
     match (plain, port).to_socket_addrs() {
-        Ok(addresses) => well("name", format!("{host} has {} addresses", addresses.count())),
+        Ok(addresses) => well("name", format!("{host} is known, addresses: {}", addresses.count())),
         Err(error) => {
             let hint = "check the spelling of `--base-url`, and the name servers of this machine".to_owned();
             ill("name", format!("{host} can't be looked up: {error}"), Some(hint), Exit::OutOfReach)

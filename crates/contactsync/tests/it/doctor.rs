@@ -18,7 +18,7 @@ fn where_all_is_well_every_line_says_so_and_nothing_is_sent() {
         "configuration",
         "credentials",
         "key from the environment variable ENGAGELAB_MA_API_KEY",
-        "127.0.0.1 has 1 addresses",
+        "127.0.0.1 is known, addresses: 1",
         "it answers (HTTP ",
         "can be written to",
         "for some 1001 rows",

@@ -17,20 +17,11 @@ fn documents() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The commands of a page, block by block, with the status they are said to end with.
-fn commands(page: &str) -> Vec<Vec<(String, i32)>> {
-    let mut blocks = Vec::new();
+/// The commands of a page, with the status they are said to end with.
+fn commands(page: &str) -> Vec<(String, i32)> {
+    let mut commands = Vec::new();
     let (mut in_block, mut status) = (false, 0);
     for line in page.lines() {
-        let commands: &mut Vec<(String, i32)> = if line == "```console" {
-            blocks.push(Vec::new());
-            blocks.last_mut().unwrap()
-        } else {
-            match blocks.last_mut() {
-                Some(commands) => commands,
-                None => continue,
-            }
-        };
         if line.starts_with("```") {
             in_block = line == "```console";
         } else if let Some(given) = line.strip_prefix("# exit ").filter(|_| in_block) {
@@ -39,17 +30,16 @@ fn commands(page: &str) -> Vec<Vec<(String, i32)>> {
             commands.push((command.to_owned(), std::mem::take(&mut status)));
         }
     }
-    blocks
+    commands
 }
 
 #[test]
 fn every_command_in_the_documents_ends_as_it_says() {
     let mut ran = 0;
     for (name, page) in documents() {
-        let blocks = commands(&page).into_iter().map(|commands| (Workplace::new(), commands));
-        for (place, (command, status)) in
-            blocks.flat_map(|(place, commands)| std::iter::repeat(std::rc::Rc::new(place)).zip(commands))
-        {
+        // A reader follows a page from its first command to its last, in one folder.
+        let place = Workplace::new();
+        for (command, status) in commands(&page) {
             // The first command of the README builds this very program; the second runs this very test.
             let command = command.replace("cargo run --release --locked -- ", "contactsync ");
             let Some(arguments) = command.strip_prefix("contactsync ") else {
