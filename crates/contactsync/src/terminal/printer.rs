@@ -22,6 +22,7 @@ use crate::{
 };
 
 /// How messages look.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Style {
     /// Errors only.
@@ -30,21 +31,22 @@ pub(crate) struct Style {
     pub(crate) color: bool,
     /// A JSON object a line.
     pub(crate) json: bool,
+    /// On a terminal that can be drawn on.
+    pub(crate) draws: bool,
 }
 
 impl Style {
     /// What the options and the environment ask for.
     pub(crate) fn of(terminal: &TerminalArgs, environment: &Environment) -> Self {
         let json = terminal.log_format == Some(LogFormat::Json);
+        let is_able = environment.text("TERM").is_ok_and(|term| term.is_some_and(|term| term != "dumb"));
+        let draws = is_able && io::stderr().is_terminal();
         let color = match terminal.color.unwrap_or(ColorChoice::Auto) {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => {
-                let dumb = environment.text("TERM").is_ok_and(|term| term.as_deref() == Some("dumb"));
-                !environment.is_set("NO_COLOR") && !dumb && io::stderr().is_terminal()
-            }
+            ColorChoice::Auto => !environment.is_set("NO_COLOR") && draws,
         };
-        Self { quiet: terminal.quiet, color: color && !json, json }
+        Self { quiet: terminal.quiet, color: color && !json, json, draws }
     }
 }
 
@@ -241,7 +243,7 @@ mod tests {
     use super::*;
 
     fn printer(color: bool) -> Printer {
-        Printer::new(Style { quiet: false, color, json: false }, &Stderr::new())
+        Printer::new(Style { quiet: false, color, json: false, draws: false }, &Stderr::new())
     }
 
     #[test]

@@ -1,6 +1,5 @@
 use std::{
     cell::Cell,
-    io::{self, IsTerminal},
     sync::{
         Arc,
         mpsc::{RecvTimeoutError, SyncSender, sync_channel},
@@ -43,7 +42,7 @@ impl ProgressStyle {
             _ if style.quiet => Self::Hidden,
             ProgressChoice::Never => Self::Hidden,
             ProgressChoice::Bar => Self::Bar,
-            ProgressChoice::Auto if !style.json && io::stderr().is_terminal() => Self::Bar,
+            ProgressChoice::Auto if !style.json && style.draws => Self::Bar,
             ProgressChoice::Auto | ProgressChoice::Plain => Self::Lines,
         }
     }

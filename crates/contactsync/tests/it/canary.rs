@@ -4,8 +4,10 @@ use std::{
     io::{Read, Write},
     path::Path,
     process::Stdio,
+    time::Duration,
 };
 
+use sandbox::SandboxOptions;
 use serde_json::{Value, json};
 
 use crate::{
@@ -112,6 +114,24 @@ fn a_signal_instead_of_an_answer_stops_by_a_signal() {
     drop(keyboard);
     assert!(ran.stdout.contains("stopped by a signal") && ran.stdout.contains("to go on: "), "{ran}");
     assert_eq!(summary(&place)["stopped_by"], "signal");
+}
+
+#[test]
+fn a_bar_is_drawn_only_where_the_terminal_can() {
+    if !Path::new("/usr/bin/script").exists() {
+        std::io::stdout().write_all(b"skipped: script (util-linux) is not installed\n").unwrap();
+        return;
+    }
+    for (term, draws) in [("xterm", true), ("dumb", false)] {
+        let service =
+            Service::start(SandboxOptions { latency: Duration::from_millis(600), ..SandboxOptions::default() });
+        let place = service.workplace().variable("TERM", term);
+        // Fewer rows than canaries: nothing is asked.
+        place.file("a.csv", users(3));
+        let ran = finish(on_terminal(&place).stdin(Stdio::null()).spawn().unwrap()).ends_with(0);
+        assert!(ran.stdout.contains("target: "), "{ran}");
+        assert_eq!((ran.stdout.contains('\u{1b}'), ran.stdout.contains("in flight")), (draws, draws), "{term}: {ran}");
+    }
 }
 
 /// The push on a terminal of its own.
