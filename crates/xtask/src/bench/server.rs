@@ -30,7 +30,10 @@ impl Server {
     /// contactsync's own sandbox.
     pub(crate) fn sandbox(program: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
-        command.args(["sandbox", "--listen", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .args(["sandbox", "--listen", "127.0.0.1:0", "--latency", "0ms"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let said = child.stderr.take().context("the sandbox's standard error")?;
         Self::listening(child, said)
