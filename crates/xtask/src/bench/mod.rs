@@ -131,6 +131,9 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     say(&format!("{cores} cores, {rounds} rounds, {scale} × the full sizes; median (least–most)"))?;
     for group in groups {
+        if let Some(load) = load() {
+            say(&format!("\n(load of the machine before this: {load})"))?;
+        }
         match group {
             Group::Push => push::measure_group(&bench, &mut goals)?,
             Group::Delayed => delayed::measure(&bench, &mut goals)?,
@@ -143,6 +146,12 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
         }
     }
     goals.print()
+}
+
+/// How many processes wanted to run in the last minute, where the system says it: figures of a busy machine are worth less.
+fn load() -> Option<String> {
+    let text = fs::read_to_string("/proc/loadavg").ok()?;
+    Some(text.split_whitespace().next()?.to_owned())
 }
 
 fn target() -> PathBuf {

@@ -95,15 +95,7 @@ pub(crate) fn qsv(work: &Work<'_>, output: &Path) -> anyhow::Result<Result<Comma
     let template = work.bench.path("qsv.tpl");
     fs::write(&template, r#"{"euid":{{euid}},"contacts":{"email":"{{email}}","mobile_phone":"{{mobile_phone}}"}}"#)?;
     let mut command = Command::new(program);
-    command.args([
-        "fetchpost",
-        work.url,
-        "euid,email,mobile_phone",
-        "--rate-limit",
-        "0",
-        "--no-cache",
-        "--payload-tpl",
-    ]);
+    command.args(["fetchpost", work.url, "--rate-limit", "0", "--no-cache", "--payload-tpl"]);
     command.arg(template).args(["--http-header", &authorization(), "--new-column", "answer", "--output"]);
     command.arg(output).arg(work.input);
     Ok(Ok(command))
