@@ -204,7 +204,7 @@ async fn register(State(served): State<Arc<Served>>, headers: HeaderMap, body: B
         served.record.met(fault.name());
         return served.fault(fault).await;
     }
-    tokio::time::sleep(served.options.latency).await;
+    served.take_its_time().await;
     served.record.answered(200, Some(0));
     let mut data: Vec<Registered> =
         values.into_iter().map(|value| Registered { euid: euid_of(&name, &value), identity_value: value }).collect();
@@ -259,8 +259,15 @@ impl Served {
         (StatusCode::TOO_MANY_REQUESTS, headers, "too many requests").into_response()
     }
 
+    /// Waits out the latency. Without one there is no timer: it would be good for a millisecond at the earliest.
+    async fn take_its_time(&self) {
+        if !self.options.latency.is_zero() {
+            tokio::time::sleep(self.options.latency).await;
+        }
+    }
+
     async fn code(&self, (code, message): Refusal) -> Response<Body> {
-        tokio::time::sleep(self.options.latency).await;
+        self.take_its_time().await;
         self.record.answered(200, Some(code));
         Json(json!(Answer { code, message: message.into() })).into_response()
     }
@@ -272,14 +279,14 @@ impl Served {
                 self.code((code, documented.map_or("a code of nobody's", |entry| entry.meaning))).await
             }
             Fault::Status(status, _) => {
-                tokio::time::sleep(self.options.latency).await;
+                self.take_its_time().await;
                 self.record.answered(status, None);
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
                 let page = format!("<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>");
                 (status, [(header::CONTENT_TYPE, "text/html")], page).into_response()
             }
             Fault::Garbage(_) => {
-                tokio::time::sleep(self.options.latency).await;
+                self.take_its_time().await;
                 self.record.answered(200, None);
                 "}{ not what you think".into_response()
             }

@@ -32,12 +32,12 @@ pub(crate) struct GenerateArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(crate) enum Format {
     Csv,
     Ndjson,
 }
 
-const FIRST_EUID: u64 = 10_000_000_000;
+pub(crate) const FIRST_EUID: u64 = 10_000_000_000;
 const NAMES: [&str; 12] =
     ["ada", "ben", "chloe", "dmitri", "elif", "femi", "grace", "hiro", "ines", "jonas", "kofi", "lucia"];
 const DOMAINS: [&str; 3] = ["example.com", "example.org", "example.net"];
@@ -55,10 +55,16 @@ pub(crate) fn generate(args: &GenerateArgs) -> anyhow::Result<()> {
     rows(args, euids, shares, file)
 }
 
-/// Writes `rows` good CSV rows of distinct EUIDs to a file.
-pub(crate) fn csv_file(path: &Path, rows: u64) -> anyhow::Result<()> {
-    let args = GenerateArgs { rows, seed: 1, format: Format::Csv, euids: None, bad: 0.0, out: path.to_owned() };
+/// Writes `rows` good rows of distinct EUIDs to a file, the first of which is [`FIRST_EUID`].
+pub(crate) fn file(path: &Path, rows: u64, format: Format) -> anyhow::Result<()> {
+    let args = GenerateArgs { rows, seed: 1, format, euids: None, bad: 0.0, out: path.to_owned() };
     generate(&args)
+}
+
+/// Writes so many good rows of distinct EUIDs to anything.
+pub(crate) fn write_rows(target: impl Write, count: u64, format: Format) -> anyhow::Result<()> {
+    let args = GenerateArgs { rows: count, seed: 1, format, euids: None, bad: 0.0, out: "-".into() };
+    rows(&args, count.max(1), 0.0, target)
 }
 
 fn rows(args: &GenerateArgs, euids: u64, bad: f64, target: impl Write) -> anyhow::Result<()> {
