@@ -12,4 +12,4 @@ mod stretch;
 
 pub use answer::answer;
 pub use inputs::{csv, json, ndjson};
-pub use report_file::report;
+pub use report_file::{is_resumed as report_is_resumed, report};

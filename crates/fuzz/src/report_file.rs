@@ -31,13 +31,20 @@ thread_local! {
 
 /// A report: the first byte chooses its name. Of one that is packed here the next three say how, and what is lost.
 pub fn report(data: &[u8]) {
-    let &[kind, ref rest @ ..] = data else { return };
+    is_resumed(data);
+}
+
+/// The same; whether a run could go on with it as it stands in the data.
+pub fn is_resumed(data: &[u8]) -> bool {
+    let &[kind, ref rest @ ..] = data else { return false };
     let kind = usize::from(kind) % NAMES.len();
     let path = FOLDER.with(|folder| folder.path().join(NAMES[kind]));
     if kind < FIRST_PACKED {
-        check(&path, rest);
+        check(&path, rest)
     } else if let &[lines, cut, damage, ref text @ ..] = rest {
-        check_packed(&path, text, usize::from(lines), usize::from(cut), damage);
+        check_packed(&path, text, usize::from(lines), usize::from(cut), damage)
+    } else {
+        false
     }
 }
 
@@ -48,7 +55,8 @@ struct Reading {
     whole_bytes: u64,
 }
 
-fn check(path: &Path, bytes: &[u8]) {
+/// Whether it was resumed.
+fn check(path: &Path, bytes: &[u8]) -> bool {
     fs::write(path, bytes).expect("a file of our own");
     let Reading { mut records, error, whole_bytes } = read(path);
     assert!(whole_bytes <= bytes.len() as u64, "{whole_bytes} bytes are whole of {}", bytes.len());
@@ -65,7 +73,7 @@ fn check(path: &Path, bytes: &[u8]) {
     }
     let Ok(resumption) = Resumption::open(path) else {
         assert_eq!(fs::read(path).expect("it is there"), bytes, "refused and changed");
-        return;
+        return false;
     };
     let opened = resumption.expect("it is there");
     assert!(error.is_none() || is_torn, "resumed over {error:?}");
@@ -92,10 +100,11 @@ fn check(path: &Path, bytes: &[u8]) {
     drop(journal);
     assert_eq!(fs::read(path).expect("it is there"), resumed, "resumed twice");
     assert_eq!((decided.rows(), decided.superseded()), (decided_again.rows(), decided_again.superseded()));
+    true
 }
 
 /// A report as a run writes it, a piece at each sync, of which the end is then missing, zero or something else.
-fn check_packed(path: &Path, text: &[u8], lines: usize, cut: usize, damage: u8) {
+fn check_packed(path: &Path, text: &[u8], lines: usize, cut: usize, damage: u8) -> bool {
     let mut packed = Vec::new();
     // Where each piece ends, in the text and in the file.
     let mut ends = vec![(0, 0)];
@@ -115,7 +124,7 @@ fn check_packed(path: &Path, text: &[u8], lines: usize, cut: usize, damage: u8) 
         _ => packed[place..].iter_mut().take(1).for_each(|byte| *byte ^= 0x55),
     }
     let sound = if damage == 0 { packed.len() } else { place };
-    check(path, &packed);
+    let is_resumed = check(path, &packed);
     // Only where the text itself has no fault is the rest certain.
     let plain = path.with_extension("");
     fs::write(&plain, text).expect("a file of our own");
@@ -126,7 +135,7 @@ fn check_packed(path: &Path, text: &[u8], lines: usize, cut: usize, damage: u8) 
     let is_csv = path.to_string_lossy().contains(".csv.");
     let is_named_rightly = text.first() == Some(if is_csv { &b's' } else { &b'{' });
     if !is_named_rightly || expected.error.is_some() || safe.error.is_some() || damage >= 0x80 {
-        return;
+        return is_resumed;
     }
     fs::write(path, &packed).expect("a file of our own");
     let resumption = Resumption::open(path).expect("a report that lost its end").expect("it is there");
@@ -134,6 +143,7 @@ fn check_packed(path: &Path, text: &[u8], lines: usize, cut: usize, damage: u8) 
     let found = read(path);
     assert!(found.records.starts_with(&safe.records), "of {} records in whole pieces", safe.records.len());
     assert!(expected.records.starts_with(&found.records), "records from nowhere");
+    is_resumed
 }
 
 fn pack(path: &Path, piece: &[u8], packed: &mut Vec<u8>) {

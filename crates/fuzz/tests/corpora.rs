@@ -133,6 +133,16 @@ fn report() {
         b"\x06\x00\x00\x70",
         b"\x08\x00\x00\xd0",
     ];
+    // A report that is refused is looked at no further: these are not refused.
+    for name in ["again", "csv", "csv-torn", "ndjson", "torn", "zeros"] {
+        let seed = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/report").join(name)).unwrap();
+        assert!(entries::report_is_resumed(&seed), "{name} is refused");
+        let is_csv = name.starts_with("csv");
+        for packing in packings.iter().filter(|packing| (packing[0] % 2 == 1) == is_csv && packing[3] == 0) {
+            let packed = [packing, &seed[1..]].concat();
+            assert!(entries::report_is_resumed(&packed), "{name} packed as {packing:?} is refused");
+        }
+    }
     let packed = plain.iter().flat_map(|seed| packings.map(|packing| [packing, &seed[1..]].concat()));
     let names: [&[u8]; 6] = [b"\x00", b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"];
     let seeds: Vec<Vec<u8>> = plain.iter().cloned().chain(packed).chain(fixtures(&names)).collect();

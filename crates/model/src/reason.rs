@@ -169,8 +169,8 @@ impl Reason {
                 "value_invalid",
                 Validation,
                 false,
-                "A value is not text, has a NUL, or is a phone number that a spreadsheet or dataframe turned into a decimal number.",
-                "Export phone numbers as text.",
+                "A value is not text, has a NUL, is an e-mail address or a phone number with a line end in it, or is a phone number that a spreadsheet or dataframe turned into a decimal number.",
+                "Export phone numbers as text. A line end: look for a stray quote, which joins rows.",
             ),
             Self::NoContacts => describe(
                 "no_contacts",

@@ -37,6 +37,8 @@ pub struct Resumption {
     has_header: bool,
     /// What its run was about. None only where the report has no record: then it was killed as it began.
     pub run: Option<Run>,
+    /// The command that wrote it, also where it has no record.
+    pub command: Option<String>,
     /// The rows that it decides.
     pub decided: Decided,
 }
@@ -75,8 +77,9 @@ impl Resumption {
         if run.is_none() && (is_begun || size > LONGEST_BEGINNING) {
             return Err(ReportError::WithoutRun(path.to_owned()));
         }
+        let command = run.as_ref().map(|run| run.command.clone());
         let run = run.filter(|_| is_begun);
-        Ok(Some(Self { path: path.to_owned(), file, size, whole, has_header, run, decided }))
+        Ok(Some(Self { path: path.to_owned(), file, size, whole, has_header, run, command, decided }))
     }
 
     /// How many bytes of its end are torn.

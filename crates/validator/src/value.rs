@@ -1,4 +1,7 @@
-use model::{Column, Reason, Rejection, ValueRef, limits::MAX_NAME_CHARS};
+use model::{
+    Column, Reason, Rejection, ValueRef,
+    limits::{KNOWN_CONTACTS, MAX_NAME_CHARS},
+};
 
 use crate::{
     euid::is_scientific,
@@ -42,6 +45,12 @@ pub(crate) fn content_fault(name: &str, column: Option<&Column>, value: ValueRef
         format!("{} is {kind}; a contact is a text", describe(name, column))
     } else if text.contains('\0') {
         format!("{} has a NUL character; remove it", describe(name, column))
+    } else if is_one_line(name) && text.trim().contains(['\n', '\r']) {
+        // A second stray quote closes what a first one opened: a record in form, with other users' rows in its value.
+        format!(
+            "{} has a line end in it: most likely a stray quote, on or below the row's line, joins rows; mend the quotes",
+            describe(name, column)
+        )
     } else if !name.ends_with("_phone") {
         return None;
     } else if is_scientific(text.trim()) {
@@ -60,6 +69,11 @@ pub(crate) fn content_fault(name: &str, column: Option<&Column>, value: ValueRef
         return None;
     };
     Some(Rejection::found(Reason::ValueInvalid, fault, text))
+}
+
+/// Whether no value of this contact has several lines: the known ones, and any phone.
+fn is_one_line(name: &str) -> bool {
+    KNOWN_CONTACTS.contains(&name) || name.ends_with("_phone")
 }
 
 fn has_trailing_zero_fraction(text: &str) -> bool {

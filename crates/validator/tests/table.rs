@@ -111,11 +111,19 @@ fn values_are_checked_in_order() {
             "'+12025550101",
             "value_invalid: column \"mobile_phone\" (column 2) begins with an apostrophe",
         ),
+        (
+            "email",
+            "a@example.com\n2,b@example.com",
+            "value_invalid: column \"email\" (column 2) has a line end in it: most likely a stray quote",
+        ),
+        ("fax_phone", "1\r2", "value_invalid: column \"fax_phone\" (column 2) has a line end in it"),
         ("email", "  ", "no_contacts: every contact of the row is empty"),
     ] {
         let said = of("1", name, text);
         assert!(said.starts_with(expected), "{said}");
     }
+    assert_eq!(of("1", "address", "a\nb"), r#"{"address":"a\nb"}"#, "other contacts may have several lines");
+    assert_eq!(of("1", "email", "a@example.com\n"), r#"{"email":"a@example.com\n"}"#, "nothing is joined by it");
     assert_eq!(of("1", "email", "1E5"), r#"{"email":"1E5"}"#, "only phone numbers are numbers");
     let said = verdict(Rules::default(), &Cell::Text("1"), &[("email", Cell::Json("a boolean", "true"))]);
     assert!(said.starts_with("value_invalid: column \"email\" (column 2) is a boolean"), "{said}");

@@ -10,7 +10,7 @@ use crate::{
     opening::open_inputs,
     pipeline::{
         CarriedOver, Job, RowSource, WindowGuard, carry_over, compare_inputs, finished_earlier, open_journal,
-        refuse_another_run, report_path, send,
+        refuse_another_command, refuse_another_run, report_path, send,
     },
     settings::{CommandLine, PushSettings, refuse_shared_outputs},
     signals::Signals,
@@ -38,6 +38,9 @@ pub(crate) fn push(
     let resumption = if sending.resume { patience.open(|| Resumption::open(&report))? } else { None };
     if resumption.is_none() {
         patience.open(|| sending.report.refuse_existing(&report))?;
+    }
+    if let Some(resumption) = &resumption {
+        refuse_another_command(resumption, "push")?;
     }
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     input.reader.marks = marks(then.as_ref());

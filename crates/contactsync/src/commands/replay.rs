@@ -9,8 +9,8 @@ use crate::{
     failure::Failure,
     lock::{Patience, RunLock},
     pipeline::{
-        CarriedOver, Job, RowSource, WindowGuard, carry_over, finished_earlier, open_journal, refuse_another_run,
-        report_path, send,
+        CarriedOver, Job, RowSource, WindowGuard, carry_over, finished_earlier, open_journal, refuse_another_command,
+        refuse_another_run, report_path, send,
     },
     reports::open_reports,
     settings::{CommandLine, ReplaySettings, refuse_shared_outputs},
@@ -51,6 +51,9 @@ pub(crate) fn replay(
     let files: Vec<_> = names.iter().map(String::as_str).zip(ids.into_iter().map(Some)).collect();
     refuse_shared_outputs(&files, &outputs)?;
     let resumption = if sending.resume { open_own(&report, &settings, &mut patience)? } else { None };
+    if let Some(resumption) = &resumption {
+        refuse_another_command(resumption, "replay")?;
+    }
     let mut now = Run {
         command: "replay".to_owned(),
         target: sending.target.name(),

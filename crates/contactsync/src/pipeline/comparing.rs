@@ -1,6 +1,6 @@
-use model::RecordBatch;
+use model::{RecordBatch, escape_controls};
 use reader::{Input, ReadError};
-use report::{Decided, EuidComparison, Run, RunInput};
+use report::{Decided, EuidComparison, Resumption, Run, RunInput};
 
 use crate::{failure::Failure, settings::RowRange};
 
@@ -22,6 +22,19 @@ pub(crate) fn refuse_another_run(then: &Run, now: &Run, key: &str, accept_new_ke
         return Err(Failure::usage(message).with_hint(hint));
     }
     Ok(())
+}
+
+/// Exit 2 where another command wrote the report, also one that has no record yet.
+pub(crate) fn refuse_another_command(resumption: &Resumption, command: &str) -> Result<(), Failure> {
+    match &resumption.command {
+        Some(then) if then != command => {
+            let then = escape_controls(then);
+            let message =
+                format!("the report is of another run; nothing was sent\nthe command: then {then}, now {command}");
+            Err(Failure::usage(message).with_hint(HINT.to_owned()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads what an earlier try has read once more, before anything is sent: the same bytes, and in each row that the

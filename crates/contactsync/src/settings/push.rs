@@ -110,6 +110,9 @@ fn dispatcher_settings(args: &SendingArgs) -> Result<dispatcher::Settings, Failu
     if let Some(code) = args.retry_code.iter().find(|code| args.ok_code.contains(code)) {
         return Err(Failure::usage(format!("the code {code} can't be both `--ok-code` and `--retry-code`")));
     }
+    if args.retry_code.contains(&0) {
+        return Err(Failure::usage("`--retry-code 0`: code 0 is success, and no accepted row would ever be done"));
+    }
     Ok(dispatcher::Settings {
         rate,
         burst: args.burst.unwrap_or_else(|| rate.default_burst()),

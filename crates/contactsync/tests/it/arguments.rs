@@ -60,6 +60,7 @@ fn usage_errors_end_with_2_and_say_why() {
         (&["push", "a.csv", "--burst", "0"], "it is a whole number from 1 to 1000000"),
         (&["push", "a.csv", "--max-failures", "101%"], "a share is between 0% and 100%"),
         (&["push", "a.csv", "--sandbox", "--ok-code", "5", "--retry-code", "5"], "can't be both"),
+        (&["push", "a.csv", "--sandbox", "--retry-code", "0"], "code 0 is success"),
         (&["push", "a.csv", "--sandbox", "--resume"], "--report <FILE>"),
         (&["push", "a.csv", "--sandbox", "--report", "r", "--resume", "--force"], "cannot be used with"),
         (&["push", "a.csv", "--sandbox", "--report", "r", "--accept-new-key"], "--resume"),

@@ -1,6 +1,7 @@
 use std::{io::Write, process::Stdio};
 
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::{
     service::Service,
@@ -286,4 +287,21 @@ fn a_null_text_is_warned_of() {
     let ran = check(&place, &["a.csv"]).ends_with(0);
     assert_eq!(ran.stderr.matches("warning: ").count(), 1, "{ran}");
     check(&place, &["a.csv", "--null", "NULL"]).ends_with(1).never_says("warning");
+}
+
+/// Two stray quotes make one record in form: with the rows in between in its value.
+#[test]
+fn rows_that_two_stray_quotes_join_are_not_sent_as_one() {
+    let place = Workplace::new();
+    place.file(
+        "a.csv",
+        "euid,email\n1,a@example.com\n2,\"b@example.com\n3,c@example.com\n4,\"d@example.com\"\n5,e@example.com\n",
+    );
+    place.run(&["check", "a.csv", "--report", "rejected.ndjson"]).ends_with(1).says("stray quote");
+    let records = place.json_lines("rejected.ndjson");
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(
+        (&records[0]["row"], &records[0]["line"], &records[0]["reason"]),
+        (&json!(2), &json!(3), &json!("value_invalid"))
+    );
 }

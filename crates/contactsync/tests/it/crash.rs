@@ -14,11 +14,15 @@ use serde_json::Value;
 
 use crate::{
     service::Service,
+    slow_disk::SlowDisk,
     support::{Running, Workplace},
 };
 
 /// How many runs, each with a seed of its own.
 const SEEDS: u64 = 20;
+/// Of so many seeds the last is on a disk that takes a fifth of a second for each sync; formats and inputs have other
+/// divisors.
+const EACH_SLOW: u64 = 5;
 const ROWS: u64 = 900;
 const EUIDS: u64 = 200;
 const RATE: u64 = 600;
@@ -106,11 +110,16 @@ fn kill(running: &mut Running, place: &Workplace, report: &str, moment: Moment) 
     }
 }
 
-fn campaign(seed: u64, kills: &Kills) {
+fn campaign(seed: u64, slow_disk: Option<&SlowDisk>, kills: &Kills) {
     let mut dice = Rng::with_seed(seed);
     let (report, input) = (REPORTS[seed as usize % REPORTS.len()], INPUTS[(seed / 4) as usize % INPUTS.len()]);
     let service = Service::with_faults(&["code=-1:0.03", "drop:0.01", "status=502:0.01"]);
-    let place = service.workplace();
+    let place = match slow_disk {
+        Some(disk) => disk.under(service.workplace()),
+        None => service.workplace(),
+    };
+    // There a run takes a second and more to begin.
+    let latest = if slow_disk.is_some() { 3_000_000 } else { 1_400_000 };
     let (text, valid) = rows(input, &mut dice);
     if input != "-" {
         place.file(input, &text);
@@ -140,7 +149,7 @@ fn campaign(seed: u64, kills: &Kills) {
         let moment = match dice.u8(..4) {
             0 => Moment::Syncing,
             1 if attempt > 0 => Moment::Resuming(Duration::from_micros(dice.u64(..60_000))),
-            _ => Moment::After(Duration::from_micros(dice.u64(..1_400_000))),
+            _ => Moment::After(Duration::from_micros(dice.u64(..latest))),
         };
         let mut running = start(&place, &arguments, input, &text);
         if !kill(&mut running, &place, report, moment) {
@@ -158,6 +167,7 @@ fn campaign(seed: u64, kills: &Kills) {
     }
     let last = start(&place, &arguments, input, &text).finish();
     assert_eq!(last.status, Some(1), "seed {seed}: some rows are rejected\n{last}");
+    assert_eq!(SlowDisk::was_waited_for(&place), slow_disk.is_some(), "seed {seed}");
     decided_once(&place, report, seed);
     nothing_missing_and_in_order(&service, &valid, killed, seed);
 }
@@ -197,17 +207,24 @@ fn nothing_missing_and_in_order(service: &Service, valid: &[(u64, u64)], killed:
 fn killed_at_any_moment_it_resumes_and_loses_nothing() {
     let seeds = std::env::var("CONTACTSYNC_CRASH_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
     let (next, kills) = (AtomicU64::new(0), Kills::default());
+    let slow_disk = SlowDisk::build();
+    let slow_one = |seed: u64| slow_disk.as_ref().filter(|_| seed % EACH_SLOW == EACH_SLOW - 1);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 let seeds = std::iter::repeat_with(|| next.fetch_add(1, Relaxed)).take_while(|seed| *seed < seeds);
-                seeds.for_each(|seed| campaign(seed, &kills));
+                seeds.for_each(|seed| campaign(seed, slow_one(seed), &kills));
             });
         }
     });
     let [any, syncing, resuming] = [&kills.any, &kills.syncing, &kills.resuming].map(|kind| kind.load(Relaxed));
     let all = any + syncing + resuming;
-    let told = format!("{seeds} seeds, {all} kills: {syncing} while syncing, {resuming} while resuming\n");
+    let slow = if slow_disk.is_some() {
+        format!("{} on a slow disk", seeds / EACH_SLOW)
+    } else {
+        "slow_disk skipped: no C compiler, or another system than Linux".to_owned()
+    };
+    let told = format!("{seeds} seeds, {slow}, {all} kills: {syncing} while syncing, {resuming} while resuming\n");
     std::io::stdout().write_all(told.as_bytes()).unwrap();
     assert!(syncing * 10 >= all && resuming * 10 >= all, "of {all} kills {syncing} hit a sync, {resuming} a resume");
 }

@@ -29,6 +29,7 @@ mod resume;
 mod sandbox;
 mod service;
 mod signals;
+mod slow_disk;
 mod spool;
 mod stalled;
 mod support;

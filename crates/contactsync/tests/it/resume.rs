@@ -247,3 +247,26 @@ fn a_signal_while_the_inputs_are_compared_ends_at_once_and_sends_nothing() {
     assert!(matches!(ran.status, Some(2 | 143)), "{ran}");
     assert_eq!(service.record().stats().requests, sent);
 }
+
+/// Also where it has no record yet.
+#[test]
+fn a_report_of_another_command_is_not_resumed() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("a.csv", "euid,email\n1,a@example.com\n");
+    place.file("none.csv", "euid,email\n");
+    place.run(&["push", "a.csv", "--report", "r.ndjson"]).ends_with(0);
+    place.run(&["replay", "r.ndjson", "--report", "again.ndjson"]).ends_with(0);
+    place.run(&["push", "none.csv", "--report", "none.ndjson"]).ends_with(0);
+    assert_eq!((place.read("again.ndjson"), place.read("none.ndjson")), (String::new(), String::new()));
+    let sent = service.record().requests(1).len();
+    place
+        .run(&["push", "a.csv", "--report", "again.ndjson", "--resume"])
+        .ends_with(2)
+        .says("the command: then replay, now push");
+    place
+        .run(&["replay", "r.ndjson", "--all", "--report", "none.ndjson", "--resume"])
+        .ends_with(2)
+        .says("the command: then push, now replay");
+    assert_eq!(service.record().requests(1).len(), sent);
+}
