@@ -13,14 +13,14 @@ use crate::{
     pace::{Pace, Pause, Permit, Queue, Settled},
     settings::Settings,
     stop::{Stop, StopCause},
-    transport::{Broken, Request, RequestKind, Transport},
+    transport::{Broken, Line, Lines, Request, RequestKind},
     verdict::{self, Codes, Denial, Verdict, Wait},
 };
 
 /// What all attempt loops of a run share.
 #[derive(Debug)]
-pub(crate) struct Attempts<T> {
-    pub(crate) transport: T,
+pub(crate) struct Attempts<L> {
+    pub(crate) lines: L,
     pub(crate) pace: Arc<Pace>,
     pub(crate) failures: Failures,
     pub(crate) stop: Stop,
@@ -77,10 +77,10 @@ enum Next {
     Again(Duration),
 }
 
-impl<T: Transport> Attempts<T> {
-    pub(crate) fn new(transport: T, settings: &Settings, counters: Arc<Counters>, stop: Stop) -> Self {
+impl<L: Lines> Attempts<L> {
+    pub(crate) fn new(lines: L, settings: &Settings, counters: Arc<Counters>, stop: Stop) -> Self {
         Self {
-            transport,
+            lines,
             pace: Pace::new(settings, Arc::clone(&counters), stop.clone()),
             failures: Failures::new(settings.max_failures, stop.clone()),
             stop,
@@ -124,9 +124,10 @@ impl<T: Transport> Attempts<T> {
         Counters::add(&self.counters.attempts, 1);
         progress.attempts += 1;
         let started = Instant::now();
+        let mut line = self.lines.line();
         let end = tokio::select! {
             biased;
-            end = self.transport.send(request) => end,
+            end = line.send(request) => end,
             () = self.stop.grace_over() => return None,
         };
         progress.latency_ms = Some(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));

@@ -1,4 +1,4 @@
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
@@ -16,16 +16,23 @@ use crate::{
     reuse::{NewConnections, with_connection_watch},
     scrub::{Extent, Scrubber, percent_decoded},
     settings::HttpSettings,
-    transport::{Broken, Reply, Request, Transport},
+    transport::{Broken, Line, Lines, Reply, Request},
 };
 
 /// Connections idle for longer are closed: common load balancers close theirs after 60 to 75 seconds, and a request on
 /// a connection that is being closed is lost.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The real transport: HTTP/1.1 over reqwest and rustls.
+/// Lines over HTTP/1.1, by reqwest and rustls.
+#[derive(Debug, Clone)]
+pub struct HttpLines(Arc<Shared>);
+
+/// A worker's line over HTTP.
+#[derive(Debug, Clone)]
+pub struct HttpLine(Arc<Shared>);
+
 #[derive(Debug)]
-pub struct HttpTransport {
+struct Shared {
     base_url: String,
     authorization: HeaderValue,
     scrubber: Scrubber,
@@ -51,7 +58,7 @@ pub enum TransportError {
     Client(String),
 }
 
-impl HttpTransport {
+impl HttpLines {
     /// Sets up the client; connects nowhere yet.
     pub fn new(settings: &HttpSettings) -> Result<Self, TransportError> {
         let pair =
@@ -66,23 +73,25 @@ impl HttpTransport {
                 None => TransportError::Client(causes(&error.without_url())),
             })
         };
-        Ok(Self {
+        Ok(Self(Arc::new(Shared {
             base_url: settings.base_url.as_str().trim_end_matches('/').to_owned(),
             authorization,
             scrubber: Scrubber::new(secrets(settings, &pair)),
             kept: build(settings.max_idle)?,
             fresh: build(0)?,
             timeout: settings.timeout,
-        })
+        })))
     }
 
     /// Asks for the base URL's head on a new connection, without credentials: whether anybody answers, and with which
     /// `Date`. Any answer will do.
     pub async fn reach(&self) -> Result<Reply, Broken> {
-        let asked = self.fresh.head(format!("{}/", self.base_url)).send().await;
-        asked.map(|response| head(&response)).map_err(|error| self.broken(error, true))
+        let asked = self.0.fresh.head(format!("{}/", self.0.base_url)).send().await;
+        asked.map(|response| head(&response)).map_err(|error| self.0.broken(error, true))
     }
+}
 
+impl Shared {
     async fn exchange(&self, request: Request) -> Result<Reply, reqwest::Error> {
         let client = if request.fresh_connection { &self.fresh } else { &self.kept };
         let mut response = client
@@ -129,15 +138,27 @@ pub async fn post_json(settings: &HttpSettings, address: &Url, body: Vec<u8>) ->
     })
 }
 
-impl Transport for HttpTransport {
-    async fn send(&self, request: Request) -> Result<Reply, Broken> {
-        let connections = NewConnections::default();
-        let result = with_connection_watch(&connections, self.exchange(request)).await;
-        result.map_err(|error| self.broken(error, connections.any()))
+impl Lines for HttpLines {
+    type Line = HttpLine;
+
+    fn line(&self) -> HttpLine {
+        HttpLine(Arc::clone(&self.0))
+    }
+
+    fn for_runtime(&self) -> Self {
+        self.clone()
     }
 }
 
-impl HttpTransport {
+impl Line for HttpLine {
+    async fn send(&mut self, request: Request) -> Result<Reply, Broken> {
+        let connections = NewConnections::default();
+        let result = with_connection_watch(&connections, self.0.exchange(request)).await;
+        result.map_err(|error| self.0.broken(error, connections.any()))
+    }
+}
+
+impl Shared {
     fn broken(&self, error: reqwest::Error, connected_anew: bool) -> Broken {
         if error.is_timeout() && !error.is_connect() {
             return Broken::Timeout(self.timeout);

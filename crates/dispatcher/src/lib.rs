@@ -2,7 +2,7 @@
 //!
 //! In go rows from the validator ([`Intake`]), out come [`model::Decision`]s, in order of decision. [`run`] ends when
 //! every row was decided, or when the run was asked to [`Stop`] and nothing is under way any more. Requests go through
-//! a [`Transport`]: [`HttpTransport`] in earnest, a scripted one in tests.
+//! [`Lines`]: [`HttpLines`] in earnest, scripted ones in tests.
 //!
 //! The layers, outside in: row permit, lane, attempt loop, outage gate, in-flight permit, rate token, timeout, HTTP.
 
@@ -25,10 +25,10 @@ mod transport;
 mod verdict;
 
 pub use certificate::CertificateFault;
-pub use http::{HttpTransport, TransportError, is_loopback, post_json};
+pub use http::{HttpLine, HttpLines, TransportError, is_loopback, post_json};
 pub use retry_after::http_date;
 pub use run::{Dispatched, Intake, run};
 pub use settings::{DEFAULT_OUTAGE_WAIT, HttpSettings, MaxFailures, Rate, Settings};
 pub use stop::{Stop, StopCause};
-pub use transport::{Broken, Reply, Request, RequestKind, Transport};
+pub use transport::{Broken, Line, Lines, Reply, Request, RequestKind};
 pub use verdict::{Codes, Denial, Verdict, Wait, judge};

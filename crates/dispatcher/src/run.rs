@@ -12,7 +12,7 @@ use crate::{
     lanes::{Lanes, Offered, Row},
     settings::Settings,
     stop::Stop,
-    transport::Transport,
+    transport::Lines,
 };
 
 /// Most bytes of rows that are let in at once.
@@ -38,8 +38,8 @@ pub struct Dispatched {
 /// or after a stop when nothing is under way any more. Call it within a tokio runtime.
 ///
 /// After a stop whoever feeds `rows` must close it: rows that still come are counted as not sent.
-pub async fn run<T: Transport>(
-    transport: T,
+pub async fn run<L: Lines>(
+    lines: L,
     settings: &Settings,
     rows: async_channel::Receiver<Vec<Intake>>,
     decisions: mpsc::Sender<Decision>,
@@ -48,7 +48,7 @@ pub async fn run<T: Transport>(
 ) -> Dispatched {
     let most_rows = 4_096 + 16 * settings.in_flight;
     let dispatcher = Arc::new(Dispatcher {
-        attempts: Attempts::new(transport, settings, counters, stop.clone()),
+        attempts: Attempts::new(lines, settings, counters, stop.clone()),
         lanes: Lanes::new(most_rows / 4),
         decisions,
         not_sent: AtomicU64::new(0),
@@ -77,15 +77,15 @@ pub async fn run<T: Transport>(
     Dispatched { not_sent: dispatcher.not_sent.load(Relaxed) }
 }
 
-async fn close_on_stop<T: Transport>(dispatcher: Arc<Dispatcher<T>>, grace: std::time::Duration) {
+async fn close_on_stop<L: Lines>(dispatcher: Arc<Dispatcher<L>>, grace: std::time::Duration) {
     dispatcher.stop.stopping().await;
     dispatcher.attempts.pace.close();
     tokio::time::sleep(grace).await;
     dispatcher.stop.end_grace();
 }
 
-struct Dispatcher<T> {
-    attempts: Attempts<T>,
+struct Dispatcher<L> {
+    attempts: Attempts<L>,
     lanes: Lanes,
     decisions: mpsc::Sender<Decision>,
     not_sent: AtomicU64,
@@ -95,7 +95,7 @@ struct Dispatcher<T> {
     tasks: TaskTracker,
 }
 
-impl<T: Transport> Dispatcher<T> {
+impl<L: Lines> Dispatcher<L> {
     /// Lets a row in as soon as there is room for it, or counts it as not sent once the run stops.
     async fn admit(self: &Arc<Self>, contact: Contact) {
         let bytes = u32::try_from(contact.bytes().min(ROW_BYTES)).unwrap_or(u32::MAX);

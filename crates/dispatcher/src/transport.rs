@@ -2,12 +2,26 @@ use std::{future::Future, time::Duration};
 
 use crate::certificate::CertificateFault;
 
-/// One attempt: bytes out, an answer or a broken exchange back. Knows bytes, headers and time, and no policy; so a
-/// second kind of request is another path and another body. What it hands on holds no credentials, whatever the other side
-/// wrote.
-pub trait Transport: Send + Sync + 'static {
+/// A way to the service that one worker owns: bytes out, an answer or a broken exchange back. Knows bytes, headers and
+/// time, and no policy; so a second kind of request is another path and another body. What it hands on holds no
+/// credentials, whatever the other side wrote.
+pub trait Line: Send + 'static {
     /// Sends one request. Dropping the future abandons the attempt.
-    fn send(&self, request: Request) -> impl Future<Output = Result<Reply, Broken>> + Send;
+    fn send(&mut self, request: Request) -> impl Future<Output = Result<Reply, Broken>> + Send;
+}
+
+/// Makes lines. Those made by one may share connections, which belong to the runtime in which they were opened: another
+/// runtime has its own.
+pub trait Lines: Send + Sync + 'static {
+    /// What it makes.
+    type Line: Line;
+
+    /// A line for one worker.
+    fn line(&self) -> Self::Line;
+
+    /// Lines to the same service that share no connection with these, for another runtime.
+    #[must_use]
+    fn for_runtime(&self) -> Self;
 }
 
 /// The kinds of requests there are. The outage rule counts the ends of each by itself.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use dispatcher::{Broken, HttpSettings, HttpTransport, Reply, Request, Transport};
+use dispatcher::{Broken, HttpLines, HttpSettings, Line, Lines, Reply, Request};
 use rustls::{
     ServerConfig, ServerConnection, Stream,
     crypto::aws_lc_rs,
@@ -64,7 +64,7 @@ fn settings(host: &str, port: u16, authority: Option<&str>) -> HttpSettings {
 async fn send(host: &str, authority: Option<&str>, certificate: CertificateDer<'static>) -> Result<Reply, Broken> {
     let (port, thread) = server(certificate);
     let request = Request { path: "v1/user/contact", body: b"{}".to_vec(), fresh_connection: true };
-    let ended = HttpTransport::new(&settings(host, port, authority)).unwrap().send(request).await;
+    let ended = HttpLines::new(&settings(host, port, authority)).unwrap().line().send(request).await;
     thread.join().unwrap();
     ended
 }

@@ -1,4 +1,4 @@
-//! The HTTP transport against servers of a few lines, on loopback. Several threads: a connection that was given up is
+//! The HTTP lines against servers of a few lines, on loopback. Several threads: a connection that was given up is
 //! closed by the client's own task, while the test waits for the server.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use dispatcher::{Broken, HttpSettings, HttpTransport, Request, Transport};
+use dispatcher::{Broken, HttpLines, HttpSettings, Line, Lines, Request};
 
 fn settings(base_url: &str) -> HttpSettings {
     HttpSettings {
@@ -70,7 +70,7 @@ async fn a_request_bears_path_credentials_and_body() {
         assert_eq!(body, r#"{"euid":1}"#);
         answer(&mut stream, "HTTP/1.1 429 Slow\r\nRetry-After: 3\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT", "busy");
     });
-    let reply = HttpTransport::new(&settings(&format!("{url}/base/"))).unwrap().send(request()).await.unwrap();
+    let reply = HttpLines::new(&settings(&format!("{url}/base/"))).unwrap().line().send(request()).await.unwrap();
     assert_eq!((reply.status, reply.retry_after.as_deref()), (429, Some("3")));
     assert_eq!((reply.date.as_deref(), &*reply.body), (Some("Thu, 01 Jan 2026 00:00:00 GMT"), &b"busy"[..]));
     thread.join().unwrap();
@@ -84,7 +84,7 @@ async fn an_answer_is_read_up_to_64_kib_and_a_redirect_is_not_followed() {
         // The client may hang up when it has enough.
         let _ = write!(stream, "{head}\r\nContent-Length: 300000\r\n\r\n{}", "x".repeat(300_000));
     });
-    let reply = HttpTransport::new(&settings(&url)).unwrap().send(request()).await.unwrap();
+    let reply = HttpLines::new(&settings(&url)).unwrap().line().send(request()).await.unwrap();
     assert_eq!((reply.status, reply.body.len()), (307, 64 << 10));
     thread.join().unwrap();
 }
@@ -99,10 +99,11 @@ async fn only_a_kept_connection_can_be_stale() {
         }
         // Closed without an answer: once a kept connection, once a new one.
     });
-    let transport = HttpTransport::new(&settings(&url)).unwrap();
-    assert_eq!(transport.send(request()).await.unwrap().status, 200);
+    let lines = HttpLines::new(&settings(&url)).unwrap();
+    let mut line = lines.line();
+    assert_eq!(line.send(request()).await.unwrap().status, 200);
     for expected in [true, false] {
-        match transport.send(request()).await {
+        match line.send(request()).await {
             Err(Broken::Network { stale_connection, .. }) => assert_eq!(stale_connection, expected),
             other => panic!("{other:?}"),
         }
@@ -116,10 +117,11 @@ async fn a_probe_takes_a_fresh_connection() {
         read_request(&stream);
         answer(&mut stream, "HTTP/1.1 200 OK", "{}");
     });
-    let transport = HttpTransport::new(&settings(&url)).unwrap();
+    let lines = HttpLines::new(&settings(&url)).unwrap();
+    let mut line = lines.line();
     for _ in 0..2 {
         let request = Request { fresh_connection: true, ..request() };
-        assert_eq!(transport.send(request).await.unwrap().status, 200);
+        assert_eq!(line.send(request).await.unwrap().status, 200);
     }
     thread.join().unwrap();
 }
@@ -132,9 +134,9 @@ async fn silence_is_a_timeout_and_a_closed_port_is_the_network() {
         let _ = (&stream).read(&mut [0]);
     });
     let hasty = HttpSettings { timeout: Duration::from_millis(50), ..settings(&url) };
-    assert!(matches!(HttpTransport::new(&hasty).unwrap().send(request()).await, Err(Broken::Timeout(_))));
+    assert!(matches!(HttpLines::new(&hasty).unwrap().line().send(request()).await, Err(Broken::Timeout(_))));
     thread.join().unwrap();
-    let result = HttpTransport::new(&settings(&url)).unwrap().send(request()).await;
+    let result = HttpLines::new(&settings(&url)).unwrap().line().send(request()).await;
     assert!(matches!(result, Err(Broken::Network { stale_connection: false, .. })), "{result:?}");
 }
 
@@ -151,14 +153,15 @@ async fn credentials_are_scrubbed_from_what_arrives_and_never_shown() {
         // The client may hang up when it has enough.
         let _ = write!(stream, "HTTP/1.1 400 No\r\nContent-Length: {}\r\n\r\n{}", bodies[n].len(), bodies[n]);
     });
-    let transport = HttpTransport::new(&settings(&url)).unwrap();
+    let lines = HttpLines::new(&settings(&url)).unwrap();
+    let mut line = lines.line();
     let fresh = || Request { fresh_connection: true, ..request() };
-    let body = String::from_utf8(transport.send(fresh()).await.unwrap().body).unwrap();
+    let body = String::from_utf8(line.send(fresh()).await.unwrap().body).unwrap();
     let expected = "key [credentials] secret [credentials], [credentials], Basic [credentials], basic [credentials]";
     assert_eq!(body, format!("{{\"code\":7,\"message\":\"{expected}\"}}"));
-    let body = String::from_utf8(transport.send(fresh()).await.unwrap().body).unwrap();
+    let body = String::from_utf8(line.send(fresh()).await.unwrap().body).unwrap();
     assert!(body.ends_with("xBasic [credentials]"), "{}", &body[body.len() - 40..]);
-    let shown = format!("{transport:?} {:?}", settings("http://127.0.0.1:1"));
+    let shown = format!("{lines:?} {line:?} {:?}", settings("http://127.0.0.1:1"));
     for secret in ["the-key", "the-secret", encoded] {
         assert!(!shown.contains(secret), "{shown}");
     }
@@ -171,7 +174,7 @@ async fn broken_off(head: &'static str) -> Result<dispatcher::Reply, Broken> {
         read_request(&stream);
         write!(stream, "{head}\r\nContent-Length: 500\r\n\r\n{{\"code\":0}}").unwrap();
     });
-    let ended = HttpTransport::new(&settings(&url)).unwrap().send(request()).await;
+    let ended = HttpLines::new(&settings(&url)).unwrap().line().send(request()).await;
     thread.join().unwrap();
     ended
 }
@@ -204,7 +207,7 @@ async fn headers_are_kept_only_where_they_are_what_they_are_to_be() {
         read_request(&stream);
         answer(&mut stream, "HTTP/1.1 429 Slow\r\nRetry-After: the-key\r\nDate: the-secret", "");
     });
-    let reply = HttpTransport::new(&settings(&url)).unwrap().send(request()).await.unwrap();
+    let reply = HttpLines::new(&settings(&url)).unwrap().line().send(request()).await.unwrap();
     assert_eq!((reply.retry_after, reply.date), (None, None));
     thread.join().unwrap();
 }
@@ -214,7 +217,7 @@ fn a_file_without_certificates_is_refused_in_words() {
     let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for (pem, words) in [("no certificate", "holds no certificate"), (empty, "it can't be read")] {
         let ca_cert_pem = Some(pem.as_bytes().to_vec());
-        let error = HttpTransport::new(&HttpSettings { ca_cert_pem, ..settings("https://example.com") }).unwrap_err();
+        let error = HttpLines::new(&HttpSettings { ca_cert_pem, ..settings("https://example.com") }).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
         assert!(!error.to_string().contains("BadEncoding"), "{error}");
     }

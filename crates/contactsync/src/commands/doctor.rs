@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dispatcher::{Broken, HttpSettings, HttpTransport, Reply, is_loopback};
+use dispatcher::{Broken, HttpLines, HttpSettings, Reply, is_loopback};
 use jiff::Timestamp;
 use model::escape_controls;
 use report::RunFile;
@@ -111,9 +111,9 @@ fn network(http: &HttpSettings, environment: &Environment, findings: &mut Vec<Fi
     }
     let cannot_start = |error| Failure::new(Exit::OutOfReach, format!("the network can't be tried: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
-    let transport = HttpTransport::new(http).map_err(Failure::usage)?;
+    let lines = HttpLines::new(http).map_err(Failure::usage)?;
     let asked_at = Timestamp::now();
-    match runtime.block_on(transport.reach()) {
+    match runtime.block_on(lines.reach()) {
         Ok(reply) => {
             let secure = if url.scheme() == "https" { "its certificate verifies, " } else { "" };
             findings

@@ -100,9 +100,8 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
             canary.stand_between(taken, decided)
         }
     };
-    let transport = service.transport;
     let dispatched =
-        dispatcher::run(transport, &settings.dispatcher, taken, decided, Arc::clone(&counters), stop.clone()).await;
+        dispatcher::run(service.lines, &settings.dispatcher, taken, decided, Arc::clone(&counters), stop.clone()).await;
     let bug = |what: &str| Failure::new(Exit::Bug, format!("{what} broke off: please report this"));
     let intake = intake.await.map_err(|_| bug("reading"))?;
     let mut journaled = journaling.end().await.map_err(|_| bug("the report"))?;

@@ -1,11 +1,11 @@
-use dispatcher::HttpTransport;
+use dispatcher::HttpLines;
 use sandbox::Sandbox;
 
 use crate::{exit::Exit, failure::Failure, settings::Target};
 
 /// Where requests go: the service, or a sandbox that runs in this process.
 pub(super) struct Service {
-    pub(super) transport: HttpTransport,
+    pub(super) lines: HttpLines,
     pub(super) url: String,
     pub(super) sandbox: Option<Sandbox>,
 }
@@ -20,7 +20,7 @@ impl Service {
                 (target.http_settings(url), Some(sandbox))
             }
         };
-        let transport = HttpTransport::new(&http).map_err(Failure::usage)?;
-        Ok(Self { transport, url: http.base_url.as_str().trim_end_matches('/').to_owned(), sandbox })
+        let lines = HttpLines::new(&http).map_err(Failure::usage)?;
+        Ok(Self { lines, url: http.base_url.as_str().trim_end_matches('/').to_owned(), sandbox })
     }
 }

@@ -1,6 +1,6 @@
 use std::{path::Path, time::Duration};
 
-use dispatcher::{HttpSettings, HttpTransport};
+use dispatcher::{HttpLines, HttpSettings};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -74,7 +74,7 @@ impl Target {
         let http = connection.settings(base_url, credentials.key, credentials.secret);
         if http.ca_cert_pem.is_some() || http.proxy.is_some() {
             // What they name must be of use, or a report would be begun for nothing.
-            HttpTransport::new(&http).map_err(Failure::usage)?;
+            HttpLines::new(&http).map_err(Failure::usage)?;
         }
         Ok(Self::Service(http))
     }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use dispatcher::{Broken, Intake, Rate, Reply, Request, Settings, Stop, StopCause, Transport};
+use dispatcher::{Broken, Intake, Line, Lines, Rate, Reply, Request, Settings, Stop, StopCause};
 use model::{Contact, Contacts, Counters, Decision, Euid, Origin, Reason};
 use tokio::time::Instant;
 
@@ -34,8 +34,20 @@ struct Scripted {
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
-impl Transport for Scripted {
-    async fn send(&self, request: Request) -> Answer {
+impl Lines for Scripted {
+    type Line = Self;
+
+    fn line(&self) -> Self {
+        self.clone()
+    }
+
+    fn for_runtime(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Line for Scripted {
+    async fn send(&mut self, request: Request) -> Answer {
         let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
         let euid = body["euid"].as_u64().unwrap();
         let attempt = {
@@ -132,7 +144,7 @@ async fn run_all(
     script: Arc<Script>,
 ) -> Ran {
     let began = Instant::now();
-    let transport = Scripted { script, began, tries: Arc::default(), seen: Arc::default() };
+    let lines = Scripted { script, began, tries: Arc::default(), seen: Arc::default() };
     let (intake, rows) = async_channel::bounded(4);
     let (decided, mut decisions) = tokio::sync::mpsc::channel(16);
     let stop = Stop::default();
@@ -168,12 +180,12 @@ async fn run_all(
         });
     }
     let dispatched =
-        dispatcher::run(transport.clone(), &settings, rows, decided, Arc::new(Counters::default()), stop.clone()).await;
+        dispatcher::run(lines.clone(), &settings, rows, decided, Arc::new(Counters::default()), stop.clone()).await;
     let took = began.elapsed();
     let read: u64 = reader.await.unwrap();
     let decisions = collector.await.unwrap();
     assert_eq!(read, decisions.len() as u64 + dispatched.not_sent, "every row read is decided or not sent");
-    let seen = transport.seen.lock().unwrap().clone();
+    let seen = lines.seen.lock().unwrap().clone();
     Ran { decisions, not_sent: dispatched.not_sent, cause: stop.cause().cloned(), seen, took }
 }
 

@@ -4,7 +4,7 @@ use std::{io::Read, path::Path, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
-use dispatcher::{Broken, Codes, Intake, Rate, Reply, Request, Settings, Stop, Transport, Verdict, judge};
+use dispatcher::{Broken, Codes, Intake, Line, Lines, Rate, Reply, Request, Settings, Stop, Verdict, judge};
 use model::{Answered, Contact, Contacts, Counters, Decision, Euid, Origin, Outcome, RecordBatch};
 use reader::{Format, ReaderOptions, Records};
 use report::{ContactsPolicy, Journal, JournalOptions};
@@ -171,8 +171,20 @@ fn write_down(rows: u64) -> anyhow::Result<()> {
 /// Answers at once.
 struct Instantly;
 
-impl Transport for Instantly {
-    async fn send(&self, request: Request) -> Result<Reply, Broken> {
+impl Lines for Instantly {
+    type Line = Self;
+
+    fn line(&self) -> Self {
+        Self
+    }
+
+    fn for_runtime(&self) -> Self {
+        Self
+    }
+}
+
+impl Line for Instantly {
+    async fn send(&mut self, request: Request) -> Result<Reply, Broken> {
         std::hint::black_box(request);
         tokio::task::yield_now().await;
         Ok(reply())
