@@ -5,6 +5,9 @@ use serde::Serialize;
 #[serde(transparent)]
 pub struct Euid(u64);
 
+/// No number of so many digits, or of what is taken for digits at first, is too large.
+const MAX_SMALL_DIGITS: usize = 17;
+
 /// Why a text is no EUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EuidFault {
@@ -19,6 +22,25 @@ pub enum EuidFault {
 impl Euid {
     /// Reads ASCII digits, blanks and tabs around them trimmed. Leading zeros are accepted: the number decides.
     pub fn parse(text: &str) -> Result<Self, EuidFault> {
+        Self::of_few_digits(text.as_bytes()).map_or_else(|| Self::parse_any(text), Ok)
+    }
+
+    /// Most EUIDs: digits, and so few that nothing can overflow.
+    fn of_few_digits(digits: &[u8]) -> Option<Self> {
+        if digits.len() > MAX_SMALL_DIGITS {
+            return None;
+        }
+        let mut number: u64 = 0;
+        let mut only_digits = true;
+        for byte in digits {
+            let digit = byte.wrapping_sub(b'0');
+            only_digits &= digit < 10;
+            number = number * 10 + u64::from(digit);
+        }
+        if only_digits { Self::new(number) } else { None }
+    }
+
+    fn parse_any(text: &str) -> Result<Self, EuidFault> {
         let digits = text.trim_matches([' ', '\t', '\r', '\n']);
         if digits.is_empty() {
             return Err(EuidFault::Blank);
@@ -73,5 +95,15 @@ mod tests {
             assert_eq!(Euid::parse(text), Err(EuidFault::NotDigits), "{text}");
         }
         assert_eq!(Euid::parse(" \t"), Err(EuidFault::Blank));
+    }
+    #[test]
+    fn few_digits_are_read_as_any_are() {
+        let parts =
+            ["", "0", "1", "9", "99999999", "92233720368547758", "07", " ", "-", "x", "/", ":", "\u{ff}", "\u{a0}"];
+        let pairs = parts.iter().flat_map(|first| parts.map(|second| format!("{first}{second}")));
+        for (pair, last) in pairs.flat_map(|pair| parts.map(|last| (pair.clone(), last))) {
+            let text = format!("{pair}{last}");
+            assert_eq!(Euid::parse(&text), Euid::parse_any(&text), "{text:?}");
+        }
     }
 }

@@ -11,6 +11,11 @@ pub struct Span {
     pub end: u32,
 }
 
+impl Span {
+    /// In a table: the row has no such field.
+    pub const MISSING: Self = Self { start: u32::MAX, end: u32::MAX };
+}
+
 /// A value as the reader found it. Text and integers are ranges of the batch's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
@@ -82,7 +87,7 @@ pub struct RecordHead {
     pub fault: Option<Box<Rejection>>,
     /// The EUID's field.
     pub euid: Value,
-    /// The contact fields, as a range of the batch's fields.
+    /// The contact fields, as a range of the batch's fields, or in a table of its cells.
     pub fields: Range<u32>,
     /// The text of a record that could not be read; missing where it could.
     pub raw: Option<Box<str>>,
@@ -97,8 +102,12 @@ pub struct RecordBatch {
     pub columns: Arc<[Column]>,
     /// All text.
     pub text: String,
-    /// All fields.
+    /// All fields, where this is no table.
     pub fields: Vec<Field>,
+    /// Whether each record's fields are texts in the order of the columns, as `cells`: a sixth of the memory of fields.
+    pub is_table: bool,
+    /// All fields of a table.
+    pub cells: Vec<Span>,
     /// The records.
     pub records: Vec<RecordHead>,
 }
@@ -113,17 +122,28 @@ impl RecordBatch {
     pub fn clear(&mut self) {
         self.text.clear();
         self.fields.clear();
+        self.cells.clear();
+        self.is_table = false;
         self.records.clear();
     }
 
     /// A batch of its own with some of the records, and no more memory than these need.
     #[must_use]
     pub fn with_only(&self, keep: impl Fn(&RecordHead) -> bool) -> Self {
-        let mut kept = Self { source: Arc::clone(&self.source), columns: Arc::clone(&self.columns), ..Self::default() };
+        let mut kept = Self {
+            source: Arc::clone(&self.source),
+            columns: Arc::clone(&self.columns),
+            is_table: self.is_table,
+            ..Self::default()
+        };
         for head in self.records.iter().filter(|head| keep(head)) {
-            let first = kept.fields.len() as u32;
+            let first = kept.fields_so_far();
             let euid = kept.take_value(self, head.euid);
-            for field in &self.fields[head.fields.start as usize..head.fields.end as usize] {
+            for cell in self.cells_of(head) {
+                let cell = if *cell == Span::MISSING { *cell } else { kept.take_text(self, *cell) };
+                kept.cells.push(cell);
+            }
+            for field in self.fields_of(head) {
                 let name = match field.name {
                     Name::Column(column) => Name::Column(column),
                     Name::Own(span) => Name::Own(kept.take_text(self, span)),
@@ -131,15 +151,30 @@ impl RecordBatch {
                 let value = kept.take_value(self, field.value);
                 kept.fields.push(Field { name, value });
             }
-            kept.records.push(RecordHead { euid, fields: first..kept.fields.len() as u32, ..head.clone() });
+            let fields = first..kept.fields_so_far();
+            kept.records.push(RecordHead { euid, fields, ..head.clone() });
         }
         kept
+    }
+
+    /// How many fields all records have.
+    pub fn fields_so_far(&self) -> u32 {
+        (if self.is_table { self.cells.len() } else { self.fields.len() }) as u32
     }
 
     /// Bytes held in memory, roughly.
     pub fn bytes(&self) -> usize {
         let raw: usize = self.records.iter().filter_map(|head| head.raw.as_ref()).map(|raw| raw.len()).sum();
-        self.text.len() + raw + size_of_val(&self.fields[..]) + size_of_val(&self.records[..])
+        let fields = size_of_val(&self.fields[..]) + size_of_val(&self.cells[..]);
+        self.text.len() + raw + fields + size_of_val(&self.records[..])
+    }
+
+    fn fields_of(&self, head: &RecordHead) -> &[Field] {
+        if self.is_table { &[] } else { &self.fields[head.fields.start as usize..head.fields.end as usize] }
+    }
+
+    fn cells_of(&self, head: &RecordHead) -> &[Span] {
+        if self.is_table { &self.cells[head.fields.start as usize..head.fields.end as usize] } else { &[] }
     }
 
     fn take_value(&mut self, from: &Self, value: Value) -> Value {
@@ -157,10 +192,12 @@ impl RecordBatch {
         Span { start, end: self.text.len() as u32 }
     }
 
+    #[inline]
     fn text(&self, span: Span) -> &str {
         &self.text[span.start as usize..span.end as usize]
     }
 
+    #[inline]
     fn value(&self, value: Value) -> ValueRef<'_> {
         match value {
             Value::Missing => ValueRef::Missing,
@@ -223,15 +260,49 @@ impl<'a> Record<'a> {
         self.head.fields.is_empty()
     }
 
+    /// The columns of its batch.
+    pub fn columns(&self) -> &'a Arc<[Column]> {
+        &self.batch.columns
+    }
+
     /// The contact fields in order: name as sent, value.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = (&'a str, ValueRef<'a>)> + use<'a> {
         let batch = self.batch;
-        self.raw_fields().iter().map(move |field| (batch.name(field.name), batch.value(field.value)))
+        self.values().map(move |(name, value)| (batch.name(name), value))
     }
 
-    /// The name of the `index`th field as a shared text, for keeping.
-    pub fn shared_name(&self, index: usize) -> Arc<str> {
-        match self.raw_fields()[index].name {
+    /// The contact fields in order, names not looked up.
+    pub fn values(&self) -> impl ExactSizeIterator<Item = (Name, ValueRef<'a>)> + use<'a> {
+        let record = *self;
+        (0..self.len()).map(move |index| (record.name_at(index), record.value_at(index)))
+    }
+
+    /// The value of the `index`th field.
+    #[inline]
+    pub fn value_at(&self, index: usize) -> ValueRef<'a> {
+        let Self { batch, head } = *self;
+        let index = head.fields.start as usize + index;
+        if batch.is_table { batch.cell(batch.cells[index]) } else { batch.value(batch.fields[index].value) }
+    }
+
+    /// The name of the `index`th field, not looked up. In a table its number.
+    #[inline]
+    pub fn name_at(&self, index: usize) -> Name {
+        let Self { batch, head } = *self;
+        if batch.is_table {
+            return Name::Column(index as u32);
+        }
+        batch.fields[head.fields.start as usize + index].name
+    }
+
+    /// The name of a field.
+    pub fn name(&self, name: Name) -> &'a str {
+        self.batch.name(name)
+    }
+
+    /// The name of a field as a shared text, for keeping.
+    pub fn shared_name(&self, name: Name) -> Arc<str> {
+        match name {
             Name::Column(column) => Arc::clone(&self.batch.columns[column as usize].name),
             Name::Own(span) => self.batch.text(span).into(),
         }
@@ -239,14 +310,10 @@ impl<'a> Record<'a> {
 
     /// The column of the `index`th field, for messages; none for a key of its own.
     pub fn column(&self, index: usize) -> Option<&'a Column> {
-        match self.raw_fields()[index].name {
+        match self.name_at(index) {
             Name::Column(column) => self.batch.columns.get(column as usize),
             Name::Own(_) => None,
         }
-    }
-
-    fn raw_fields(&self) -> &'a [Field] {
-        &self.batch.fields[self.head.fields.start as usize..self.head.fields.end as usize]
     }
 }
 
@@ -256,5 +323,10 @@ impl RecordBatch {
             Name::Column(column) => &self.columns[column as usize].name,
             Name::Own(span) => self.text(span),
         }
+    }
+
+    #[inline]
+    fn cell(&self, cell: Span) -> ValueRef<'_> {
+        if cell == Span::MISSING { ValueRef::Missing } else { ValueRef::Text(self.text(cell)) }
     }
 }

@@ -1,9 +1,12 @@
 //! Decides locally what may leave the machine.
 //!
 //! In goes a [`model::Record`], out comes [`Accepted`] (a view of the record that turns into a [`model::Contact`]) or a
-//! [`model::Rejection`]. Pure: no I/O, and a good record costs no allocation.
+//! [`model::Rejection`]. Pure: no I/O, and a good record costs no allocation. What depends on
+//! a column alone is found out once for its header.
 
+mod columns;
 mod euid;
+mod glance;
 mod rules;
 mod validator;
 mod value;

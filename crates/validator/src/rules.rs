@@ -32,6 +32,15 @@ pub enum EmptyValues {
 }
 
 impl Rules {
+    /// A value that is in order as it would be sent.
+    pub(crate) fn sent<'a>(&self, value: ValueRef<'a>) -> &'a str {
+        match value {
+            ValueRef::Missing | ValueRef::Null => "",
+            ValueRef::Text(text) | ValueRef::Integer(text) | ValueRef::Other(_, text) if self.trim => text.trim(),
+            ValueRef::Text(text) | ValueRef::Integer(text) | ValueRef::Other(_, text) => text,
+        }
+    }
+
     /// A value as it would be sent; none where it is empty. `Other` JSON is not text and is the caller's to refuse.
     pub(crate) fn text<'a>(&self, value: ValueRef<'a>) -> Option<&'a str> {
         let text = match value {

@@ -1,15 +1,17 @@
 use std::collections::HashSet;
 
-use model::{Contact, Contacts, Euid, Reason, Record, Rejection, ValueRef, sheet};
+use model::{Contact, Contacts, Euid, Name, Reason, Record, Rejection, ValueRef, sheet};
 
 use crate::{
+    columns::Columns,
     euid::euid,
+    glance::is_in_order,
     rules::{EmptyValues, Rules, describe},
     value::{content_fault, length_fault, name_fault},
 };
 
 /// Texts that programs write for "nothing".
-const NULL_LIKE: [&str; 4] = ["NULL", "\\N", "NaN", "None"];
+pub(crate) const NULL_LIKE: [&str; 4] = ["NULL", "\\N", "NaN", "None"];
 
 /// What may be left of a sheet of rows to be mended whose other columns are gone.
 const SHEET_NOTICE: &str =
@@ -18,10 +20,11 @@ const SHEET_NOTICE: &str =
 /// Contacts that are warned of one by one: keys of JSON may be of any number.
 const MOST_WARNED: usize = 100;
 
-/// Validates records by rules. Keeps only its scratch memory and which notices were given.
+/// Validates records by rules. Keeps only its scratch memory, the columns and which notices were given.
 #[derive(Debug)]
 pub struct Validator {
     rules: Rules,
+    columns: Columns,
     kept: Vec<u32>,
     warned: HashSet<String>,
     notices: Vec<String>,
@@ -32,6 +35,7 @@ pub struct Validator {
 pub struct Accepted<'v> {
     euid: Euid,
     rules: &'v Rules,
+    columns: &'v mut Columns,
     kept: &'v [u32],
 }
 
@@ -42,25 +46,18 @@ impl Accepted<'_> {
     }
 
     /// The row to send. `record` is the one that was validated.
-    pub fn contact(&self, record: &Record<'_>) -> Contact {
-        let mut contacts = Contacts::default();
-        // Both go in order: a row may have hundreds of thousands of fields.
-        let mut kept = self.kept.iter().map(|index| *index as usize).peekable();
-        for (index, (_, value)) in record.fields().enumerate() {
-            if kept.next_if_eq(&index).is_some()
-                && let Some(text) = self.rules.text(value)
-            {
-                contacts.push(record.shared_name(index), text);
-            }
-        }
-        Contact { origin: record.origin(), euid_text: record.euid_text().into(), euid: self.euid, contacts }
+    pub fn contact(self, record: &Record<'_>) -> Contact {
+        let Self { euid, rules, columns, kept } = self;
+        let values = kept.iter().map(|index| rules.sent(record.value_at(*index as usize)));
+        let contacts = Contacts::new(columns.names(record, kept), values);
+        Contact { origin: record.origin(), euid_text: record.euid_text().into(), euid, contacts }
     }
 }
 
 impl Validator {
     /// A validator by these rules.
     pub fn new(rules: Rules) -> Self {
-        Self { rules, kept: Vec::new(), warned: HashSet::new(), notices: Vec::new() }
+        Self { rules, columns: Columns::default(), kept: Vec::new(), warned: HashSet::new(), notices: Vec::new() }
     }
 
     /// Decides on a record. A record with several faults is rejected for the first in the order of [`Reason::ALL`].
@@ -70,10 +67,15 @@ impl Validator {
         }
         let euid = euid(record.euid())?;
         self.kept.clear();
+        self.columns.know(record);
         // The worst fault so far: the earlier its reason, the worse.
         let mut worst: Option<Rejection> = None;
-        for (index, (name, value)) in record.fields().enumerate() {
-            let fault = self.field_fault(record, index, name, value);
+        for (index, (name, value)) in record.values().enumerate() {
+            if self.is_in_order(name, value) {
+                self.kept.push(index as u32);
+                continue;
+            }
+            let fault = self.field_fault(record, index, record.name(name), value);
             if let Some(fault) = fault
                 && worst.as_ref().is_none_or(|worst| fault.reason < worst.reason)
             {
@@ -83,8 +85,16 @@ impl Validator {
         match worst {
             Some(fault) => Err(fault),
             None if self.kept.is_empty() => Err(nothing_left(record)),
-            None => Ok(Accepted { euid, rules: &self.rules, kept: &self.kept }),
+            None => Ok(Accepted { euid, rules: &self.rules, columns: &mut self.columns, kept: &self.kept }),
         }
+    }
+
+    /// Whether nothing can be wrong with a field, nor anything about it be worth a notice.
+    fn is_in_order(&self, name: Name, value: ValueRef<'_>) -> bool {
+        let (Some(column), ValueRef::Text(text)) = (self.columns.get(name), value) else { return false };
+        column.can_be_sent
+            && is_in_order(text, self.rules.max_value_chars, column.is_phone)
+            && !self.rules.nulls.iter().any(|null| null == text)
     }
 
     /// What the user should know, once each, of the first hundred contacts.
@@ -147,9 +157,9 @@ pub fn would_send(record: &Record<'_>, rules: &Rules) -> Option<Contacts> {
         return None;
     }
     let mut contacts = Contacts::default();
-    for (index, (_, value)) in record.fields().enumerate() {
+    for (name, value) in record.values() {
         if let Some(text) = rules.text(value) {
-            contacts.push(record.shared_name(index), text);
+            contacts.push(record.shared_name(name), text);
         }
     }
     Some(contacts)

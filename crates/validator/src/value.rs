@@ -4,6 +4,7 @@ use model::{
 };
 
 use crate::{
+    columns::is_phone,
     euid::is_scientific,
     rules::{Rules, describe},
 };
@@ -51,7 +52,7 @@ pub(crate) fn content_fault(name: &str, column: Option<&Column>, value: ValueRef
             "{} has a line end in it: most likely a stray quote, on or below the row's line, joins rows; mend the quotes",
             describe(name, column)
         )
-    } else if !name.ends_with("_phone") {
+    } else if !is_phone(name) {
         return None;
     } else if is_scientific(text.trim()) {
         format!(
@@ -73,7 +74,7 @@ pub(crate) fn content_fault(name: &str, column: Option<&Column>, value: ValueRef
 
 /// Whether no value of this contact has several lines: the known ones, and any phone.
 fn is_one_line(name: &str) -> bool {
-    KNOWN_CONTACTS.contains(&name) || name.ends_with("_phone")
+    KNOWN_CONTACTS.contains(&name) || is_phone(name)
 }
 
 fn has_trailing_zero_fraction(text: &str) -> bool {
