@@ -1,61 +1,48 @@
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, future::Future, pin::Pin, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use model::limits::MAX_ANSWER_BYTES;
 use reqwest::{
-    Certificate, Client, ClientBuilder, Proxy, Response, StatusCode, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+    Client, Method, Response, Url,
+    header::{self, ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
 };
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, Sleep, sleep_until};
 use zeroize::Zeroizing;
 
 use crate::{
     certificate::CertificateFault,
+    client::{TransportError, USER_AGENT, causes, client, fresh_client},
     retry_after::{http_date, retry_after},
-    reuse::{NewConnections, with_connection_watch},
-    scrub::{Extent, Scrubber, percent_decoded},
+    reuse::KnownConnections,
+    scrub::{Extent, ScrubbedAnswers, Scrubber, percent_decoded},
     settings::HttpSettings,
     transport::{Broken, Line, Lines, Reply, Request},
 };
 
-/// Connections idle for longer are closed: common load balancers close theirs after 60 to 75 seconds, and a request on
-/// a connection that is being closed is lost.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Lines over HTTP/1.1, by reqwest and rustls.
+/// Lines over HTTP/1.1, by reqwest and rustls. Those of one share a pool: where little is to be sent, few connections do.
 #[derive(Debug, Clone)]
-pub struct HttpLines(Arc<Shared>);
-
-/// A worker's line over HTTP.
-#[derive(Debug, Clone)]
-pub struct HttpLine(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    base_url: String,
-    authorization: HeaderValue,
-    scrubber: Scrubber,
-    kept: Client,
-    fresh: Client,
-    timeout: Duration,
+pub struct HttpLines {
+    shared: Arc<Shared>,
+    pool: Arc<Pool>,
 }
 
-/// Why the transport could not be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TransportError {
-    /// The file given as certificate authority holds none.
-    #[error("the certificate authorities could not be read: {0}")]
-    CaCert(String),
-    /// The proxy's URL.
-    #[error("the proxy can't be used: its URL is not one of http://, https:// with a host")]
-    Proxy,
-    /// The API key or secret.
-    #[error("the API key or secret holds characters that can't be sent")]
-    Credentials,
-    /// Anything else.
-    #[error("the HTTP client could not be set up: {0}")]
-    Client(String),
+/// What doesn't change from request to request, nor from runtime to runtime.
+#[derive(Debug)]
+struct Shared {
+    settings: HttpSettings,
+    base_url: String,
+    headers: HeaderMap,
+    scrubber: Scrubber,
+    fresh: Client,
+}
+
+/// Connections that are kept.
+#[derive(Debug)]
+struct Pool {
+    client: Client,
+    answered: KnownConnections,
 }
 
 impl HttpLines {
@@ -63,49 +50,98 @@ impl HttpLines {
     pub fn new(settings: &HttpSettings) -> Result<Self, TransportError> {
         let pair =
             Zeroizing::new(format!("{}:{}", settings.api_key.expose_secret(), settings.api_secret.expose_secret()));
-        let encoded = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
-        let mut authorization =
-            HeaderValue::try_from(format!("Basic {}", encoded.as_str())).map_err(|_| TransportError::Credentials)?;
-        authorization.set_sensitive(true);
-        let build = |max_idle| {
-            client(settings, max_idle)?.build().map_err(|error| match CertificateFault::behind(&error) {
-                Some(fault) => TransportError::CaCert(format!("one of them can't be used: {fault}")),
-                None => TransportError::Client(causes(&error.without_url())),
-            })
-        };
-        Ok(Self(Arc::new(Shared {
+        let shared = Shared {
+            settings: settings.clone(),
             base_url: settings.base_url.as_str().trim_end_matches('/').to_owned(),
-            authorization,
+            headers: headers(&settings.base_url, &pair)?,
             scrubber: Scrubber::new(secrets(settings, &pair)),
-            kept: build(settings.max_idle)?,
-            fresh: build(0)?,
-            timeout: settings.timeout,
-        })))
+            fresh: fresh_client(settings)?,
+        };
+        Ok(Self { shared: Arc::new(shared), pool: Arc::new(Pool::new(client(settings, settings.max_idle)?)) })
     }
 
     /// Asks for the base URL's head on a new connection, without credentials: whether anybody answers, and with which
     /// `Date`. Any answer will do.
     pub async fn reach(&self) -> Result<Reply, Broken> {
-        let asked = self.0.fresh.head(format!("{}/", self.0.base_url)).send().await;
-        asked.map(|response| head(&response)).map_err(|error| self.0.broken(error, true))
+        let asked = self.shared.fresh.head(format!("{}/", self.shared.base_url)).send().await;
+        let response = asked.map_err(|error| self.shared.broken(error, false))?;
+        Ok(Reply { date: date(response.headers(), Timestamp::now()), ..head(&response) })
     }
 }
 
-impl Shared {
-    async fn exchange(&self, request: Request) -> Result<Reply, reqwest::Error> {
-        let client = if request.fresh_connection { &self.fresh } else { &self.kept };
-        let mut response = client
-            .post(format!("{}/{}", self.base_url, request.path))
-            .header(AUTHORIZATION, self.authorization.clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(request.body)
-            .send()
-            .await?;
+impl Lines for HttpLines {
+    type Line = HttpLine;
+
+    fn line(&self) -> HttpLine {
+        let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.pool));
+        HttpLine { shared, pool, urls: Vec::new(), deadline: None, answers: ScrubbedAnswers::default() }
+    }
+
+    fn for_runtime(&self) -> Self {
+        // Such a client was set up before; if it can't be any more, a shared one is only slower.
+        let pool = client(&self.shared.settings, self.shared.settings.max_idle).map(Pool::new);
+        Self { shared: Arc::clone(&self.shared), pool: pool.map_or_else(|_| Arc::clone(&self.pool), Arc::new) }
+    }
+}
+
+/// A worker's line over HTTP.
+#[derive(Debug)]
+pub struct HttpLine {
+    shared: Arc<Shared>,
+    pool: Arc<Pool>,
+    /// The URLs that were asked, by their paths: reading one costs as much as all headers.
+    urls: Vec<(&'static str, Url)>,
+    /// Set anew for each request, which costs less than one of its own.
+    deadline: Option<Pin<Box<Sleep>>>,
+    answers: ScrubbedAnswers,
+}
+
+/// Why there is no answer.
+enum Fault {
+    Late,
+    Http(reqwest::Error),
+}
+
+impl From<reqwest::Error> for Fault {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Http(error)
+    }
+}
+
+impl Line for HttpLine {
+    async fn send(&mut self, request: Request) -> Result<Reply, Broken> {
+        let is_kept = !request.fresh_connection;
+        self.exchange(request).await.map_err(|fault| match fault {
+            Fault::Late => Broken::Timeout(self.shared.settings.timeout),
+            Fault::Http(error) => {
+                let had_answered = is_kept && self.pool.answered.forget(&error);
+                self.shared.broken(error, had_answered)
+            }
+        })
+    }
+}
+
+impl HttpLine {
+    async fn exchange(&mut self, Request { path, body, fresh_connection }: Request) -> Result<Reply, Fault> {
+        let mut request = reqwest::Request::new(Method::POST, self.url(path).map_err(Fault::Http)?);
+        request.headers_mut().clone_from(&self.shared.headers);
+        *request.body_mut() = Some(body.into());
+        let client = if fresh_connection { &self.shared.fresh } else { &self.pool.client };
+        let until = Instant::now() + self.shared.settings.timeout;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        deadline.as_mut().reset(until);
+        let mut response = before(deadline, client.execute(request)).await?;
+        if !fresh_connection {
+            self.pool.answered.note(response.extensions());
+        }
         let mut reply = head(&response);
         let mut extent = Extent::Cut;
         while reply.body.len() < MAX_ANSWER_BYTES {
-            let chunk = match response.chunk().await {
-                Ok(Some(chunk)) => chunk,
+            match before(deadline, response.chunk()).await {
+                Ok(Some(chunk)) => {
+                    let room = MAX_ANSWER_BYTES - reply.body.len();
+                    reply.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                }
                 Ok(None) => {
                     extent = Extent::Whole;
                     break;
@@ -114,101 +150,75 @@ impl Shared {
                     reply.broke_off = true;
                     break;
                 }
-                Err(error) => return Err(error),
-            };
-            let room = MAX_ANSWER_BYTES - reply.body.len();
-            reply.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                Err(fault) => return Err(fault),
+            }
         }
-        reply.body = self.scrubber.body(reply.body, extent);
+        reply.body = self.answers.scrub(&self.shared.scrubber, reply.body, extent);
         Ok(reply)
     }
-}
 
-/// Posts JSON to an address, without credentials, by the same way as requests go: proxy, authorities, timeouts. Returns the
-/// HTTP status. The address may hold a secret, so no error shows it.
-pub async fn post_json(settings: &HttpSettings, address: &Url, body: Vec<u8>) -> Result<u16, String> {
-    let settings = HttpSettings { base_url: address.clone(), ..settings.clone() };
-    let built = client(&settings, 0).map_err(|error| error.to_string())?.build();
-    let client = built.map_err(|error| causes(&error.without_url()))?;
-    let content_type = HeaderValue::from_static("application/json");
-    let posted = client.post(address.clone()).header(CONTENT_TYPE, content_type).body(body).send().await;
-    posted.map(|response| response.status().as_u16()).map_err(|error| match CertificateFault::behind(&error) {
-        Some(fault) => format!("the server's certificate doesn't verify: {fault} ({})", fault.advice()),
-        None => causes(&error.without_url()),
-    })
-}
-
-impl Lines for HttpLines {
-    type Line = HttpLine;
-
-    fn line(&self) -> HttpLine {
-        HttpLine(Arc::clone(&self.0))
-    }
-
-    fn for_runtime(&self) -> Self {
-        self.clone()
+    fn url(&mut self, path: &'static str) -> Result<Url, reqwest::Error> {
+        if let Some((_, url)) = self.urls.iter().find(|(known, _)| *known == path) {
+            return Ok(url.clone());
+        }
+        let asked = self.pool.client.post(format!("{}/{path}", self.shared.base_url)).build()?;
+        self.urls.push((path, asked.url().clone()));
+        Ok(asked.url().clone())
     }
 }
 
-impl Line for HttpLine {
-    async fn send(&mut self, request: Request) -> Result<Reply, Broken> {
-        let connections = NewConnections::default();
-        let result = with_connection_watch(&connections, self.0.exchange(request)).await;
-        result.map_err(|error| self.0.broken(error, connections.any()))
+/// What comes of it before the deadline.
+async fn before<T>(
+    deadline: &mut Pin<Box<Sleep>>,
+    answer: impl Future<Output = Result<T, reqwest::Error>>,
+) -> Result<T, Fault> {
+    tokio::select! {
+        biased;
+        ended = answer => Ok(ended?),
+        () = deadline.as_mut() => Err(Fault::Late),
+    }
+}
+
+impl Pool {
+    fn new(client: Client) -> Self {
+        Self { client, answered: KnownConnections::default() }
     }
 }
 
 impl Shared {
-    fn broken(&self, error: reqwest::Error, connected_anew: bool) -> Broken {
+    fn broken(&self, error: reqwest::Error, had_answered: bool) -> Broken {
         if error.is_timeout() && !error.is_connect() {
-            return Broken::Timeout(self.timeout);
+            return Broken::Timeout(self.settings.timeout);
         }
         let error = error.without_url();
         if let Some(fault) = CertificateFault::behind(&error) {
             return Broken::Certificate(fault);
         }
         let answer_begun = !error.is_request() || hyper_error(&error).is_some_and(hyper::Error::is_parse);
-        let stale_connection = !connected_anew && !error.is_connect() && !answer_begun;
+        let stale_connection = had_answered && !error.is_connect() && !answer_begun;
         Broken::Network { cause: self.scrubber.text(causes(&error)), stale_connection }
     }
 }
 
-fn client(settings: &HttpSettings, max_idle: usize) -> Result<ClientBuilder, TransportError> {
-    let mut builder = Client::builder()
-        .user_agent(concat!("contactsync/", env!("CARGO_PKG_VERSION")))
-        .http1_only()
-        .redirect(reqwest::redirect::Policy::none())
-        // Every attempt is counted here, so none may be made behind our back.
-        .retry(reqwest::retry::never())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(max_idle)
-        .timeout(settings.timeout)
-        .connect_timeout(settings.connect_timeout)
-        .connector_layer(NewConnections::layer());
-    if let Some(pem) = &settings.ca_cert_pem {
-        let authorities = Certificate::from_pem_bundle(pem).map_err(|error| TransportError::CaCert(causes(&error)))?;
-        if authorities.is_empty() {
-            return Err(TransportError::CaCert("the file holds no certificate".to_owned()));
-        }
-        builder = builder.tls_certs_merge(authorities);
+/// The headers of every request. All that the client would add are among them, so that it need not.
+fn headers(base_url: &Url, pair: &str) -> Result<HeaderMap, TransportError> {
+    let encoded = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
+    let mut authorization =
+        HeaderValue::try_from(format!("Basic {}", encoded.as_str())).map_err(|_| TransportError::Credentials)?;
+    authorization.set_sensitive(true);
+    let mut headers = HeaderMap::with_capacity(8);
+    let host = base_url.host_str().map(|host| match base_url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    });
+    if let Some(Ok(host)) = host.map(HeaderValue::try_from) {
+        headers.insert(HOST, host);
     }
-    if is_loopback(&settings.base_url) {
-        builder = builder.no_proxy();
-    } else if let Some(proxy) = &settings.proxy {
-        // The error would show the URL, and with it a password.
-        builder = builder.proxy(Proxy::all(proxy.expose_secret()).map_err(|_| TransportError::Proxy)?);
-    }
-    Ok(builder)
-}
-
-/// Whether a URL's host is this machine.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        None => false,
-    }
+    headers.insert(AUTHORIZATION, authorization);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    Ok(headers)
 }
 
 /// Everything that is secret, in each form in which it is sent.
@@ -229,31 +239,25 @@ fn says_enough(status: u16) -> bool {
     matches!(status, 401 | 403 | 408 | 429 | 500..=599)
 }
 
-/// Of the headers only what can be read as what it is to be is kept: a number, or a date.
+/// Of the headers only what can be read as what it is to be is kept: a number, or a date. That of the answer counts only
+/// beside one until which to wait.
 fn head(response: &Response) -> Reply {
-    let text = |headers: &HeaderMap, name: HeaderName| Some(headers.get(name)?.to_str().ok()?.to_owned());
-    let status: StatusCode = response.status();
-    let now = Timestamp::now();
-    Reply {
-        status: status.as_u16(),
-        retry_after: text(response.headers(), RETRY_AFTER).filter(|value| retry_after(value, None, now).is_some()),
-        date: text(response.headers(), DATE).filter(|value| http_date(value, now).is_some()),
-        ..Reply::default()
+    let mut reply = Reply { status: response.status().as_u16(), ..Reply::default() };
+    if response.headers().contains_key(RETRY_AFTER) {
+        let now = Timestamp::now();
+        reply.retry_after =
+            text(response.headers(), RETRY_AFTER).filter(|value| retry_after(value, None, now).is_some());
+        reply.date = date(response.headers(), now);
     }
+    reply
 }
 
-/// The chain of causes in one line. The outermost says only that a request failed, so it is left out where there is more.
-fn causes(error: &reqwest::Error) -> String {
-    let mut messages: Vec<String> = Vec::new();
-    let mut next: Option<&dyn Error> = error.source();
-    while let Some(cause) = next {
-        let message = cause.to_string();
-        if !messages.iter().any(|earlier| earlier.ends_with(&message)) {
-            messages.push(message);
-        }
-        next = cause.source();
-    }
-    if messages.is_empty() { error.to_string() } else { messages.join(": ") }
+fn date(headers: &HeaderMap, now: Timestamp) -> Option<String> {
+    text(headers, DATE).filter(|value| http_date(value, now).is_some())
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
 
 fn hyper_error(error: &reqwest::Error) -> Option<&hyper::Error> {

@@ -10,6 +10,7 @@ mod answer;
 mod attempts;
 mod backoff;
 mod certificate;
+mod client;
 mod failures;
 mod http;
 mod lanes;
@@ -25,7 +26,8 @@ mod transport;
 mod verdict;
 
 pub use certificate::CertificateFault;
-pub use http::{HttpLine, HttpLines, TransportError, is_loopback, post_json};
+pub use client::{TransportError, is_loopback, post_json};
+pub use http::{HttpLine, HttpLines};
 pub use retry_after::http_date;
 pub use run::{Dispatched, Intake, run};
 pub use settings::{DEFAULT_OUTAGE_WAIT, HttpSettings, MaxFailures, Rate, Settings};

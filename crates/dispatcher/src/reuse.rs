@@ -1,70 +1,52 @@
-//! Tells whether an attempt opened a connection of its own. The client asks its connector in the task that sends, and
-//! only where no kept connection is idle, so a mark set by the connector belongs to that task's attempt.
+//! Tells whether a connection had answered before: a kept one that dies before any byte of an answer was most likely closed
+//! by the server when idle, and that says nothing of the request. Which connection the pool took only the answer or the
+//! error knows: a kept one may come free while another is being opened.
 
 use std::{
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    task::{Context, Poll},
+    collections::HashSet,
+    error::Error,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
 };
 
-use tower::{Layer, Service};
+use hyper::http::Extensions;
+use hyper_util::client::legacy::{self, connect::HttpInfo};
 
-tokio::task_local! {
-    static CURRENT: NewConnections;
-}
+/// So many are known at most: those of a server that closes each after its answer are soon forgotten.
+const MOST: usize = 4_096;
 
-/// Whether connections were asked for during one attempt.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct NewConnections(Arc<AtomicBool>);
+/// The connections of a pool that have answered, by their local addresses.
+#[derive(Debug, Default)]
+pub(crate) struct KnownConnections(Mutex<HashSet<SocketAddr>>);
 
-impl NewConnections {
-    /// A layer around the client's connector that sets the mark.
-    pub(crate) fn layer() -> ConnectorLayer {
-        ConnectorLayer
+impl KnownConnections {
+    /// Takes note of an answer's connection.
+    pub(crate) fn note(&self, answer: &Extensions) {
+        let Some(info) = answer.get::<HttpInfo>() else { return };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST && !known.contains(&info.local_addr()) {
+            known.clear();
+        }
+        known.insert(info.local_addr());
     }
 
-    /// Whether the attempt asked for a new connection.
-    pub(crate) fn any(&self) -> bool {
-        self.0.load(Relaxed)
-    }
-}
-
-/// Runs an attempt with its mark in reach of the connector.
-pub(crate) fn with_connection_watch<F: Future>(mark: &NewConnections, attempt: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(mark.clone(), attempt)
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct ConnectorLayer;
-
-impl<S> Layer<S> for ConnectorLayer {
-    type Service = Connector<S>;
-
-    fn layer(&self, inner: S) -> Connector<S> {
-        Connector { inner }
+    /// Whether the connection that broke had answered before. It won't again, and its address will be another's.
+    pub(crate) fn forget(&self, error: &reqwest::Error) -> bool {
+        let connection = connection_of(error);
+        connection.is_some_and(|at| self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&at))
     }
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Connector<S> {
-    inner: S,
-}
-
-impl<S: Service<R>, R> Service<R> for Connector<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+/// The connection that an error is about; none where there was none yet.
+fn connection_of(error: &reqwest::Error) -> Option<SocketAddr> {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(error) = cause.downcast_ref::<legacy::Error>() {
+            let mut extras = Extensions::new();
+            error.connect_info()?.get_extras(&mut extras);
+            return extras.get::<HttpInfo>().map(HttpInfo::local_addr);
+        }
+        next = cause.source();
     }
-
-    fn call(&mut self, request: R) -> S::Future {
-        // Outside an attempt there is nobody to tell.
-        let _ = CURRENT.try_with(|mark| mark.0.store(true, Relaxed));
-        self.inner.call(request)
-    }
+    None
 }

@@ -30,6 +30,33 @@ pub(crate) enum Extent {
     Cut,
 }
 
+/// The longest answer that is remembered.
+const REMEMBERED: usize = 1 << 10;
+
+/// Scrubs answers that come one after the other. What a service answers to most requests is the same over and over, so
+/// one like the last in which nothing was found isn't looked through again.
+#[derive(Debug, Default)]
+pub(crate) struct ScrubbedAnswers {
+    clean: Vec<u8>,
+}
+
+impl ScrubbedAnswers {
+    /// An answer's body without credentials, which still means what it meant.
+    pub(crate) fn scrub(&mut self, scrubber: &Scrubber, body: Vec<u8>, extent: Extent) -> Vec<u8> {
+        if extent == Extent::Whole && body == self.clean {
+            return body;
+        }
+        let found = scrubber.find(&body, extent);
+        if !found.is_empty() {
+            return scrubber.replaced(&body, &found);
+        }
+        if body.len() <= REMEMBERED {
+            self.clean.clone_from(&body);
+        }
+        body
+    }
+}
+
 impl Scrubber {
     pub(crate) fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
         let long_enough = |secret: &SecretString| secret.expose_secret().len() >= SHORTEST;
@@ -45,14 +72,9 @@ impl Scrubber {
         String::from_utf8_lossy(&replaced(text.as_bytes(), &found)).into_owned()
     }
 
-    /// An answer's body without credentials, which still means what it meant.
-    pub(crate) fn body(&self, body: Vec<u8>, extent: Extent) -> Vec<u8> {
-        let found = self.find(&body, extent);
-        if found.is_empty() {
-            return body;
-        }
-        let scrubbed = replaced(&body, &found);
-        let (before, after) = (String::from_utf8_lossy(&body), String::from_utf8_lossy(&scrubbed));
+    fn replaced(&self, body: &[u8], found: &[(usize, usize)]) -> Vec<u8> {
+        let scrubbed = replaced(body, found);
+        let (before, after) = (String::from_utf8_lossy(body), String::from_utf8_lossy(&scrubbed));
         let Some(meant) = Body::parse(&before) else { return scrubbed };
         let still = |body: Body<'_>| body.code == meant.code && body.is_plain_success() == meant.is_plain_success();
         if Body::parse(&after).is_some_and(still) {
@@ -90,7 +112,10 @@ impl Scrubber {
     fn find_in(&self, reading: &Reading<'_>, extent: Extent, found: &mut Vec<(usize, usize)>) {
         for secret in &self.secrets {
             let secret = secret.expose_secret().as_bytes();
-            found.extend(memmem::find_iter(&reading.bytes, secret).map(|at| reading.source(at, at + secret.len())));
+            // Looking for all of them at once begins with work that a short text isn't worth.
+            if memmem::find(&reading.bytes, secret).is_some() {
+                found.extend(memmem::find_iter(&reading.bytes, secret).map(|at| reading.source(at, at + secret.len())));
+            }
             if extent == Extent::Cut {
                 let most = (secret.len() - 1).min(reading.bytes.len());
                 let begun = (SHORTEST..=most).rev().find(|length| reading.bytes.ends_with(&secret[..*length]));

@@ -35,7 +35,7 @@ fn percent(text: &str, upper: bool) -> String {
 }
 
 fn body(scrubber: &Scrubber, body: &str, extent: Extent) -> String {
-    String::from_utf8(scrubber.body(body.as_bytes().to_vec(), extent)).unwrap()
+    String::from_utf8(ScrubbedAnswers::default().scrub(scrubber, body.as_bytes().to_vec(), extent)).unwrap()
 }
 
 #[test]
@@ -112,6 +112,24 @@ fn what_an_answer_means_is_not_scrubbed_away() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// What came before makes no difference.
+    #[test]
+    fn answers_that_come_one_after_the_other_are_scrubbed_as_each_by_itself(
+        answers in prop::collection::vec((0_usize..7, any::<bool>()), 1..12),
+    ) {
+        let given = [
+            r#"{"code":0,"message":"success"}"#, "", "the-key", r#"{"code":1,"message":"the-key"}"#, "ends with the-",
+            "[credentials]", r#"{"code":0,"message":"succesS"}"#,
+        ];
+        let scrubber = scrubber("the-key", "the-secret");
+        let mut line = ScrubbedAnswers::default();
+        for (which, is_whole) in answers {
+            let extent = if is_whole { Extent::Whole } else { Extent::Cut };
+            let scrubbed = line.scrub(&scrubber, given[which].into(), extent);
+            prop_assert_eq!(String::from_utf8(scrubbed).unwrap(), body(&scrubber, given[which], extent));
+        }
+    }
 
     /// Whatever a credential is and however it is written within an answer: nothing of it is left, and the code stands.
     #[test]

@@ -111,6 +111,50 @@ async fn only_a_kept_connection_can_be_stale() {
     thread.join().unwrap();
 }
 
+/// A kept connection comes free while another is being opened, and the request goes over that one.
+#[tokio::test]
+async fn a_kept_connection_is_one_also_where_another_was_being_opened() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    // Whoever isn't accepted keeps others from connecting.
+    let listener = socket.listen(0).unwrap().into_std().unwrap();
+    listener.set_nonblocking(false).unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        for _ in 0..2 {
+            read_request(&stream);
+            answer(&mut stream, "HTTP/1.1 200 OK", "{}");
+        }
+        read_request(&stream);
+        listener
+    });
+    let lines = HttpLines::new(&settings(&format!("http://{address}"))).unwrap();
+    let (mut one, mut other) = (lines.line(), lines.line());
+    assert_eq!(one.send(request()).await.unwrap().status, 200);
+    let waiting = TcpStream::connect(address).unwrap();
+    let (answered, broken) = tokio::join!(one.send(request()), other.send(request()));
+    assert_eq!(answered.unwrap().status, 200);
+    assert!(matches!(broken, Err(Broken::Network { stale_connection: true, .. })), "{broken:?}");
+    drop((thread.join().unwrap(), waiting));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_another_runtime_share_no_connection() {
+    let (url, thread) = server(2, |n, mut stream| {
+        std::thread::spawn(move || {
+            read_request(&stream);
+            answer(&mut stream, "HTTP/1.1 200 OK", &n.to_string());
+            // Until the client hangs up.
+            let _ = stream.read(&mut [0]);
+        });
+    });
+    let lines = HttpLines::new(&settings(&url)).unwrap();
+    assert_eq!(lines.line().send(request()).await.unwrap().body, b"0");
+    assert_eq!(lines.for_runtime().line().send(request()).await.unwrap().body, b"1");
+    thread.join().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_takes_a_fresh_connection() {
     let (url, thread) = server(2, |_, mut stream| {
@@ -138,6 +182,43 @@ async fn silence_is_a_timeout_and_a_closed_port_is_the_network() {
     thread.join().unwrap();
     let result = HttpLines::new(&settings(&url)).unwrap().line().send(request()).await;
     assert!(matches!(result, Err(Broken::Network { stale_connection: false, .. })), "{result:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_body_falls_silent_status_and_headers_still_count() {
+    for (head, is_told) in [("HTTP/1.1 429 Slow\r\nRetry-After: 7", true), ("HTTP/1.1 200 OK", false)] {
+        let (url, thread) = server(1, move |_, mut stream| {
+            read_request(&stream);
+            write!(stream, "{head}\r\nContent-Length: 500\r\n\r\n{{\"code\":0}}").unwrap();
+            // Holds the connection until the client gives up.
+            let _ = stream.read(&mut [0]);
+        });
+        let hasty = HttpSettings { timeout: Duration::from_secs(1), ..settings(&url) };
+        let ended = HttpLines::new(&hasty).unwrap().line().send(request()).await;
+        match ended {
+            Ok(reply) => assert!(is_told && reply.broke_off && reply.retry_after.is_some(), "{reply:?}"),
+            Err(Broken::Timeout(after)) => assert!(!is_told && after == hasty.timeout),
+            other => panic!("{other:?}"),
+        }
+        thread.join().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_timeout_the_next_request_has_its_whole_time() {
+    let (url, thread) = server(2, |n, mut stream| {
+        read_request(&stream);
+        if n == 1 {
+            answer(&mut stream, "HTTP/1.1 200 OK", "{}");
+        }
+        // Until the client gives up, or is done.
+        let _ = stream.read(&mut [0]);
+    });
+    let mut line = HttpLines::new(&HttpSettings { timeout: Duration::from_secs(1), ..settings(&url) }).unwrap().line();
+    assert!(matches!(line.send(request()).await, Err(Broken::Timeout(_))));
+    assert_eq!(line.send(request()).await.unwrap().status, 200);
+    drop(line);
+    thread.join().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
