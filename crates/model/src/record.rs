@@ -330,3 +330,66 @@ impl RecordBatch {
         if cell == Span::MISSING { ValueRef::Missing } else { ValueRef::Text(self.text(cell)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(batch: &mut RecordBatch, text: &str) -> Span {
+        let start = batch.text.len() as u32;
+        batch.text.push_str(text);
+        Span { start, end: batch.text.len() as u32 }
+    }
+
+    fn shown(batch: &RecordBatch) -> Vec<(u64, String)> {
+        let show = |record: Record<'_>| {
+            let columns: Vec<_> =
+                (0..record.len()).map(|index| record.column(index).map(|column| &*column.name)).collect();
+            format!("{:?} {:?} {columns:?}", record.euid(), record.fields().collect::<Vec<_>>())
+        };
+        batch.iter().map(|record| (record.row(), show(record))).collect()
+    }
+
+    /// The same records as a table and with fields of their own; every one of them alone, too.
+    #[test]
+    fn a_table_holds_what_fields_would() {
+        let column = |name: &str| Column { name: name.into(), header: name.into(), number: Some(2) };
+        let columns: Arc<[Column]> = ["a", "b"].map(column).into();
+        let rows: [&[Option<&str>]; 4] = [&[Some("x"), Some("")], &[], &[None, Some("ü")], &[Some("y"), None]];
+        let filled = |is_table: bool| {
+            let mut batch = RecordBatch { columns: Arc::clone(&columns), is_table, ..RecordBatch::default() };
+            for (row, values) in (1..).zip(rows) {
+                let first = batch.fields_so_far();
+                let euid = Value::Text(push(&mut batch, &format!("{row}000")));
+                for (column, value) in values.iter().enumerate() {
+                    let span = value.map(|value| push(&mut batch, value));
+                    if is_table {
+                        batch.cells.push(span.unwrap_or(Span::MISSING));
+                    } else {
+                        let value = span.map_or(Value::Missing, Value::Text);
+                        batch.fields.push(Field { name: Name::Column(column as u32), value });
+                    }
+                }
+                let fields = first..batch.fields_so_far();
+                batch.records.push(RecordHead { row, line: row, fault: None, euid, fields, raw: None });
+            }
+            batch
+        };
+        let (table, fields) = (filled(true), filled(false));
+        let all = shown(&table);
+        assert_eq!(all, shown(&fields));
+        assert_eq!(all[2].1, r#"Text("3000") [("a", Missing), ("b", Text("ü"))] [Some("a"), Some("b")]"#);
+        for row in 1..=4 {
+            let expected: Vec<_> = all.iter().filter(|(number, _)| *number != row).cloned().collect();
+            for batch in [&table, &fields] {
+                let others = batch.with_only(|head| head.row != row);
+                assert_eq!(shown(&others), expected, "without {row}");
+                assert!(others.bytes() < batch.bytes());
+            }
+        }
+        assert!(table.bytes() < fields.bytes());
+        let mut emptied = table;
+        emptied.clear();
+        assert_eq!((emptied.bytes(), emptied.is_table), (0, false));
+    }
+}

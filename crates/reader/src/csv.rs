@@ -1,10 +1,12 @@
-//! Records of delimited text, over `csv_core`. Lines are counted here, and a record's bytes stay at hand until it is
-//! whole: a quote that never closes must not swallow the file.
+//! Records of delimited text: plain rows by the run, all others over `csv_core`. Lines are counted here, and a record's bytes
+//! stay at hand until it is whole: a quote that never closes must not swallow the file.
 
-use std::{borrow::Cow, mem, ops::Range, sync::Arc};
+mod faults;
+
+use std::{borrow::Cow, mem, sync::Arc};
 
 use model::{
-    Field, Name, Reason, RecordBatch, RecordHead, Rejection, Span, Value,
+    Reason, RecordBatch, RecordHead, Rejection, Span, Value,
     limits::MAX_RECORD_BYTES,
     sheet::{self, unprotect_formulas},
 };
@@ -18,11 +20,18 @@ use crate::{
     layout::Layout,
     naming::Naming,
     options::{Format, Header, ReaderOptions},
+    plain::{Enough, PlainRows},
     text::{Text, lines, raw_text},
 };
 
 pub(crate) struct CsvRecords {
     parser: CsvParser,
+    /// Where plain rows may come.
+    plain: Option<PlainRows>,
+    /// A record as it was parsed.
+    parsed: Vec<u8>,
+    #[cfg(test)]
+    taken_by_the_run: usize,
     layout: Layout,
     flexible: bool,
     utf8: bool,
@@ -61,6 +70,10 @@ impl CsvRecords {
         };
         let mut records = Self {
             parser: CsvParser::new(text, delimiter, MAX_RECORD_BYTES),
+            plain: None,
+            parsed: Vec::new(),
+            #[cfg(test)]
+            taken_by_the_run: 0,
             layout: Layout {
                 width: 0,
                 unnamed_from: 0,
@@ -86,6 +99,10 @@ impl CsvRecords {
             headers = headers.iter().map(|header| unprotect_formulas(header).into_owned()).collect();
         }
         records.layout = Layout::new(input, headers, naming)?;
+        // The rows of a sheet may have to be changed.
+        if records.apostrophes == Apostrophes::Data {
+            records.plain = PlainRows::new(delimiter, records.layout.width, MAX_RECORD_BYTES);
+        }
         Ok(records)
     }
 
@@ -119,45 +136,99 @@ impl CsvRecords {
     /// Fills an empty batch. False at the end of the input.
     pub(crate) fn fill(&mut self, batch: &mut RecordBatch) -> Result<bool, ReadError> {
         batch.columns = Arc::clone(&self.layout.columns);
-        let mut arena = mem::take(&mut batch.text).into_bytes();
-        let mut used = 0;
-        let more = loop {
-            let full =
-                batch.records.len() >= BATCH_RECORDS || batch.fields.len() >= BATCH_FIELDS || used >= BATCH_BYTES;
-            // Who reads a pipe should not wait for the next rows with those that are there.
-            if full || (!batch.records.is_empty() && self.parser.text.window.bytes().is_empty()) {
-                break Ok(true);
+        batch.is_table = true;
+        loop {
+            if self.is_enough(batch) {
+                return Ok(true);
             }
-            match self.parser.next(&mut arena, used) {
-                Ok(Next::End) => break Ok(false),
-                Ok(Next::Record { bytes, fields, mut written }) => {
-                    if self.apostrophes != Apostrophes::Data {
-                        written = self.unprotect(&mut arena[used..used + written], fields);
-                    }
-                    let text = self.take_record(batch, &arena[used..used + written], used, bytes, fields);
-                    arena.copy_within(used + text.start..used + text.end, used);
-                    used += text.len();
-                }
-                Ok(Next::UnclosedQuote { opened, last }) => {
-                    self.take_first_line(batch, last, &format!("unclosed quote, opened on line {opened}"));
-                }
-                Ok(Next::TooManyLines { last }) => {
-                    let fault = format!(
-                        "more than {MAX_RECORD_BYTES} bytes (1 MiB) in a record, most likely for a stray quote"
-                    );
-                    self.take_first_line(batch, last, &fault);
-                }
-                Ok(Next::TooLong) => {
-                    if let Err(error) = self.take_too_long(batch) {
-                        break Err(error);
-                    }
-                }
-                Err(error) => break Err(error),
+            self.take_plain(batch);
+            if self.is_enough(batch) {
+                return Ok(true);
             }
+            let mut parsed = mem::take(&mut self.parsed);
+            let more = self.take_next(batch, &mut parsed);
+            self.parsed = parsed;
+            if !more? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Whether a batch is handed on: it is full, or holds all there is. Who reads a pipe should not wait for the next rows
+    /// with those that are there.
+    fn is_enough(&self, batch: &RecordBatch) -> bool {
+        batch.records.len() >= BATCH_RECORDS
+            || batch.cells.len() >= BATCH_FIELDS
+            || batch.text.len() >= BATCH_BYTES
+            || (!batch.records.is_empty() && self.parser.text.window.bytes().is_empty())
+    }
+
+    /// Adds the plain rows that come next in the window. Their text is checked and taken as a whole.
+    fn take_plain(&mut self, batch: &mut RecordBatch) {
+        let Some(plain) = &mut self.plain else { return };
+        let text = &mut self.parser.text;
+        text.pass_empty_lines();
+        let (bytes, line) = (text.window.bytes(), text.lines.line());
+        let (records_before, cells_before, text_before) = (batch.records.len(), batch.cells.len(), batch.text.len());
+        let rows_for_fields = (BATCH_FIELDS - cells_before).div_ceil(self.layout.sent.len().max(1));
+        let rows = rows_for_fields.min(BATCH_RECORDS - records_before);
+        let run = plain.scan(bytes, Enough { rows, bytes: BATCH_BYTES - text_before }, |fields, lines_before| {
+            if fields[self.layout.unnamed_from..].iter().any(|field| field.start < field.end) {
+                return false;
+            }
+            let cell = |index: usize| Span {
+                start: (text_before + fields[index].start) as u32,
+                end: (text_before + fields[index].end) as u32,
+            };
+            let first_cell = batch.cells.len() as u32;
+            batch.cells.extend(self.layout.sent.iter().map(|(index, _)| cell(*index)));
+            self.row += 1;
+            batch.records.push(RecordHead {
+                row: self.row,
+                line: line + lines_before,
+                fault: None,
+                euid: Value::Text(cell(self.layout.euid)),
+                fields: first_cell..batch.cells.len() as u32,
+                raw: None,
+            });
+            true
+        });
+        // Each row was found valid.
+        let Ok(taken) = std::str::from_utf8(&bytes[..run.bytes]) else {
+            self.row -= (batch.records.len() - records_before) as u64;
+            batch.records.truncate(records_before);
+            batch.cells.truncate(cells_before);
+            return;
         };
-        arena.truncate(used);
-        batch.text = String::from_utf8(arena).unwrap_or_else(|error| unreachable_text(batch, error));
-        more
+        #[cfg(test)]
+        {
+            self.taken_by_the_run += batch.records.len() - records_before;
+        }
+        batch.text.push_str(taken);
+        text.pass_lines(run.bytes, run.lines);
+    }
+
+    /// Adds the next record, whatever it is. False at the end of the input.
+    fn take_next(&mut self, batch: &mut RecordBatch, parsed: &mut Vec<u8>) -> Result<bool, ReadError> {
+        match self.parser.next(parsed, 0)? {
+            Next::End => return Ok(false),
+            Next::Record { bytes, fields, mut written } => {
+                if self.apostrophes != Apostrophes::Data {
+                    written = self.unprotect(&mut parsed[..written], fields);
+                }
+                self.take_record(batch, &parsed[..written], bytes, fields);
+            }
+            Next::UnclosedQuote { opened, last } => {
+                self.take_first_line(batch, last, &format!("unclosed quote, opened on line {opened}"));
+            }
+            Next::TooManyLines { last } => {
+                let fault =
+                    format!("more than {MAX_RECORD_BYTES} bytes (1 MiB) in a record, most likely for a stray quote");
+                self.take_first_line(batch, last, &fault);
+            }
+            Next::TooLong => self.take_too_long(batch)?,
+        }
+        Ok(true)
     }
 
     /// Takes the apostrophes before formulas out of a record's fields. Returns how long its text is then.
@@ -179,125 +250,53 @@ impl CsvRecords {
         written
     }
 
-    /// Adds a parsed record. Returns the part of its text that is kept: all, or where it isn't valid the EUID.
-    fn take_record(
-        &mut self,
-        batch: &mut RecordBatch,
-        text: &[u8],
-        at: usize,
-        bytes: usize,
-        fields: usize,
-    ) -> Range<usize> {
+    /// Adds a parsed record. All of its text is kept, or where it isn't valid the EUID.
+    fn take_record(&mut self, batch: &mut RecordBatch, text: &[u8], bytes: usize, fields: usize) {
         let first_line = self.parser.text.lines.line();
         self.row += 1;
-        let valid = self.is_valid(text, fields);
-        let fault = self.fault(text, valid, bytes, fields, first_line);
+        let valid = self.valid(text, fields);
+        let fault = self.fault(text, valid.is_some(), bytes, fields, first_line);
         let field = |index: usize| {
             let start = if index == 0 { 0 } else { self.parser.ends[index - 1] };
             (index < fields).then(|| start..self.parser.ends[index])
         };
-        let euid = field(self.layout.euid).filter(|euid| valid || std::str::from_utf8(&text[euid.clone()]).is_ok());
-        let kept = if valid { 0..text.len() } else { euid.clone().unwrap_or(0..0) };
-        let value = |range: Option<Range<usize>>| match range {
-            Some(range) => Value::Text(Span {
-                start: (at + range.start - kept.start) as u32,
-                end: (at + range.end - kept.start) as u32,
-            }),
-            None => Value::Missing,
-        };
-        let first_field = batch.fields.len() as u32;
+        let at = batch.text.len();
+        let cell = |start: usize, end: usize| Span { start: (at + start) as u32, end: (at + end) as u32 };
+        let mut euid = Value::Missing;
+        if let Some(range) = field(self.layout.euid) {
+            if valid.is_some() {
+                euid = Value::Text(cell(range.start, range.end));
+            } else if let Ok(alone) = std::str::from_utf8(&text[range]) {
+                batch.text.push_str(alone);
+                euid = Value::Text(cell(0, alone.len()));
+            }
+        }
+        batch.text.push_str(valid.unwrap_or_default());
+        let first_cell = batch.cells.len() as u32;
         if fault.is_none() {
-            let sent = self.layout.sent.iter();
-            batch
-                .fields
-                .extend(sent.map(|(index, column)| Field { name: Name::Column(*column), value: value(field(*index)) }));
+            let sent = self.layout.sent.iter().map(|(index, _)| field(*index));
+            batch.cells.extend(sent.map(|range| range.map_or(Span::MISSING, |range| cell(range.start, range.end))));
         }
         batch.records.push(RecordHead {
             row: self.row,
             line: first_line,
-            euid: value(euid),
-            fields: first_field..batch.fields.len() as u32,
+            euid,
+            fields: first_cell..batch.cells.len() as u32,
             raw: fault.is_some().then(|| raw_text(&self.parser.text.window.bytes()[..bytes])),
             fault: fault.map(Box::new),
         });
         self.parser.text.pass(bytes);
-        kept
     }
 
-    /// Whether all text is UTF-8 and the fields that matter begin and end between characters.
-    fn is_valid(&self, text: &[u8], fields: usize) -> bool {
-        let Ok(text) = std::str::from_utf8(text) else { return false };
+    /// The text of a record, where all of it is UTF-8 and the fields that matter begin and end between characters.
+    fn valid<'t>(&self, text: &'t [u8], fields: usize) -> Option<&'t str> {
+        let text = std::str::from_utf8(text).ok()?;
         let sent = self.layout.sent.iter().map(|(index, _)| *index);
-        sent.chain([self.layout.euid]).filter(|index| *index < fields).all(|index| {
+        let all = sent.chain([self.layout.euid]).filter(|index| *index < fields).all(|index| {
             text.is_char_boundary(self.parser.ends[index])
                 && (index == 0 || text.is_char_boundary(self.parser.ends[index - 1]))
-        })
-    }
-
-    /// What is wrong with a parsed record, if anything.
-    fn fault(&mut self, text: &[u8], valid: bool, bytes: usize, fields: usize, first_line: u64) -> Option<Rejection> {
-        let width = self.layout.width;
-        if fields != width && !(self.flexible && self.extra_fields_are_empty(fields)) {
-            let mut end = self.parser.text.lines.clone();
-            end.pass(text_without_end(&self.parser.text.window.bytes()[..bytes]));
-            let place = lines(first_line, end.line());
-            let advice = if fields < width {
-                "the row may have been cut short; `--flexible` takes missing fields as empty"
-            } else {
-                "a value that holds the delimiter needs quotes"
-            };
-            let plural = if fields == 1 { "field" } else { "fields" };
-            return Some(Rejection::new(
-                Reason::MalformedRow,
-                format!("{place}: {fields} {plural} where the header has {width}: {advice}"),
-            ));
-        }
-        if let Some(index) = (self.layout.unnamed_from..fields.min(width)).find(|index| !self.is_blank(text, *index)) {
-            return Some(Rejection::new(
-                Reason::MalformedRow,
-                format!("line {first_line}: column {} has a value and no name in the header", index + 1),
-            ));
-        }
-        if valid { None } else { Some(self.invalid(text, bytes, fields)) }
-    }
-
-    fn extra_fields_are_empty(&self, fields: usize) -> bool {
-        (self.layout.width..fields).all(|index| self.parser.ends[index] == self.parser.ends[index.saturating_sub(1)])
-    }
-
-    fn is_blank(&self, text: &[u8], index: usize) -> bool {
-        let start = if index == 0 { 0 } else { self.parser.ends[index - 1] };
-        text[start..self.parser.ends[index]].trim_ascii().is_empty()
-    }
-
-    fn invalid(&mut self, text: &[u8], bytes: usize, fields: usize) -> Rejection {
-        let mut start = 0;
-        for index in 0..fields {
-            let field = &text[start..self.parser.ends[index]];
-            start = self.parser.ends[index];
-            if let Err(error) = std::str::from_utf8(field) {
-                let column = self.layout.describe(index);
-                if !self.utf8 {
-                    return Rejection::new(
-                        Reason::EncodingInvalid,
-                        format!("{column} has bytes that are not valid in this encoding: check `--encoding`"),
-                    );
-                }
-                let likely = encoding::likely(&self.parser.text.window.bytes()[..bytes]);
-                self.hint.get_or_insert(likely);
-                let byte = field[error.valid_up_to()];
-                return Rejection::new(
-                    Reason::EncodingInvalid,
-                    format!(
-                        "{column} has the byte 0x{byte:02X}, which is not valid UTF-8: name the file's encoding, most likely `--encoding {likely}`"
-                    ),
-                );
-            }
-        }
-        Rejection::new(
-            Reason::EncodingInvalid,
-            "the row is not valid UTF-8: name the file's encoding with `--encoding`",
-        )
+        });
+        all.then_some(text)
     }
 
     /// Takes the first line of a record that would go on up to a far line, and goes on behind it.
@@ -333,7 +332,7 @@ impl CsvRecords {
 
     fn push_head(&mut self, batch: &mut RecordBatch, fault: Rejection, line: u64, raw: Box<str>) {
         self.row += 1;
-        let fields = batch.fields.len() as u32;
+        let fields = batch.fields_so_far();
         batch.records.push(RecordHead {
             row: self.row,
             line,
@@ -373,20 +372,5 @@ impl CsvRecords {
     }
 }
 
-/// All that goes into the arena was checked; should a check be wrong one day, nothing is sent from that batch.
-fn unreachable_text(batch: &mut RecordBatch, error: std::string::FromUtf8Error) -> String {
-    for head in &mut batch.records {
-        head.euid = Value::Missing;
-        head.fields = 0..0;
-        head.fault.get_or_insert_with(|| {
-            Box::new(Rejection::new(Reason::EncodingInvalid, "the row stands among bytes that are not valid UTF-8"))
-        });
-    }
-    drop(error);
-    String::new()
-}
-
-fn text_without_end(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
-    &bytes[..end]
-}
+#[cfg(test)]
+mod tests;

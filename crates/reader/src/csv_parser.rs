@@ -6,11 +6,13 @@ use std::ops::Range;
 use csv_core::ReadRecordResult;
 
 use crate::{
-    batch::BATCH_BYTES,
     error::ReadError,
     quotes::{QuoteScan, is_open_behind},
     text::Text,
 };
+
+/// What is parsed at once has at least so much room.
+const ROOM: usize = 512;
 
 /// Parses record by record. The bytes of a record stay in the window until who asked for it lets go of them.
 pub(crate) struct CsvParser {
@@ -185,8 +187,9 @@ impl CsvParser {
 
     fn parse_slice(&mut self, parsed: &mut Parsed, slice: Range<usize>, arena: &mut Vec<u8>, used: usize) {
         loop {
-            if arena.len() < used + parsed.written + 512 {
-                arena.resize((used + parsed.written).max(BATCH_BYTES) + BATCH_BYTES / 2, 0);
+            let needed = used + parsed.written + ROOM;
+            if arena.len() < needed {
+                arena.resize(needed * 2, 0);
             }
             let input = &self.text.window.bytes()[slice.start.max(parsed.bytes)..slice.end];
             let (result, read, wrote, ended) =

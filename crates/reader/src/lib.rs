@@ -26,6 +26,7 @@ mod objects;
 mod opening;
 mod options;
 mod parser;
+mod plain;
 mod quotes;
 mod raw;
 mod records;

@@ -59,14 +59,28 @@ impl Text {
         self.window.consume(count);
     }
 
+    /// Lets go of the first bytes of the window, which are so many whole lines.
+    pub(crate) fn pass_lines(&mut self, bytes: usize, lines: u64) {
+        if bytes > 0 {
+            self.passed += bytes as u64;
+            self.lines.pass_whole(lines);
+            self.window.consume(bytes);
+        }
+    }
+
+    /// Lets go of the empty lines in the window. False where nothing else lies in it.
+    pub(crate) fn pass_empty_lines(&mut self) -> bool {
+        let bytes = self.window.bytes();
+        let empty = bytes.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+        let more = empty < bytes.len();
+        self.pass(empty);
+        more
+    }
+
     /// Lets go of empty lines. False where nothing follows.
     pub(crate) fn skip_empty_lines(&mut self) -> Result<bool, ReadError> {
         loop {
-            let bytes = self.window.bytes();
-            let empty = bytes.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
-            let more = empty < bytes.len();
-            self.pass(empty);
-            if more {
+            if self.pass_empty_lines() {
                 return Ok(true);
             }
             if !self.fill()? {

@@ -75,6 +75,12 @@ impl LineCounter {
         self.line
     }
 
+    /// Goes on over so many lines, the last of which ended with a line feed.
+    pub(crate) fn pass_whole(&mut self, lines: u64) {
+        self.line += lines;
+        self.after_cr = false;
+    }
+
     /// Goes on over these bytes.
     pub(crate) fn pass(&mut self, bytes: &[u8]) {
         let Some(last) = bytes.len().checked_sub(1) else { return };
