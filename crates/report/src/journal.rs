@@ -16,6 +16,7 @@ use crate::{
     mask::without_values,
     record,
     tally::Tally,
+    time::Times,
 };
 
 /// So many bytes of records may wait.
@@ -39,6 +40,17 @@ pub enum ContactsPolicy {
     Always,
     /// None.
     Never,
+}
+
+impl ContactsPolicy {
+    /// Whether the record of a row that ended so holds its contacts.
+    pub fn shows(self, outcome: Outcome) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Failed => matches!(outcome, Outcome::Failed | Outcome::Rejected),
+        }
+    }
 }
 
 /// What records are written to.
@@ -111,6 +123,7 @@ pub struct Journal {
     contacts: ContactsPolicy,
     /// Records that no `write` took yet, and what they add up to.
     buffer: Vec<u8>,
+    times: Times,
     pending: Tally,
     tally: Tally,
     unsynced: bool,
@@ -159,6 +172,7 @@ impl Journal {
             format: ReportFormat::of(path),
             contacts,
             buffer: Vec::new(),
+            times: Times::default(),
             pending: Tally::default(),
             tally,
             unsynced: true,
@@ -176,13 +190,10 @@ impl Journal {
     /// Adds a record, which waits in memory. It is on the disk after the next [`Journal::sync`]; call that, or
     /// [`Journal::write`], as soon as [`Journal::is_full`].
     pub fn append(&mut self, decision: &Decision) {
-        let contacts = match self.contacts {
-            ContactsPolicy::Always => true,
-            ContactsPolicy::Never => false,
-            ContactsPolicy::Failed => matches!(decision.outcome, Outcome::Failed | Outcome::Rejected),
-        };
+        let contacts = self.contacts.shows(decision.outcome);
         let bare = if self.contacts == ContactsPolicy::Never { without_values(decision) } else { None };
-        record::write(self.format.encoding, bare.as_ref().unwrap_or(decision), contacts, &mut self.buffer);
+        let shown = bare.as_ref().unwrap_or(decision);
+        record::write(self.format.encoding, shown, contacts, &mut self.times, &mut self.buffer);
         self.pending.add(decision);
     }
 

@@ -24,6 +24,7 @@ mod sheet;
 mod source;
 mod summary;
 mod tally;
+mod text;
 mod time;
 mod unpack;
 

@@ -1,14 +1,17 @@
 //! A decision as a record of the report.
 
 use model::{Contacts, Decision, Reason};
-use serde::Serialize;
 
-use crate::{format::Encoding, time::rfc3339};
+use crate::{
+    format::Encoding,
+    text::{csv_field, json_contacts, json_string, number},
+    time::Times,
+};
 
 /// The fields, named once: as JSON, as the columns of CSV, and for whoever reads them.
 macro_rules! fields {
     ($life:lifetime, $first:ident: $first_type:ty, $($name:ident: $type:ty),+ $(,)?) => {
-        #[derive(Serialize)]
+        #[cfg_attr(test, derive(serde::Serialize))]
         struct Record<$life> {
             $first: $first_type,
             $($name: $type),+
@@ -19,6 +22,27 @@ macro_rules! fields {
 
         /// What stands at the beginning of CSV.
         pub(crate) const HEADER: &str = concat!(stringify!($first), $(",", stringify!($name)),+, "\n");
+
+        impl Record<'_> {
+            fn write_json(&self, buffer: &mut Vec<u8>) {
+                buffer.extend_from_slice(concat!("{\"", stringify!($first), "\":").as_bytes());
+                self.$first.write_json(buffer);
+                $(
+                    buffer.extend_from_slice(concat!(",\"", stringify!($name), "\":").as_bytes());
+                    self.$name.write_json(buffer);
+                )+
+                buffer.extend_from_slice(b"}\n");
+            }
+
+            fn write_csv(&self, buffer: &mut Vec<u8>) {
+                self.$first.write_csv(buffer);
+                $(
+                    buffer.push(b',');
+                    self.$name.write_csv(buffer);
+                )+
+                buffer.push(b'\n');
+            }
+        }
     };
 }
 
@@ -28,16 +52,104 @@ fields! {
     row: u64,
     line: u64,
     euid: &'a str,
-    outcome: &'static str,
-    reason: &'static str,
+    outcome: Word<'a>,
+    reason: Word<'a>,
     code: Option<i64>,
     message: Option<&'a str>,
     http_status: Option<u16>,
     attempts: u32,
     latency_ms: Option<u64>,
-    at: String,
+    at: Word<'a>,
     contacts: Option<&'a Contacts>,
     raw: Option<&'a str>,
+}
+
+/// A text that neither JSON nor CSV has to escape.
+#[cfg_attr(test, derive(serde::Serialize))]
+struct Word<'a>(&'a str);
+
+/// What stands in a field.
+trait Field {
+    fn write_json(&self, buffer: &mut Vec<u8>);
+    fn write_csv(&self, buffer: &mut Vec<u8>);
+}
+
+impl Field for &str {
+    fn write_json(&self, buffer: &mut Vec<u8>) {
+        json_string(self, buffer);
+    }
+
+    fn write_csv(&self, buffer: &mut Vec<u8>) {
+        csv_field(self, buffer);
+    }
+}
+
+impl Field for Word<'_> {
+    fn write_json(&self, buffer: &mut Vec<u8>) {
+        buffer.push(b'"');
+        buffer.extend_from_slice(self.0.as_bytes());
+        buffer.push(b'"');
+    }
+
+    fn write_csv(&self, buffer: &mut Vec<u8>) {
+        buffer.extend_from_slice(self.0.as_bytes());
+    }
+}
+
+macro_rules! numbers {
+    ($($type:ty),+) => {
+        $(impl Field for $type {
+            fn write_json(&self, buffer: &mut Vec<u8>) {
+                number(u64::from(*self), buffer);
+            }
+
+            fn write_csv(&self, buffer: &mut Vec<u8>) {
+                number(u64::from(*self), buffer);
+            }
+        })+
+    };
+}
+
+numbers!(u16, u32, u64);
+
+impl Field for i64 {
+    fn write_json(&self, buffer: &mut Vec<u8>) {
+        if *self < 0 {
+            buffer.push(b'-');
+        }
+        number(self.unsigned_abs(), buffer);
+    }
+
+    fn write_csv(&self, buffer: &mut Vec<u8>) {
+        self.write_json(buffer);
+    }
+}
+
+impl Field for &Contacts {
+    fn write_json(&self, buffer: &mut Vec<u8>) {
+        json_contacts(self, buffer);
+    }
+
+    fn write_csv(&self, buffer: &mut Vec<u8>) {
+        let mut json = Vec::new();
+        json_contacts(self, &mut json);
+        csv_field(&String::from_utf8_lossy(&json), buffer);
+    }
+}
+
+impl<T: Field> Field for Option<T> {
+    fn write_json(&self, buffer: &mut Vec<u8>) {
+        match self {
+            Some(field) => field.write_json(buffer),
+            None => buffer.extend_from_slice(b"null"),
+        }
+    }
+
+    fn write_csv(&self, buffer: &mut Vec<u8>) {
+        if let Some(field) = self {
+            field.write_csv(buffer);
+        }
+    }
 }
 
 /// Writes what stands at the beginning of a report.
@@ -48,51 +160,128 @@ pub(crate) fn write_header(encoding: Encoding, buffer: &mut Vec<u8>) {
 }
 
 /// Writes one record; `contacts` says whether the contacts are shown.
-pub(crate) fn write(encoding: Encoding, decision: &Decision, contacts: bool, buffer: &mut Vec<u8>) {
-    let record = Record {
-        source: &decision.origin.source,
-        row: decision.origin.row,
-        line: decision.origin.line,
-        euid: &decision.euid,
-        outcome: decision.outcome.as_str(),
-        reason: decision.reason.map_or("", Reason::as_str),
-        code: decision.answered.code,
-        message: decision.answered.message.as_deref(),
-        http_status: decision.answered.http_status,
-        attempts: decision.attempts,
-        latency_ms: decision.latency_ms,
-        at: rfc3339(decision.at_ms),
-        contacts: decision.contacts.as_ref().filter(|_| contacts),
-        raw: decision.raw.as_deref(),
-    };
+pub(crate) fn write(encoding: Encoding, decision: &Decision, contacts: bool, times: &mut Times, buffer: &mut Vec<u8>) {
+    let record = Record::of(decision, contacts, times.text(decision.at_ms));
     match encoding {
-        Encoding::Ndjson => {
-            serde_json::to_writer(&mut *buffer, &record).expect("texts and numbers always serialise");
-            buffer.push(b'\n');
-        }
-        Encoding::Csv => write_csv(&record, buffer),
+        Encoding::Ndjson => record.write_json(buffer),
+        Encoding::Csv => record.write_csv(buffer),
     }
 }
 
-fn write_csv(record: &Record<'_>, buffer: &mut Vec<u8>) {
-    let number = |number: Option<String>| number.unwrap_or_default();
-    let contacts = record.contacts.map(|contacts| serde_json::to_string(contacts).expect("texts always serialise"));
-    let fields = [
-        record.source,
-        &record.row.to_string(),
-        &record.line.to_string(),
-        record.euid,
-        record.outcome,
-        record.reason,
-        &number(record.code.map(|code| code.to_string())),
-        record.message.unwrap_or_default(),
-        &number(record.http_status.map(|status| status.to_string())),
-        &record.attempts.to_string(),
-        &number(record.latency_ms.map(|latency| latency.to_string())),
-        &record.at,
-        contacts.as_deref().unwrap_or_default(),
-        record.raw.unwrap_or_default(),
-    ];
-    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(buffer);
-    writer.write_record(fields).and_then(|()| Ok(writer.flush()?)).expect("a buffer in memory takes everything");
+impl<'a> Record<'a> {
+    fn of(decision: &'a Decision, contacts: bool, at: &'a str) -> Self {
+        Self {
+            source: &decision.origin.source,
+            row: decision.origin.row,
+            line: decision.origin.line,
+            euid: &decision.euid,
+            outcome: Word(decision.outcome.as_str()),
+            reason: Word(decision.reason.map_or("", Reason::as_str)),
+            code: decision.answered.code,
+            message: decision.answered.message.as_deref(),
+            http_status: decision.answered.http_status,
+            attempts: decision.attempts,
+            latency_ms: decision.latency_ms,
+            at: Word(at),
+            contacts: decision.contacts.as_ref().filter(|_| contacts),
+            raw: decision.raw.as_deref(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Answered, Origin, Outcome};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::time::rfc3339;
+
+    /// Texts with everything that one of the formats minds, at every place of eight bytes.
+    fn text() -> impl Strategy<Value = String> {
+        let any_text = prop::collection::vec(any::<char>(), 0..20).prop_map(|chars| chars.into_iter().collect());
+        prop_oneof![
+            2 => "[ -~]{0,30}",
+            2 => "[a-z]{0,17}[\u{0}-\u{1f}\"\\\\,\r\n\u{7f}\u{80}\u{9f}ü😀]{0,2}[a-z]{0,9}",
+            1 => "[\"\\\\,\r\n\u{0}-\u{3}]{0,9}",
+            1 => any_text,
+        ]
+    }
+
+    fn decision() -> impl Strategy<Value = Decision> {
+        let texts = (text(), text(), prop::option::of(text()), prop::option::of(text()));
+        let numbers = (any::<u64>(), any::<u64>(), any::<u32>(), prop::option::of(any::<u64>()));
+        let answer = (prop::option::of(any::<i64>()), prop::option::of(any::<u16>()));
+        let contacts = prop::option::of(prop::collection::vec((text(), text()), 0..4));
+        let of = (0..Outcome::ALL.len(), prop::option::of(0..Reason::ALL.len()));
+        (texts, numbers, answer, contacts, of, any::<i64>()).prop_map(
+            |((source, euid, message, raw), (row, line, attempts, latency_ms), answer, contacts, of, at_ms)| Decision {
+                origin: Origin { source: source.into(), row, line },
+                euid: euid.into(),
+                outcome: Outcome::ALL[of.0],
+                reason: of.1.map(|reason| Reason::ALL[reason]),
+                answered: Answered { code: answer.0, message, http_status: answer.1 },
+                attempts,
+                latency_ms,
+                at_ms,
+                contacts: contacts
+                    .map(|pairs| pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect()),
+                raw: raw.map(Into::into),
+            },
+        )
+    }
+
+    /// The same by `serde_json` and `csv`.
+    fn written_at_length(decision: &Decision, contacts: bool) -> (Vec<u8>, Vec<u8>) {
+        let at = rfc3339(decision.at_ms);
+        let record = Record::of(decision, contacts, &at);
+        let mut json = serde_json::to_vec(&record).unwrap();
+        json.push(b'\n');
+        let number = |number: Option<String>| number.unwrap_or_default();
+        let fields = [
+            record.source,
+            &record.row.to_string(),
+            &record.line.to_string(),
+            record.euid,
+            record.outcome.0,
+            record.reason.0,
+            &number(record.code.map(|code| code.to_string())),
+            record.message.unwrap_or_default(),
+            &number(record.http_status.map(|status| status.to_string())),
+            &record.attempts.to_string(),
+            &number(record.latency_ms.map(|latency| latency.to_string())),
+            record.at.0,
+            &number(record.contacts.map(|contacts| serde_json::to_string(contacts).unwrap())),
+            record.raw.unwrap_or_default(),
+        ];
+        let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+        csv.write_record(fields).unwrap();
+        (json, csv.into_inner().unwrap())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn a_record_is_written_as_serde_and_csv_write_it(decision in decision(), contacts in any::<bool>()) {
+            let (json, csv) = written_at_length(&decision, contacts);
+            for (encoding, expected) in [(Encoding::Ndjson, json), (Encoding::Csv, csv)] {
+                let mut written = Vec::new();
+                write(encoding, &decision, contacts, &mut Times::default(), &mut written);
+                prop_assert_eq!(String::from_utf8(written).unwrap(), String::from_utf8(expected).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn no_word_of_a_record_has_to_be_escaped() {
+        let words =
+            Outcome::ALL.map(Outcome::as_str).into_iter().chain(Reason::ALL.iter().map(|reason| reason.as_str()));
+        for word in words {
+            assert!(
+                word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'),
+                "{word}"
+            );
+        }
+    }
 }
