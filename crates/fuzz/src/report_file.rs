@@ -1,13 +1,17 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     io::Write,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
-use model::{Answered, Decision, Origin, Outcome};
-use report::{ContactsPolicy, ReadError, ReportReader, Resumption, Run, RunFile};
+use model::{Answered, Decision, Origin, Outcome, Reason};
+use report::{
+    Chosen, ContactsPolicy, Decided, ReadError, ReplayChoice, ReplayPlan, ReportReader, Resumption, Run, RunFile,
+    SourceReport, Tally,
+};
 use tempfile::TempDir;
 
 /// Names that the first byte chooses from; the text of the last four is packed here, in pieces.
@@ -59,6 +63,7 @@ struct Reading {
 fn check(path: &Path, bytes: &[u8]) -> bool {
     fs::write(path, bytes).expect("a file of our own");
     let Reading { mut records, error, whole_bytes } = read(path);
+    replayed(path, &records);
     assert!(whole_bytes <= bytes.len() as u64, "{whole_bytes} bytes are whole of {}", bytes.len());
     let is_torn = matches!(error, Some(ReadError::Torn { .. }));
     if is_torn {
@@ -85,6 +90,7 @@ fn check(path: &Path, bytes: &[u8]) -> bool {
     for Origin { source, row, .. } in records.iter().map(|record| &record.origin) {
         assert!(decided.last_row(source).is_some_and(|last| last >= *row), "row {row} of {source:?} is lost");
     }
+    decides(&decided, &records);
     assert!(read(path).is(&records), "resumed");
     let resumed = fs::read(path).expect("it is there");
 
@@ -101,6 +107,53 @@ fn check(path: &Path, bytes: &[u8]) -> bool {
     assert_eq!(fs::read(path).expect("it is there"), resumed, "resumed twice");
     assert_eq!((decided.rows(), decided.superseded()), (decided_again.rows(), decided_again.superseded()));
     true
+}
+
+/// A resume, which skims what it can, must find decided what the records say that were read whole.
+fn decides(decided: &Decided, records: &[Decision]) {
+    let mut last: HashMap<(&str, u64, &str), &Decision> = HashMap::new();
+    for record in records {
+        last.insert((&record.origin.source, record.origin.row, &record.euid), record);
+    }
+    let mut tally = Tally::default();
+    let mut rows: HashMap<(&str, u64), bool> = HashMap::new();
+    for ((source, row, _), record) in last {
+        tally.add(record);
+        let again = record.outcome == Outcome::Failed
+            && matches!(record.reason, Some(Reason::Credentials | Reason::HttpStatus));
+        *rows.entry((source, row)).or_default() |= !again;
+    }
+    // One that is sent again may be superseded.
+    assert!(rows.iter().all(|((source, row), is_decided)| !is_decided || decided.contains(source, *row)));
+    for (source, row) in rows.keys() {
+        for beside in [row.wrapping_sub(1), row.wrapping_add(1), row ^ 64] {
+            assert!(rows.contains_key(&(source, beside)) || !decided.contains(source, beside), "row {beside}");
+        }
+    }
+    let found = decided.whole_tally();
+    assert_eq!((&found.reasons, &found.codes), (&tally.reasons, &tally.codes));
+    assert_eq!((found.attempts, found.retries), (tally.attempts, tally.retries));
+    assert!(Outcome::ALL.iter().all(|outcome| found.rows(*outcome) == tally.rows(*outcome)));
+}
+
+/// What a replay takes from where it skimmed it must be failed records, each of them once.
+fn replayed(path: &Path, records: &[Decision]) {
+    let choice = ReplayChoice { chosen: Chosen::All, include_superseded: true, max_age: Duration::MAX };
+    let source = SourceReport::open(path).expect("it is there");
+    let Ok(plan) = ReplayPlan::make(&[source], None, &choice, 0) else { return };
+    let planned = plan.rows();
+    let rows: Vec<Decision> =
+        plan.into_rows().and_then(Iterator::collect).expect("what was read before can be read again");
+    assert_eq!(rows.len() as u64, planned);
+    let mut seen = HashSet::new();
+    for row in &rows {
+        assert!(row.outcome == Outcome::Failed && row.contacts.is_some() && records.contains(row));
+        assert!(seen.insert((&row.origin.source, row.origin.row, &row.euid)), "sent twice");
+    }
+    let failed = |record: &&Decision| record.outcome == Outcome::Failed;
+    let key = |record: &Decision| (Arc::clone(&record.origin.source), record.origin.row, record.euid.clone());
+    let wanted: HashSet<_> = records.iter().filter(failed).map(key).collect();
+    assert!(rows.iter().all(|row| wanted.contains(&key(row))));
 }
 
 /// A report as a run writes it, a piece at each sync, of which the end is then missing, zero or something else.

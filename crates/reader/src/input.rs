@@ -104,8 +104,8 @@ pub struct Input {
 
 /// Where records come from.
 enum Source {
-    /// A file, each time from its beginning.
-    File,
+    /// A file: from its beginning, unless records were given back.
+    File(Option<Box<Records>>),
     /// A pipe: what was looked at can't be read again. None while somebody reads it.
     Pipe(Option<Box<Records>>),
 }
@@ -123,18 +123,19 @@ impl Input {
 
     /// Whether it is a file that can be read again.
     pub fn is_regular_file(&self) -> bool {
-        matches!(self.source, Source::File)
+        matches!(self.source, Source::File(_))
     }
 
-    /// Starts to read records: a file from its beginning, each time; a pipe with what was looked at, once, unless its
-    /// records are given back.
+    /// Starts to read records: a file from its beginning, each time; a pipe with what was looked at, once. Where records
+    /// were given back they go on as they are, once.
     pub fn records(&mut self) -> Result<Records, ReadError> {
         let broken = |cause| ReadError::Broken { input: self.name.to_string(), line: 1, cause };
-        if let Source::Pipe(records) = &mut self.source {
-            return match records.take() {
-                Some(records) => Ok(*records),
-                None => Err(broken(io::Error::other("it can be read only once"))),
-            };
+        let (Source::File(kept) | Source::Pipe(kept)) = &mut self.source;
+        if let Some(records) = kept.take() {
+            return Ok(*records);
+        }
+        if let Source::Pipe(_) = self.source {
+            return Err(broken(io::Error::other("it can be read only once")));
         }
         let meter = self.options.meter(&self.name);
         let mut file = self.file.handle().map_err(broken)?;
@@ -149,11 +150,10 @@ impl Input {
         Ok(Records::new(Arc::clone(&self.name), parser, meter))
     }
 
-    /// Takes a pipe's records back, which [`Input::records`] then gives out again as they are.
+    /// Takes records back, which [`Input::records`] then gives out again as they are.
     pub fn give_back(&mut self, records: Records) {
-        if let Source::Pipe(kept) = &mut self.source {
-            *kept = Some(Box::new(records));
-        }
+        let (Source::File(kept) | Source::Pipe(kept)) = &mut self.source;
+        *kept = Some(Box::new(records));
     }
 
     fn look(
@@ -212,7 +212,7 @@ impl Input {
             }
             Source::Pipe(Some(Box::new(records)))
         } else {
-            Source::File
+            Source::File(None)
         };
         let input = Self { name, format, options: options.clone(), naming: naming.clone(), source, file };
         Ok((input, unknown))

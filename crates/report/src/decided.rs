@@ -1,25 +1,21 @@
 use std::{
     collections::{BTreeMap, HashMap},
-    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
-use model::{Decision, Euid, Outcome, Reason};
-use roaring::RoaringTreemap;
+use model::{Euid, Outcome, Reason};
 
 use crate::{
-    error::ReportError,
-    mask::is_number,
+    blocks::{SourceRows, euid_digest},
+    euids::EuidComparison,
+    gist::Gist,
     source::SourceReport,
     tally::{Figures, Tally},
 };
 
-/// Rows whose EUIDs share a digest.
-const BLOCK_ROWS: u64 = 64;
-
 /// What a report to be resumed says: which rows are decided, and what they add up to.
 ///
-/// The last record of a row counts. A bitmap and a digest for each 64 rows are held, not the records.
+/// The last record of a row counts. Bitmaps and a digest for each 64 rows are held, not the records.
 ///
 /// | last record of the row | the row is |
 /// |---|---|
@@ -57,15 +53,6 @@ struct SentAgain {
     before: Option<usize>,
 }
 
-#[derive(Debug, Default)]
-struct SourceRows {
-    decided: RoaringTreemap,
-    /// Rows that have a record and are sent all the same.
-    again: RoaringTreemap,
-    /// The sum of the digests of each block's rows and EUIDs.
-    euids: HashMap<u64, u64>,
-}
-
 impl Decided {
     /// Begins with no row. `all_again`: rows to be sent again are sent whatever was accepted since.
     pub(crate) fn new(report: SourceReport, all_again: bool) -> Self {
@@ -77,28 +64,34 @@ impl Decided {
         self.report = None;
     }
 
-    /// Takes over the last record of a row. `first`: the place of the row's first one in the report.
-    pub(crate) fn take_over(&mut self, record: &Decision, first: u64) {
-        let row = record.origin.row;
-        let rows = self.sources.entry(Arc::clone(&record.origin.source)).or_default();
-        let digest = rows.euids.entry(row / BLOCK_ROWS).or_default();
-        *digest = digest.wrapping_add(euid_digest(row, &record.euid));
-        let euid = Euid::parse(&record.euid).map(Euid::get);
-        match euid {
-            Ok(euid) if is_sent_again(record) => {
-                rows.again.insert(row);
-                let before = self.last_of_euid.insert(euid, self.again.len());
-                let source = Arc::clone(&record.origin.source);
-                self.again.push(SentAgain { source, row, figures: Figures::of(record), first, before });
-            }
-            _ => {
-                rows.decided.insert(row);
-                self.tally.add(record);
-            }
+    /// The whole part turned out to be shorter.
+    pub(crate) fn cut(&mut self, bytes: u64) {
+        self.report = self.report.take().map(|report| report.up_to(bytes));
+    }
+
+    /// Takes over the last record of a row, and says whether nothing was known of the row before. `first`: the place of the
+    /// row's first one in the report.
+    pub(crate) fn take_over(&mut self, record: &Gist<'_>, first: u64) -> bool {
+        let row = record.row;
+        let rows = match self.sources.get_mut(record.source) {
+            Some(rows) => rows,
+            None => self.sources.entry(Arc::clone(record.source)).or_default(),
+        };
+        let euid = Euid::parse(record.euid).map(Euid::get);
+        let sent_again = euid.ok().filter(|_| is_sent_again(record));
+        let comparable = if euid.is_ok() { record.euid } else { "" };
+        let is_first = rows.add(row, sent_again.is_none(), euid_digest(row, comparable));
+        if let Some(euid) = sent_again {
+            let before = self.last_of_euid.insert(euid, self.again.len());
+            let source = Arc::clone(record.source);
+            self.again.push(SentAgain { source, row, figures: Figures::of_gist(record), first, before });
+        } else {
+            self.tally.add_figures(&Figures::of_gist(record));
         }
         if let (Ok(euid), Outcome::Synced | Outcome::Unchanged, false) = (euid, record.outcome, self.all_again) {
             self.supersede(euid, first);
         }
+        is_first
     }
 
     /// A row of this EUID was accepted: earlier ones are not sent again.
@@ -112,8 +105,7 @@ impl Decided {
             if again.first > accepted {
                 again.before = later.replace(index);
             } else if let Some(rows) = self.sources.get_mut(&again.source) {
-                rows.again.remove(again.row);
-                rows.decided.insert(again.row);
+                rows.decide(again.row);
                 self.tally.add_figures(&again.figures);
                 self.superseded += 1;
             }
@@ -121,16 +113,9 @@ impl Decided {
         self.last_of_euid.extend(later.map(|index| (euid, index)));
     }
 
-    pub(crate) fn optimize(&mut self) {
-        for rows in self.sources.values_mut() {
-            rows.decided.optimize();
-            rows.again.optimize();
-        }
-    }
-
     /// Whether the row is decided, so that it isn't sent again.
     pub fn contains(&self, source: &str, row: u64) -> bool {
-        self.sources.get(source).is_some_and(|rows| rows.decided.contains(row))
+        self.sources.get(source).is_some_and(|rows| rows.is_decided(row))
     }
 
     /// How many rows are decided.
@@ -140,7 +125,7 @@ impl Decided {
 
     /// How many rows of a source are decided.
     pub fn rows_of(&self, source: &str) -> u64 {
-        self.sources.get(source).map_or(0, |rows| rows.decided.len())
+        self.sources.get(source).map_or(0, SourceRows::decided)
     }
 
     /// Rows that would be sent again, but for a later row of the same EUID that was accepted.
@@ -183,125 +168,24 @@ impl Decided {
 
     /// Begins to compare the EUIDs of the inputs with those of the report.
     pub fn compare_euids(&self) -> EuidComparison<'_> {
-        EuidComparison { decided: self, block: None, seen: Vec::new(), blocks: HashMap::new() }
-    }
-}
-
-impl SourceRows {
-    fn has_record(&self, row: u64) -> bool {
-        self.decided.contains(row) || self.again.contains(row)
+        EuidComparison::new(self)
     }
 
-    fn last(&self) -> Option<u64> {
-        self.decided.max().max(self.again.max())
-    }
-}
-
-/// Compares rows that are read again with those of the report. Show it every row of each input in order, up to
-/// [`Decided::last_row`], before anything is sent.
-#[derive(Debug)]
-pub struct EuidComparison<'a> {
-    decided: &'a Decided,
-    /// The block that is being read.
-    block: Option<(Arc<str>, u64)>,
-    /// Its rows that have a record.
-    seen: Vec<(u64, Box<str>)>,
-    /// Blocks that agreed, by source.
-    blocks: HashMap<Arc<str>, usize>,
-}
-
-impl EuidComparison<'_> {
-    /// Takes the next row with its EUID as it stands in the input. An error names a row that differs, at the latest
-    /// 63 rows behind it.
-    pub fn see(&mut self, source: &str, row: u64, euid: &str) -> Result<(), ReportError> {
-        let Some((source, rows)) = self.decided.sources.get_key_value(source) else { return Ok(()) };
-        let number = row / BLOCK_ROWS;
-        let is_same = self.block.as_ref().is_some_and(|(current, block)| current == source && *block == number);
-        if !is_same {
-            self.close_block()?;
-            self.block = Some((Arc::clone(source), number));
-        }
-        if rows.has_record(row) {
-            self.seen.push((row, euid.into()));
-        }
-        Ok(())
+    pub(crate) fn rows_by_name(&self, source: &str) -> Option<(&Arc<str>, &SourceRows)> {
+        self.sources.get_key_value(source)
     }
 
-    /// Compares what was seen last without waiting for the rest of its 64 rows.
-    pub fn compare_now(&mut self) -> Result<(), ReportError> {
-        self.close_block()
+    pub(crate) fn rows_by_source(&self) -> impl Iterator<Item = (&Arc<str>, &SourceRows)> {
+        self.sources.iter()
     }
 
-    /// Ends: every row of the report was seen.
-    pub fn finish(mut self) -> Result<(), ReportError> {
-        self.close_block()?;
-        for (source, rows) in &self.decided.sources {
-            if self.blocks.get(source).copied().unwrap_or_default() != rows.euids.len() {
-                return Err(missing(source, rows.last().unwrap_or_default()));
-            }
-        }
-        Ok(())
+    /// The report, to be looked at once more.
+    pub(crate) fn report(&self) -> Option<&SourceReport> {
+        self.report.as_ref()
     }
-
-    fn close_block(&mut self) -> Result<(), ReportError> {
-        let Some((source, number)) = self.block.take() else { return Ok(()) };
-        let recorded = self.decided.sources.get(&source).and_then(|rows| rows.euids.get(&number));
-        if let Some(recorded) = recorded {
-            let digests = self.seen.iter().map(|(row, euid)| euid_digest(*row, euid));
-            if digests.fold(0, u64::wrapping_add) != *recorded {
-                return Err(self.difference(&source, number)?);
-            }
-            *self.blocks.entry(source).or_default() += 1;
-        }
-        self.seen.clear();
-        Ok(())
-    }
-
-    /// Looks the block up in the report, which only now is worth reading once more.
-    fn difference(&self, source: &Arc<str>, number: u64) -> Result<ReportError, ReportError> {
-        let mut first: Option<(u64, ReportError)> = None;
-        let records = self.decided.report.as_ref().map(SourceReport::records).transpose()?;
-        for record in records.into_iter().flatten() {
-            let Decision { origin, euid, .. } = record?;
-            if origin.source != *source || origin.row / BLOCK_ROWS != number {
-                continue;
-            }
-            let difference = match self.seen.iter().find(|(row, _)| *row == origin.row) {
-                None => missing(source, origin.row),
-                Some((_, here)) if comparable(here) == comparable(&euid) => continue,
-                Some((row, here)) => ReportError::OtherEuid {
-                    origin: source.to_string(),
-                    row: *row,
-                    here: here.to_string(),
-                    there: euid.into(),
-                },
-            };
-            if first.as_ref().is_none_or(|(row, _)| origin.row < *row) {
-                first = Some((origin.row, difference));
-            }
-        }
-        // The only other cause is a row that was shown twice.
-        Ok(first.map_or_else(|| missing(source, number * BLOCK_ROWS), |(_, difference)| difference))
-    }
-}
-
-fn missing(source: &str, row: u64) -> ReportError {
-    ReportError::MissingRow { origin: source.to_owned(), row }
 }
 
 /// Whether a failed row is sent again by a resume: the cause lay in the run, not in the row.
-pub(crate) fn is_sent_again(record: &Decision) -> bool {
+pub(crate) fn is_sent_again(record: &Gist<'_>) -> bool {
     record.outcome == Outcome::Failed && matches!(record.reason, Some(Reason::Credentials | Reason::HttpStatus))
-}
-
-/// The EUID as it can be compared: a report without contacts holds only those that are numbers.
-fn comparable(euid: &str) -> &str {
-    if is_number(euid) { euid } else { "" }
-}
-
-/// Compared only within one process, so that any good hash will do.
-fn euid_digest(row: u64, euid: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (row, comparable(euid)).hash(&mut hasher);
-    hasher.finish()
 }

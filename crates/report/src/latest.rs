@@ -6,10 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use model::Decision;
 use roaring::RoaringTreemap;
 
-use crate::source::Moment;
+use crate::{gist::Gist, source::Moment};
 
 /// Which row numbers have several records: a bitmap for all, one for these.
 #[derive(Debug, Default)]
@@ -23,15 +22,15 @@ struct Rows {
 
 impl Repeats {
     /// Takes note of a record. Whether it is the first one of its row number.
-    pub(crate) fn see(&mut self, record: &Decision) -> bool {
-        let source = &record.origin.source;
+    pub(crate) fn see(&mut self, record: &Gist<'_>) -> bool {
+        let source = record.source;
         if !self.0.contains_key(source) {
             self.0.insert(Arc::clone(source), Rows::default());
         }
         let Some(rows) = self.0.get_mut(source) else { return true };
-        let is_new = rows.seen.insert(record.origin.row);
+        let is_new = rows.seen.insert(record.row);
         if !is_new {
-            rows.repeated.insert(record.origin.row);
+            rows.repeated.insert(record.row);
         }
         is_new
     }
@@ -55,13 +54,21 @@ pub(crate) struct LatestRecords {
 }
 
 impl LatestRecords {
+    /// Takes note that the record's row has several. Say so of all of them before the first [`LatestRecords::see`].
+    pub(crate) fn note_repeated(&mut self, record: &Gist<'_>) {
+        match self.repeated.get_mut(record.source) {
+            Some(rows) => _ = rows.insert(record.row),
+            None => _ = self.repeated.insert(Arc::clone(record.source), [record.row].into_iter().collect()),
+        }
+    }
+
     /// Whether every record counts, since no row number has two.
     pub(crate) fn is_empty(&self) -> bool {
         self.repeated.is_empty()
     }
 
     /// Takes note of a record. Show it all of them before the first [`LatestRecords::counts`].
-    pub(crate) fn see(&mut self, moment: Moment, record: &Decision) {
+    pub(crate) fn see(&mut self, moment: Moment, record: &Gist<'_>) {
         if self.is_repeated(record) {
             let (first, latest) = self.ends.entry(digest(record)).or_insert((moment, moment));
             (*first, *latest) = (moment.min(*first), moment.max(*latest));
@@ -69,25 +76,25 @@ impl LatestRecords {
     }
 
     /// Whether the record is the latest of its row.
-    pub(crate) fn counts(&self, moment: Moment, record: &Decision) -> bool {
+    pub(crate) fn counts(&self, moment: Moment, record: &Gist<'_>) -> bool {
         !self.is_repeated(record) || self.ends.get(&digest(record)).is_some_and(|(_, latest)| *latest == moment)
     }
 
     /// When the row had its first record, which may be this one.
-    pub(crate) fn first(&self, moment: Moment, record: &Decision) -> Moment {
+    pub(crate) fn first(&self, moment: Moment, record: &Gist<'_>) -> Moment {
         let ends = if self.is_repeated(record) { self.ends.get(&digest(record)) } else { None };
         ends.map_or(moment, |(first, _)| *first)
     }
 
-    fn is_repeated(&self, record: &Decision) -> bool {
-        let rows = if self.repeated.is_empty() { None } else { self.repeated.get(&record.origin.source) };
-        rows.is_some_and(|rows| rows.contains(record.origin.row))
+    fn is_repeated(&self, record: &Gist<'_>) -> bool {
+        let rows = if self.repeated.is_empty() { None } else { self.repeated.get(record.source) };
+        rows.is_some_and(|rows| rows.contains(record.row))
     }
 }
 
 /// Compared only within one process, so that any good hash will do.
-fn digest(record: &Decision) -> u64 {
+fn digest(record: &Gist<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&record.origin.source, record.origin.row, &record.euid).hash(&mut hasher);
+    (record.source, record.row, record.euid).hash(&mut hasher);
     hasher.finish()
 }

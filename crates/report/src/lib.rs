@@ -5,10 +5,13 @@
 //! [`Resumption`], and turned into rows to send again by [`ReplayPlan`]. A [`Survey`] adds reports up, for a
 //! terminal, a [`page`] or a spreadsheet. Blocking; meant for a thread of its own.
 
+mod blocks;
 mod decided;
 mod error;
+mod euids;
 mod file;
 mod format;
+mod gist;
 mod journal;
 mod latest;
 mod mask;
@@ -21,6 +24,7 @@ mod replay;
 mod resume;
 mod run_file;
 mod sheet;
+mod skim;
 mod source;
 mod summary;
 mod tally;
@@ -28,8 +32,9 @@ mod text;
 mod time;
 mod unpack;
 
-pub use decided::{Decided, EuidComparison};
+pub use decided::Decided;
 pub use error::ReportError;
+pub use euids::EuidComparison;
 pub use file::{destination, folder_of, is_special, refuse_existing, replace};
 pub use format::{Compression, Encoding, ReportFormat};
 pub use journal::{ContactsPolicy, Journal, JournalOptions, Storage};

@@ -7,8 +7,10 @@ use model::Decision;
 
 use crate::{
     format::{Compression, Encoding, ReportFormat},
+    gist::Gist,
     parse::{Fault, Parser, may_begin_report},
     record::HEADER,
+    skim::{Skimmed, Skimmer},
     source::{Bytes, SourceReport},
     unpack::Unpacked,
 };
@@ -82,10 +84,15 @@ pub struct ReportReader {
     input: BufReader<Unpacked>,
     encoding: Encoding,
     parser: Parser,
+    skimmer: Skimmer,
     /// The record that is being read; reused.
     bytes: Vec<u8>,
+    /// The record read last, where it could not be skimmed for its gist.
+    parsed: Option<Decision>,
     /// Records begun so far, the header of CSV not counted.
     records: u64,
+    /// Where the last of them begins, in bytes without the compression.
+    began: u64,
     /// Bytes, without the compression, of all whole records so far.
     whole: u64,
     /// The last place after a whole record at which the file can be cut.
@@ -119,8 +126,11 @@ impl ReportReader {
             input,
             encoding,
             parser,
+            skimmer: Skimmer::new(),
             bytes: Vec::new(),
+            parsed: None,
             records: 0,
+            began: 0,
             whole: 0,
             cut: 0,
             own_header: false,
@@ -153,14 +163,67 @@ impl ReportReader {
         self.input.get_ref().compression()
     }
 
-    fn next_record(&mut self) -> Result<Option<Decision>, ReadError> {
+    /// The gist of the next record, and where it begins, in bytes without the compression. What is written as the journal
+    /// writes it is only skimmed; all else, and every error, comes by [`Iterator::next`].
+    pub(crate) fn next_gist(&mut self) -> Result<Option<(u64, Gist<'_>)>, ReadError> {
+        if let Some(skimmed) = self.skim() {
+            return Ok(Some((self.began, self.skimmer.gist(&skimmed))));
+        }
+        self.parsed = self.next().transpose()?;
+        if let Some(record) = &self.parsed {
+            self.skimmer.expect(&record.origin.source);
+        }
+        Ok(self.parsed.as_ref().map(|record| (self.began, Gist::of(record))))
+    }
+
+    /// Skims the next record, if it lies in memory as a whole.
+    fn skim(&mut self) -> Option<Skimmed> {
+        if self.ended || self.encoding == Encoding::Csv {
+            return None;
+        }
+        let bytes = self.input.buffer();
+        let length = memchr::memchr(b'\n', bytes)? + 1;
+        let skimmed = self.skimmer.skim(&bytes[..length])?;
+        self.input.consume(length);
+        self.records += 1;
+        self.began = self.whole;
+        self.whole += length as u64;
+        self.note_cut();
+        Some(skimmed)
+    }
+
+    /// Goes on with the record that begins there, not before those that were read: so many stand before it.
+    pub(crate) fn go_to(&mut self, began: u64, place: u64) -> Result<(), ReadError> {
+        if self.begin()? && self.whole < began && self.compression() == Compression::None {
+            let ahead = usize::try_from(began - self.whole).unwrap_or(usize::MAX);
+            let in_memory = self.input.buffer().len().min(ahead);
+            self.input.consume(in_memory);
+            if in_memory < ahead {
+                self.input.get_mut().go_to(began);
+            }
+            (self.whole, self.records) = (began, place);
+            self.note_cut();
+        }
+        while self.records < place && self.next_gist()?.is_some() {}
+        Ok(())
+    }
+
+    /// Reads the header of CSV, where it was not. False where there is none.
+    fn begin(&mut self) -> Result<bool, ReadError> {
         if self.encoding == Encoding::Csv && self.whole == 0 {
             if !self.next_bytes()? {
-                return Ok(None);
+                return Ok(false);
             }
             let header = self.parser.csv_header(&self.bytes);
             self.own_header = self.bytes == HEADER.as_bytes();
             self.accept(header)?;
+        }
+        Ok(true)
+    }
+
+    fn next_record(&mut self) -> Result<Option<Decision>, ReadError> {
+        if !self.begin()? {
+            return Ok(None);
         }
         loop {
             if !self.next_bytes()? {
@@ -171,6 +234,7 @@ impl ReportReader {
                 continue;
             }
             self.records += 1;
+            self.began = self.whole;
             let decision = match self.encoding {
                 Encoding::Ndjson => self.parser.ndjson(&self.bytes),
                 Encoding::Csv => self.parser.csv_record(&self.bytes),
@@ -219,9 +283,12 @@ impl ReportReader {
                 }
                 Ok(_) => {}
             }
+            if self.encoding == Encoding::Ndjson {
+                return Ok(true);
+            }
             // In CSV a line end within quotes belongs to the text.
-            quotes += self.bytes.iter().skip(line).filter(|byte| **byte == b'"').count();
-            if self.encoding == Encoding::Ndjson || quotes % 2 == 0 {
+            quotes += memchr::memchr_iter(b'"', &self.bytes[line..]).count();
+            if quotes % 2 == 0 {
                 return Ok(true);
             }
         }

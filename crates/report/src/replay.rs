@@ -8,11 +8,11 @@ use std::{
 };
 
 use model::{Decision, Euid, Outcome, Reason};
-use roaring::RoaringTreemap;
 
 use crate::{
     decided::is_sent_again,
     error::ReportError,
+    gist::Gist,
     read::{ReadError, ReportReader},
     run_file::RunFile,
     source::{Moment, SourceReport},
@@ -46,14 +46,14 @@ pub struct ReplayChoice {
 }
 
 impl Chosen {
-    fn includes(&self, record: &Decision) -> bool {
+    fn includes(&self, record: &Gist<'_>) -> bool {
         record.outcome == Outcome::Failed
             && match self {
                 Self::All => true,
                 Self::Curable => record.reason.is_some_and(Reason::curable),
                 Self::These { reasons, codes } => {
                     record.reason.is_some_and(|reason| reasons.contains(&reason))
-                        || record.answered.code.is_some_and(|code| codes.contains(&code))
+                        || record.code.is_some_and(|code| codes.contains(&code))
                 }
             }
     }
@@ -68,8 +68,8 @@ impl Chosen {
 #[derive(Debug)]
 pub struct ReplayPlan {
     reports: Vec<SourceReport>,
-    /// The records to send, by their place in each report.
-    records: Vec<RoaringTreemap>,
+    /// The records to send of each report, in their order.
+    records: Vec<Vec<Place>>,
     /// Rows left alone because a later row of their EUID was accepted.
     pub superseded: u64,
     /// Rows left alone because they were decided too long ago.
@@ -78,9 +78,17 @@ pub struct ReplayPlan {
     pub torn: Vec<(PathBuf, u64)>,
 }
 
+/// Where a record stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    moment: Moment,
+    /// The byte at which it begins, without the compression.
+    began: u64,
+}
+
 #[derive(Debug)]
 struct Candidate {
-    moment: Moment,
+    place: Place,
     at_ms: i64,
     /// A later record decides the row.
     overridden: bool,
@@ -93,7 +101,7 @@ type Key = (u32, u64, u64);
 /// The first record of a row in a report; of a replay's report, in the reports that it replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct FirstRecord {
-    moment: Moment,
+    place: Place,
     /// It holds what was to be sent.
     can_be_sent: bool,
 }
@@ -108,7 +116,7 @@ impl ReplayPlan {
         now_ms: i64,
     ) -> Result<Self, ReportError> {
         let mut plan = Self {
-            records: vec![RoaringTreemap::new(); reports.len()],
+            records: vec![Vec::new(); reports.len()],
             reports: reports.to_vec(),
             superseded: 0,
             expired: 0,
@@ -120,19 +128,20 @@ impl ReplayPlan {
         let mut accepted: HashMap<u64, Option<Moment>> = HashMap::new();
         for (number, report) in reports.iter().enumerate() {
             let path = report.path();
-            let torn = report.scan(number, |moment, record| {
+            let torn = report.skim(number, |moment, began, record| {
                 if !choice.chosen.includes(record) {
                     return Ok(());
                 }
-                let euid = Euid::parse(&record.euid).map(Euid::get).map_err(|_| foreign(path, moment.2))?;
+                let euid = Euid::parse(record.euid).map(Euid::get).map_err(|_| foreign(path, moment.2))?;
                 let next = u32::try_from(sources.len()).unwrap_or(u32::MAX);
-                let source = *sources.entry(Arc::clone(&record.origin.source)).or_insert(next);
+                let source = *sources.entry(Arc::clone(record.source)).or_insert(next);
                 accepted.insert(euid, None);
-                let has_contacts = record.contacts.is_some();
-                let candidate = Candidate { moment, at_ms: record.at_ms, overridden: false, has_contacts };
-                let kept = candidates.entry((source, record.origin.row, euid)).or_insert(candidate);
-                if kept.moment < moment {
-                    *kept = Candidate { moment, at_ms: record.at_ms, overridden: false, has_contacts };
+                let place = Place { moment, began };
+                let candidate =
+                    || Candidate { place, at_ms: record.at_ms, overridden: false, has_contacts: record.has_contacts };
+                let kept = candidates.entry((source, record.row, euid)).or_insert_with(candidate);
+                if kept.place.moment < moment {
+                    *kept = candidate();
                 }
                 Ok::<_, ReportError>(())
             })?;
@@ -143,23 +152,24 @@ impl ReplayPlan {
         for (number, replayed) in in_order {
             let is_own = number == reports.len();
             let Some(report) = reports.get(number).or(own) else { continue };
-            report.scan(number, |moment, record| {
-                let Ok(euid) = Euid::parse(&record.euid).map(Euid::get) else { return Ok(()) };
+            report.skim(number, |moment, began, record| {
+                let Ok(euid) = Euid::parse(record.euid).map(Euid::get) else { return Ok(()) };
                 let Some(latest) = accepted.get_mut(&euid) else { return Ok(()) };
                 let next = u32::try_from(sources.len()).unwrap_or(u32::MAX);
-                let source = *sources.entry(Arc::clone(&record.origin.source)).or_insert(next);
-                let key = (source, record.origin.row, euid);
+                let source = *sources.entry(Arc::clone(record.source)).or_insert(next);
+                let key = (source, record.row, euid);
                 let first = places.get(&(key, number)).copied().unwrap_or_else(|| {
                     let before = replayed.iter().filter_map(|report| places.get(&(key, *report))).max();
-                    let can_be_sent = record.outcome == Outcome::Failed && record.contacts.is_some();
-                    before.copied().unwrap_or(FirstRecord { moment, can_be_sent })
+                    let can_be_sent = record.outcome == Outcome::Failed && record.has_contacts;
+                    before.copied().unwrap_or(FirstRecord { place: Place { moment, began }, can_be_sent })
                 });
                 places.insert((key, number), first);
                 if matches!(record.outcome, Outcome::Synced | Outcome::Unchanged) {
-                    *latest = (*latest).max(Some(first.moment));
+                    *latest = (*latest).max(Some(first.place.moment));
                 }
                 if let Some(candidate) = candidates.get_mut(&key) {
-                    candidate.overridden |= if is_own { !is_sent_again(record) } else { moment > candidate.moment };
+                    candidate.overridden |=
+                        if is_own { !is_sent_again(record) } else { moment > candidate.place.moment };
                 }
                 Ok::<_, ReportError>(())
             })?;
@@ -169,14 +179,16 @@ impl ReplayPlan {
             *rows_of_euid.entry(*euid).or_default() += 1;
         }
         for (key, candidate) in candidates {
-            let (_, number, place) = candidate.moment;
+            let (_, number, _) = candidate.place.moment;
             if candidate.overridden {
                 continue;
             }
             let (_, _, euid) = key;
-            let own_record = FirstRecord { moment: candidate.moment, can_be_sent: candidate.has_contacts };
+            let own_record = FirstRecord { place: candidate.place, can_be_sent: candidate.has_contacts };
             let first = places.get(&(key, number)).copied().unwrap_or(own_record);
-            if !choice.include_superseded && accepted.get(&euid).is_some_and(|moment| *moment > Some(first.moment)) {
+            if !choice.include_superseded
+                && accepted.get(&euid).is_some_and(|moment| *moment > Some(first.place.moment))
+            {
                 plan.superseded += 1;
             } else if now_ms.saturating_sub(candidate.at_ms)
                 > i64::try_from(choice.max_age.as_millis()).unwrap_or(i64::MAX)
@@ -184,35 +196,39 @@ impl ReplayPlan {
                 plan.expired += 1;
             } else if first.can_be_sent && rows_of_euid.get(&euid).is_some_and(|rows| *rows > 1) {
                 // Rows are sent in the order of their records: that of the first keeps it.
-                let (_, number, place) = first.moment;
-                plan.records[number].insert(place);
+                let (_, number, _) = first.place.moment;
+                plan.records[number].push(first.place);
             } else if !candidate.has_contacts {
                 return Err(ReportError::WithoutContacts {
                     path: reports[number].path().to_owned(),
-                    record: place + 1,
+                    record: candidate.place.moment.2 + 1,
                 });
             } else {
-                plan.records[number].insert(place);
+                plan.records[number].push(candidate.place);
             }
+        }
+        for places in &mut plan.records {
+            places.sort_unstable_by_key(|place| place.began);
         }
         Ok(plan)
     }
 
     /// How many rows are sent.
     pub fn rows(&self) -> u64 {
-        self.records.iter().map(RoaringTreemap::len).sum()
+        self.records.iter().map(|places| places.len() as u64).sum()
     }
 
     /// How many rows come from each report.
     pub fn rows_by_report(&self) -> Vec<u64> {
-        self.records.iter().map(RoaringTreemap::len).collect()
+        self.records.iter().map(|places| places.len() as u64).collect()
     }
 
-    /// Reads the rows again, in the order in which they were decided: so rows of one EUID keep theirs.
+    /// Reads the rows again, in the order in which they were decided: so rows of one EUID keep theirs. No other record
+    /// of a report is read for that, unless it is compressed.
     pub fn into_rows(self) -> Result<ReplayRows, ReportError> {
         let mut reports = Vec::with_capacity(self.reports.len());
         for (report, places) in self.reports.iter().zip(self.records) {
-            let mut records = ChosenRecords { reader: report.records()?, places, place: 0, time: i64::MIN };
+            let mut records = ChosenRecords { reader: report.records()?, places: places.into_iter() };
             let head = records.next()?;
             reports.push((records, head));
         }
@@ -266,24 +282,17 @@ pub struct ReplayRows {
 #[derive(Debug)]
 struct ChosenRecords {
     reader: ReportReader,
-    places: RoaringTreemap,
-    place: u64,
-    time: i64,
+    /// Those that are still to be read.
+    places: std::vec::IntoIter<Place>,
 }
 
 impl ChosenRecords {
     /// The next chosen record with its time.
     fn next(&mut self) -> Result<Option<(i64, Decision)>, ReadError> {
-        // Behind the last one there is nothing to look for.
-        while self.places.max().is_some_and(|last| self.place <= last) {
-            let Some(record) = self.reader.next().transpose()? else { break };
-            self.time = self.time.max(record.at_ms);
-            self.place += 1;
-            if self.places.contains(self.place - 1) {
-                return Ok(Some((self.time, record)));
-            }
-        }
-        Ok(None)
+        let Some(Place { moment: (time, _, place), began }) = self.places.next() else { return Ok(None) };
+        self.reader.go_to(began, place)?;
+        let record = self.reader.next().transpose()?;
+        Ok(record.map(|record| (time, record)))
     }
 }
 

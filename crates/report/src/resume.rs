@@ -11,9 +11,9 @@ use crate::{
     decided::Decided,
     error::ReportError,
     file::{is_special, open_locked},
-    format::ReportFormat,
+    format::{Compression, ReportFormat},
     journal::{ContactsPolicy, Journal},
-    latest::Repeats,
+    latest::LatestRecords,
     read::ReadError,
     run_file::{Run, RunFile},
     source::SourceReport,
@@ -120,50 +120,57 @@ struct Whole {
 fn whole_part(mut report: SourceReport, size: u64, all_again: bool) -> Result<Whole, ReportError> {
     let path = report.path().to_owned();
     let mut bytes = size;
-    'scan: loop {
-        let mut repeats = Repeats::default();
-        let mut is_repeated = false;
+    loop {
+        let mut repeated = LatestRecords::default();
         let mut decided = Decided::new(report.clone(), all_again);
-        let mut records = report.records()?;
-        for (place, record) in (0..).zip(&mut records) {
-            let record = match record {
-                Ok(record) => record,
+        let (mut records, mut place) = (report.records()?, 0);
+        let torn = loop {
+            let record = match records.next_gist() {
+                Ok(Some((_, record))) => record,
+                Ok(None) => break false,
                 Err(ReadError::Torn { whole_bytes, .. }) if whole_bytes < bytes => {
-                    // Records within a torn member or frame are lost with it, so what is left is looked at anew.
                     bytes = whole_bytes;
-                    report = report.up_to(bytes);
-                    continue 'scan;
+                    break true;
                 }
                 Err(error) => return Err(error.into()),
             };
             if record.outcome == Outcome::Valid {
                 return Err(ReportError::OfCheck(path));
             }
-            is_repeated |= !repeats.see(&record);
-            if !is_repeated {
-                decided.take_over(&record, place);
+            if !decided.take_over(&record, place) {
+                repeated.note_repeated(&record);
+            }
+            place += 1;
+        };
+        if torn {
+            report = report.up_to(bytes);
+            decided.cut(bytes);
+            // Records within a torn member or frame are lost with it, so what is left is looked at anew. What was read of
+            // a plain file is what is whole.
+            if records.format().compression != Compression::None {
+                continue;
             }
         }
         // Appending to what is written otherwise would make it unreadable.
         if bytes > 0 && (records.format() != ReportFormat::of(&path) || !records.can_be_continued()) {
             return Err(ReportError::OtherFormat(path));
         }
-        if is_repeated {
-            decided = last_records(&report, repeats, all_again)?;
+        if !repeated.is_empty() {
+            drop(decided);
+            decided = last_records(&report, repeated, all_again)?;
         }
-        decided.optimize();
         return Ok(Whole { bytes, is_begun: records.is_begun(), decided });
     }
 }
 
 /// A further look, at the last record of each row and the place of its first.
-fn last_records(report: &SourceReport, repeats: Repeats, all_again: bool) -> Result<Decided, ReportError> {
-    let (mut latest, mut decided) = (repeats.into_latest(), Decided::new(report.clone(), all_again));
-    report.scan(0, |moment, record| {
+fn last_records(report: &SourceReport, mut latest: LatestRecords, all_again: bool) -> Result<Decided, ReportError> {
+    let mut decided = Decided::new(report.clone(), all_again);
+    report.skim(0, |moment, _, record| {
         latest.see(moment, record);
         Ok::<_, ReportError>(())
     })?;
-    report.scan(0, |moment, record| {
+    report.skim(0, |moment, _, record| {
         if latest.counts(moment, record) {
             let (_, _, place) = latest.first(moment, record);
             decided.take_over(record, place);

@@ -13,6 +13,7 @@ use model::Decision;
 use crate::{
     error::ReportError,
     file::unopened,
+    gist::Gist,
     read::{ReadError, ReportReader},
     run_file::{RunFile, RunInput},
 };
@@ -115,6 +116,28 @@ impl SourceReport {
         Self { size: size.min(self.size), ..self.clone() }
     }
 
+    /// Shows the gist of each whole record, with the byte at which it begins (without the compression), and says behind
+    /// which byte the report is torn, if it is. `number`: which of several reports it is.
+    pub(crate) fn skim<E: From<ReadError>>(
+        &self,
+        number: usize,
+        mut see: impl FnMut(Moment, u64, &Gist<'_>) -> Result<(), E>,
+    ) -> Result<Option<u64>, E> {
+        let (mut records, mut time, mut place) = (self.records()?, i64::MIN, 0);
+        loop {
+            match records.next_gist() {
+                Ok(Some((began, gist))) => {
+                    time = time.max(gist.at_ms);
+                    see((time, number, place), began, &gist)?;
+                }
+                Ok(None) => return Ok(None),
+                Err(ReadError::Torn { whole_bytes, .. }) => return Ok(Some(whole_bytes)),
+                Err(error) => return Err(error.into()),
+            }
+            place += 1;
+        }
+    }
+
     /// Shows each whole record and says behind which byte the report is torn, if it is. `number`: which of several
     /// reports it is.
     pub(crate) fn scan<E: From<ReadError>>(
@@ -143,6 +166,13 @@ pub(crate) struct Bytes {
     file: Arc<File>,
     at: u64,
     end: u64,
+}
+
+impl Bytes {
+    /// Goes on at this byte.
+    pub(crate) fn go_to(&mut self, at: u64) {
+        self.at = at.min(self.end);
+    }
 }
 
 impl Read for Bytes {

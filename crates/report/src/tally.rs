@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use model::{Decision, Outcome, Reason};
 
-use crate::summary::Latency;
+use crate::{gist::Gist, summary::Latency};
 
 /// Longest latency that is told apart, in milliseconds: an hour.
 const LONGEST_LATENCY_MS: u64 = 3_600_000;
@@ -40,6 +40,11 @@ impl Figures {
     pub(crate) fn of(decision: &Decision) -> Self {
         let Decision { outcome, reason, attempts, latency_ms, .. } = *decision;
         Self { outcome, reason, code: decision.answered.code, attempts, latency_ms }
+    }
+
+    pub(crate) fn of_gist(record: &Gist<'_>) -> Self {
+        let Gist { outcome, reason, code, attempts, latency_ms, .. } = *record;
+        Self { outcome, reason, code, attempts, latency_ms }
     }
 }
 

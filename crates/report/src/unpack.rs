@@ -49,6 +49,13 @@ impl Unpacked {
         Ok(Self { piece, compression, given: 0, ends: VecDeque::new(), asked: 0 })
     }
 
+    /// Goes on at that byte of a file that is not compressed; what is compressed can only be read through.
+    pub(crate) fn go_to(&mut self, at: u64) {
+        if let Piece::Plain(source) = &mut self.piece {
+            source.go_to(at);
+        }
+    }
+
     /// How the file is compressed.
     pub(crate) fn compression(&self) -> Compression {
         self.compression
@@ -168,11 +175,27 @@ struct Source {
     failed: bool,
 }
 
+impl Source {
+    fn go_to(&mut self, at: u64) {
+        self.inner.consume(self.inner.buffer().len());
+        self.inner.get_mut().go_to(at);
+        self.taken = at;
+    }
+}
+
 impl Read for Source {
+    /// Past the buffer, where that is empty and asked for is as much as it holds.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.fill_buf()?.read(buffer)?;
-        self.consume(read);
-        Ok(read)
+        loop {
+            match self.inner.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => {
+                    self.failed |= read.is_err();
+                    self.taken += *read.as_ref().unwrap_or(&0) as u64;
+                    return read;
+                }
+            }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use reader::LookedAt;
 use report::{Resumption, Run, RunFile, RunInput};
@@ -9,8 +9,8 @@ use crate::{
     lock::{Patience, RunLock},
     opening::open_inputs,
     pipeline::{
-        CarriedOver, Job, RowSource, WindowGuard, carry_over, compare_inputs, finished_earlier, open_journal,
-        refuse_another_command, refuse_another_run, report_path, send,
+        CarriedOver, Job, PassedOver, Resumed, RowSource, WindowGuard, carry_over, compare_inputs, finished_earlier,
+        open_journal, refuse_another_command, refuse_another_run, report_path, send,
     },
     settings::{CommandLine, PushSettings, refuse_shared_outputs},
     signals::Signals,
@@ -57,9 +57,10 @@ pub(crate) fn push(
             .collect(),
         finished: None,
     };
+    let mut passed = PassedOver::default();
     if let (Some(then), Some(resumption)) = (&then, &resumption) {
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
-        compare_inputs(&mut inputs, then, &resumption.decided, input.rows)?;
+        passed = compare_inputs(&mut inputs, then, &resumption.decided, input.rows)?;
         if then.inputs.len() == now.inputs.len()
             && let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer)
         {
@@ -74,7 +75,8 @@ pub(crate) fn push(
         run.save()?;
     }
     let carried_over = decided.as_ref().map_or_else(CarriedOver::default, CarriedOver::of);
-    let rows = RowSource::Inputs { inputs, settings: Box::new(input), asked, decided: decided.map(Arc::new) };
+    let resumed = decided.map(|decided| Box::new(Resumed { decided, passed }));
+    let rows = RowSource::Inputs { inputs, settings: Box::new(input), asked, resumed };
     send(Job { settings: sending, rows, journal, report, run, carried_over, command_line }, printer, signals)
 }
 

@@ -6,6 +6,8 @@ use crate::{failure::Failure, settings::RowRange};
 
 /// Rows of a pipe that may wait in memory until all is compared.
 const MOST_HELD_BYTES: usize = 64 << 20;
+/// The same of a file, which else is read once more from its beginning: what a run that was stopped had read ahead.
+const MOST_HELD_OF_FILE: usize = 8 << 20;
 const HINT: &str =
     "resume with what the report was begun with, or begin another report under another name with `--report`";
 
@@ -37,15 +39,33 @@ pub(crate) fn refuse_another_command(resumption: &Resumption, command: &str) -> 
     }
 }
 
+/// Rows that an earlier try has decided, and those that were passed over for it.
+#[derive(Debug)]
+pub(crate) struct Resumed {
+    pub(crate) decided: Decided,
+    pub(crate) passed: PassedOver,
+}
+
+/// Rows that were read to be compared and are not read again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PassedOver {
+    /// All of them.
+    pub(crate) rows: u64,
+    /// Those that are decided and in the range that is taken.
+    pub(crate) decided: u64,
+    /// Those in front of that range.
+    pub(crate) skipped: u64,
+}
+
 /// Reads what an earlier try has read once more, before anything is sent: the same bytes, and in each row that the
-/// report decides the same EUID. Undecided rows of a pipe, as far as they lie in the range that is taken, are held in
-/// memory and come first afterwards.
+/// report decides the same EUID. Undecided rows, as far as they lie in the range that is taken, are held in memory and
+/// come first afterwards; those of a file only where they are few.
 pub(crate) fn compare_inputs(
     inputs: &mut [Input],
     then: &Run,
     decided: &Decided,
     range: RowRange,
-) -> Result<(), Failure> {
+) -> Result<PassedOver, Failure> {
     for source in decided.sources() {
         if !inputs.iter().any(|input| **input.name() == *source) {
             let message = format!("the report has rows of {source}, which is not among the inputs; nothing was sent");
@@ -53,6 +73,7 @@ pub(crate) fn compare_inputs(
         }
     }
     let mut euids = decided.compare_euids();
+    let mut passed = PassedOver::default();
     // An input was begun only once the one before it was read to its end, so this is known where it matters.
     let mut rows_before = 0;
     for input in inputs {
@@ -62,26 +83,41 @@ pub(crate) fn compare_inputs(
         if before.bytes == 0 && last_row == 0 && !before.ended {
             continue;
         }
-        let is_wanted = |row| !decided.contains(&name, row) && range.takes(rows_before + row);
-        rows_before += compare(input, before, last_row, is_wanted, &mut euids)?;
+        let (rows, here) = compare(input, before, last_row, RowNumbers { range, rows_before }, &mut euids)?;
+        rows_before += rows;
+        passed.rows += here.rows;
+        passed.decided += here.decided;
+        passed.skipped += here.skipped;
     }
     euids.finish()?;
-    Ok(())
+    Ok(passed)
 }
 
-/// The same for one input. Returns how many rows were read.
+/// The rows of one input among those of all.
+#[derive(Debug, Clone, Copy)]
+struct RowNumbers {
+    range: RowRange,
+    /// How many rows the inputs before it have.
+    rows_before: u64,
+}
+
+/// The same for one input. Returns how many rows were read, and which of them are passed over.
 fn compare(
     input: &mut Input,
     before: &RunInput,
     last_row: u64,
-    is_wanted: impl Fn(u64) -> bool,
+    RowNumbers { range, rows_before }: RowNumbers,
     euids: &mut EuidComparison<'_>,
-) -> Result<u64, Failure> {
+) -> Result<(u64, PassedOver), Failure> {
     let name = input.name().clone();
     let mut records = input.records()?;
-    let mut held = (!input.is_regular_file()).then(Held::default);
+    let is_file = input.is_regular_file();
+    let mut held = Some(Held::default());
+    let mut passed = PassedOver::default();
     let mut end: Option<Result<(), ReadError>> = None;
     let mut batch = RecordBatch::default();
+    // Of each row of the batch, whether it is still to be sent.
+    let mut wanted = Vec::new();
     while end.is_none() {
         let position = records.position();
         if position.bytes >= before.bytes && position.rows >= last_row && !before.ended && !records.has_waiting() {
@@ -91,13 +127,25 @@ fn compare(
             Ok(true) => {}
             ended => end = Some(ended.map(drop)),
         }
+        wanted.clear();
         for record in batch.iter() {
-            if record.row() <= last_row {
-                euids.see(&name, record.row(), record.euid_text())?;
-            }
+            let (row, number) = (record.row(), rows_before + record.row());
+            let is_decided = row <= last_row && euids.see(&name, row, record.euid_text())?;
+            let is_taken = range.takes(number);
+            wanted.push(is_taken && !is_decided);
+            passed.rows += 1;
+            passed.decided += u64::from(is_taken && is_decided);
+            passed.skipped += u64::from(range.skips(number));
         }
-        if let Some(held) = &mut held {
-            held.take(&batch, &is_wanted)?;
+        if let Some(waiting) = &mut held
+            && let Some(first) = batch.records.first().map(|head| head.row)
+            && wanted.contains(&true)
+        {
+            let is_wanted = |row: u64| wanted.get((row - first) as usize) == Some(&true);
+            waiting.take(&batch, is_wanted)?;
+            if is_file && waiting.bytes > MOST_HELD_OF_FILE {
+                held = None;
+            }
         }
     }
     let position = records.position();
@@ -109,11 +157,11 @@ fn compare(
     } else if before.ended && position.bytes > before.bytes {
         format!("it was read to its end then, {} bytes, and is longer now", before.bytes)
     } else {
-        if let Some(held) = held {
-            records.put_back(held.batches, end);
-            input.give_back(records);
-        }
-        return Ok(position.rows);
+        let Some(held) = held else { return Ok((position.rows, PassedOver::default())) };
+        passed.rows -= held.batches.iter().map(|batch| batch.records.len() as u64).sum::<u64>();
+        records.put_back(held.batches, end);
+        input.give_back(records);
+        return Ok((position.rows, passed));
     };
     // What can't be read can't be compared either.
     if let Some(Err(error)) = end
@@ -126,7 +174,7 @@ fn compare(
     Err(Failure::usage(message).with_hint(HINT.to_owned()))
 }
 
-/// Rows of a pipe that wait until all is compared.
+/// Rows that wait until all is compared.
 #[derive(Default)]
 struct Held {
     batches: Vec<RecordBatch>,
@@ -156,9 +204,102 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
-    use model::{RecordHead, Value};
+    use std::{collections::BTreeMap, fmt::Write as _, fs, io::Write as _, path::Path};
+
+    use model::{Answered, Decision, Origin, Outcome, RecordHead, Value};
+    use reader::{Input, ReaderOptions, open_all};
+    use report::{ContactsPolicy, Journal, JournalOptions, RunFile};
 
     use super::*;
+
+    /// What a report says that decides these rows of a source, each of the EUID of its number.
+    fn decided(folder: &Path, source: &str, rows: impl IntoIterator<Item = u64>) -> Resumption {
+        let path = folder.join("r.ndjson");
+        let options = JournalOptions { force: false, contacts: ContactsPolicy::Failed };
+        let mut journal = Journal::create(&path, options).unwrap();
+        for row in rows {
+            journal.append(&Decision {
+                origin: Origin { source: source.into(), row, line: row + 1 },
+                euid: row.to_string().into(),
+                outcome: Outcome::Synced,
+                reason: None,
+                answered: Answered::default(),
+                attempts: 1,
+                latency_ms: None,
+                at_ms: 0,
+                contacts: None,
+                raw: None,
+            });
+        }
+        journal.finish().unwrap();
+        RunFile::new(&path, run(&[])).save().unwrap();
+        Resumption::open(&path).unwrap().unwrap()
+    }
+
+    fn run(inputs: &[RunInput]) -> Run {
+        let (command, target) = ("push".to_owned(), "sandbox".to_owned());
+        Run { command, target, api_key: None, options: BTreeMap::new(), inputs: inputs.to_vec(), finished: None }
+    }
+
+    /// So many rows, each of the EUID of its number, and a run that has read them all.
+    fn input(path: &Path, rows: u64, pack: bool) -> (Vec<Input>, Run) {
+        let mut text = "euid,email\n".to_owned();
+        for row in 1..=rows {
+            writeln!(text, "{row},{}@example.com", "x".repeat(200)).unwrap();
+        }
+        let mut bytes = text.into_bytes();
+        if pack {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(&bytes).unwrap();
+            bytes = encoder.finish().unwrap();
+        }
+        fs::write(path, &bytes).unwrap();
+        let source = path.display().to_string();
+        let blake3 = blake3::hash(&bytes).to_hex().to_string();
+        let marks = BTreeMap::from([(source.clone(), bytes.len() as u64)]);
+        let inputs = open_all(&[path], &ReaderOptions { digest: true, marks, ..ReaderOptions::default() }).unwrap();
+        (inputs, run(&[RunInput { source, bytes: bytes.len() as u64, blake3, ended: true }]))
+    }
+
+    fn rows(input: &mut Input) -> Vec<u64> {
+        let (mut records, mut batch, mut rows) = (input.records().unwrap(), RecordBatch::default(), Vec::new());
+        loop {
+            let more = records.next_batch(&mut batch).unwrap();
+            rows.extend(batch.iter().map(|record| record.row()));
+            if !more {
+                return rows;
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_sent_of_a_file_is_kept_and_the_file_not_read_again() {
+        for pack in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a.csv");
+            let (mut inputs, then) = input(&path, 3_000, pack);
+            let resumption =
+                decided(folder.path(), &path.display().to_string(), (1..=2_990).filter(|row| *row != 1_500));
+            let range = RowRange { skip: 10, limit: Some(2_985) };
+            let passed = compare_inputs(&mut inputs, &then, &resumption.decided, range).unwrap();
+            // Ten are skipped, 2,979 of those behind are decided, five lie behind the range.
+            assert_eq!(passed, PassedOver { rows: 2_994, decided: 2_979, skipped: 10 });
+            assert_eq!(rows(&mut inputs[0]), [1_500, 2_991, 2_992, 2_993, 2_994, 2_995]);
+            assert_eq!(rows(&mut inputs[0]).len(), 3_000, "after that it is read as ever");
+        }
+    }
+
+    #[test]
+    fn where_much_of_a_file_is_to_be_sent_it_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let (mut inputs, then) = input(&path, 40_000, false);
+        let resumption = decided(folder.path(), &path.display().to_string(), [1, 40_000]);
+        let range = RowRange { skip: 0, limit: None };
+        let passed = compare_inputs(&mut inputs, &then, &resumption.decided, range).unwrap();
+        assert_eq!(passed, PassedOver::default());
+        assert_eq!(rows(&mut inputs[0]).len(), 40_000);
+    }
 
     #[test]
     fn only_so_much_of_a_pipe_waits_in_memory() {

@@ -7,7 +7,7 @@ use reader::AskedNames;
 use report::{ContactsPolicy, Decided, InputSummary};
 use validator::{Rules, Validator};
 
-use super::RowSink;
+use super::{RowSink, comparing::Resumed};
 use crate::{
     failure::Failure,
     opening::never_seen,
@@ -30,16 +30,23 @@ pub(crate) struct IntakeResult {
     pub(crate) error: Option<Failure>,
 }
 
-/// Reads and validates rows and hands them on, but for those that are `decided`, until they end or the run stops.
+/// Reads and validates rows and hands them on, but for those that are decided, until they end or the run stops.
 pub(crate) async fn take_in(
     reading: Reading,
     settings: InputSettings,
     asked: AskedNames,
-    decided: Option<Arc<Decided>>,
+    resumed: Option<Box<Resumed>>,
     contacts: ContactsPolicy,
     sink: RowSink,
 ) -> IntakeResult {
     let RowSink { rows, counters, stop, printer } = sink;
+    let decided = resumed.map(|resumed| {
+        let Resumed { decided, passed } = *resumed;
+        Counters::add(&counters.rows_seen, passed.rows);
+        Counters::add(&counters.rows_decided_before, passed.decided);
+        Counters::add(&counters.rows_skipped, passed.skipped);
+        decided
+    });
     let mut intake = Validating {
         validator: Validator::new(settings.rules.clone()),
         rules: settings.rules,
@@ -95,7 +102,7 @@ struct Validating {
     range: RowRange,
     contacts: ContactsPolicy,
     /// Rows of an earlier try.
-    decided: Option<Arc<Decided>>,
+    decided: Option<Decided>,
     counters: Arc<Counters>,
     printer: Printer,
     rejected: u64,

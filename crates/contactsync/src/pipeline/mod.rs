@@ -24,7 +24,7 @@ use model::Counters;
 
 use crate::terminal::Printer;
 
-pub(crate) use comparing::{compare_inputs, refuse_another_command, refuse_another_run};
+pub(crate) use comparing::{PassedOver, Resumed, compare_inputs, refuse_another_command, refuse_another_run};
 pub(crate) use continuing::{CarriedOver, carry_over, finished_earlier, open_journal, report_path};
 pub(crate) use outcome::per_second;
 pub(crate) use send::{Job, RowSource, send};

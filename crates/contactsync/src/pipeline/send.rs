@@ -4,11 +4,12 @@ use dispatcher::{Stop, StopCause};
 use jiff::Timestamp;
 use model::Counters;
 use reader::{AskedNames, Input};
-use report::{Decided, InputSummary, Journal, ReplayRows, RunFile, Summary, rfc3339};
+use report::{InputSummary, Journal, ReplayRows, RunFile, Summary, rfc3339};
 
 use super::{
     RowSink,
     canary::Canary,
+    comparing::Resumed,
     continuing::CarriedOver,
     intake::{IntakeResult, take_in},
     journaling::{Journaling, RunRecord},
@@ -46,7 +47,7 @@ pub(crate) struct Job {
 /// Where the rows come from.
 pub(crate) enum RowSource {
     /// From inputs; those that are decided are left out.
-    Inputs { inputs: Vec<Input>, settings: Box<InputSettings>, asked: AskedNames, decided: Option<Arc<Decided>> },
+    Inputs { inputs: Vec<Input>, settings: Box<InputSettings>, asked: AskedNames, resumed: Option<Box<Resumed>> },
     /// From reports of earlier runs.
     Replay {
         rows: ReplayRows,
@@ -83,10 +84,10 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
     let is_resumable = run.is_some();
     let mut positions = Positions::new(0);
     let intake: tokio::task::JoinHandle<IntakeResult> = match rows {
-        RowSource::Inputs { inputs, settings: input, asked, decided } => {
+        RowSource::Inputs { inputs, settings: input, asked, resumed } => {
             let reading = Reading::start(inputs, input.rows.last(), Arc::clone(&counters)).map_err(cannot_start)?;
             positions = reading.positions().clone();
-            tokio::spawn(take_in(reading, *input, asked, decided, settings.report.contacts, sink))
+            tokio::spawn(take_in(reading, *input, asked, resumed, settings.report.contacts, sink))
         }
         RowSource::Replay { rows, reports } => tokio::task::spawn_blocking(move || take_replayed(rows, reports, &sink)),
     };

@@ -142,8 +142,8 @@ fn texts<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Option<String> {
 /// Which rows of all the input are taken: `--skip` and `--limit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RowRange {
-    skip: u64,
-    limit: Option<u64>,
+    pub(crate) skip: u64,
+    pub(crate) limit: Option<u64>,
 }
 
 impl RowRange {

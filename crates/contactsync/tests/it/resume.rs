@@ -214,6 +214,27 @@ fn an_export_that_was_cut_off_is_finished_once_it_is_whole() {
     assert_eq!(service.record().stats().requests, 5_000);
 }
 
+/// More rows than wait in memory while all is compared: then the file is read once more.
+#[test]
+fn many_rows_in_front_of_decided_ones_are_not_lost() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    let row = |euid: &str| format!("{euid},{}@example.com\n", "x".repeat(200));
+    place.file("a.csv", format!("euid,email\n{}{}", row("x").repeat(40_000), row("7")));
+    place.run(&PUSH).ends_with(1);
+    let counts = summary(&place);
+    let last = place.read("r.ndjson").lines().find(|line| line.contains("synced")).unwrap().to_owned();
+    place.file("r.ndjson", format!("{last}\n"));
+    place.run(&PUSH).ends_with(1).says("the report decides 1 rows");
+    for name in ["rows_read", "synced", "rejected", "inputs"] {
+        assert_eq!(summary(&place)[name], counts[name], "{name}");
+    }
+    let mut rows: Vec<u64> = place.json_lines("r.ndjson").iter().map(|line| line["row"].as_u64().unwrap()).collect();
+    rows.sort_unstable();
+    assert!(rows.into_iter().eq(1..=40_001));
+    assert_eq!(service.record().stats().requests, 1);
+}
+
 #[test]
 fn nothing_can_be_resumed_from_a_device_or_under_a_run() {
     let service = Service::with_faults(&["hang:1"]);

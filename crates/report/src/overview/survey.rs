@@ -4,6 +4,7 @@ use model::{Decision, Outcome, Reason};
 
 use super::Overview;
 use crate::{
+    gist::Gist,
     latest::{LatestRecords, Repeats},
     read::ReadError,
     source::SourceReport,
@@ -49,7 +50,7 @@ impl Survey {
         let (mut overview, mut repeats, mut torn) = (Overview::default(), Repeats::default(), Vec::new());
         for (number, report) in reports.iter().enumerate() {
             let bytes = report.scan(number, |_, record| {
-                repeats.see(record);
+                repeats.see(&Gist::of(record));
                 if filter.takes(record) {
                     overview.add(record);
                 }
@@ -60,7 +61,7 @@ impl Survey {
         let mut survey = Self { reports, filter, latest: repeats.into_latest(), overview, torn };
         if !survey.latest.is_empty() {
             for (number, report) in survey.reports.iter().enumerate() {
-                report.scan(number, |moment, record| {
+                report.skim(number, |moment, _, record| {
                     survey.latest.see(moment, record);
                     Ok::<_, ReadError>(())
                 })?;
@@ -79,7 +80,7 @@ impl Survey {
     pub fn records<E: From<ReadError>>(&self, mut see: impl FnMut(&Decision) -> Result<(), E>) -> Result<(), E> {
         for (number, report) in self.reports.iter().enumerate() {
             report.scan(number, |moment, record| {
-                let counts = self.latest.counts(moment, record) && self.filter.takes(record);
+                let counts = self.latest.counts(moment, &Gist::of(record)) && self.filter.takes(record);
                 if counts { see(record) } else { Ok(()) }
             })?;
         }

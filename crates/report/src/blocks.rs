@@ -1,0 +1,108 @@
+//! Which rows of a source have a record, and what their EUIDs were: some bytes for each 64 rows, not the records.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use crate::mask::is_number;
+
+/// Rows that are kept together.
+pub(crate) const BLOCK_ROWS: u64 = 64;
+
+/// The rows of one source.
+#[derive(Debug, Default)]
+pub(crate) struct SourceRows {
+    blocks: HashMap<u64, Block>,
+    last: Option<u64>,
+    /// How many are decided.
+    decided: u64,
+}
+
+/// So many rows in a row, a bit for each.
+#[derive(Debug, Default)]
+pub(crate) struct Block {
+    decided: u64,
+    /// Rows that have a record and are sent all the same.
+    again: u64,
+    /// The sum of the digests of its rows and EUIDs.
+    pub(crate) euids: u64,
+}
+
+impl Block {
+    /// Whether a row of this block has a record.
+    pub(crate) fn has_record(&self, row: u64) -> bool {
+        (self.decided | self.again) & bit(row) != 0
+    }
+
+    /// Whether a row of this block is decided.
+    pub(crate) fn is_decided(&self, row: u64) -> bool {
+        self.decided & bit(row) != 0
+    }
+}
+
+impl SourceRows {
+    /// Takes note of a record of a row, which decides it or says that it is sent again, and whether it is the row's first.
+    /// `digest`: that of its EUID.
+    pub(crate) fn add(&mut self, row: u64, is_decided: bool, digest: u64) -> bool {
+        let block = self.blocks.entry(row / BLOCK_ROWS).or_default();
+        let is_first = !block.has_record(row);
+        block.euids = block.euids.wrapping_add(digest);
+        if is_decided {
+            self.decided += u64::from(block.decided & bit(row) == 0);
+            block.decided |= bit(row);
+        } else {
+            block.again |= bit(row);
+        }
+        self.last = self.last.max(Some(row));
+        is_first
+    }
+
+    /// A row that was to be sent again is decided after all.
+    pub(crate) fn decide(&mut self, row: u64) {
+        if let Some(block) = self.blocks.get_mut(&(row / BLOCK_ROWS)) {
+            self.decided += u64::from(block.decided & bit(row) == 0);
+            block.again &= !bit(row);
+            block.decided |= bit(row);
+        }
+    }
+
+    pub(crate) fn is_decided(&self, row: u64) -> bool {
+        self.block(row / BLOCK_ROWS).is_some_and(|block| block.is_decided(row))
+    }
+
+    /// How many rows are decided.
+    pub(crate) fn decided(&self) -> u64 {
+        self.decided
+    }
+
+    /// The last row with a record.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.last
+    }
+
+    pub(crate) fn block(&self, number: u64) -> Option<&Block> {
+        self.blocks.get(&number)
+    }
+
+    /// How many blocks have a record.
+    pub(crate) fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+}
+
+fn bit(row: u64) -> u64 {
+    1 << (row % BLOCK_ROWS)
+}
+
+/// The EUID as it can be compared: a report without contacts holds only those that are numbers.
+pub(crate) fn comparable(euid: &str) -> &str {
+    if is_number(euid) { euid } else { "" }
+}
+
+/// A digest of a row and its [`comparable`] EUID. Compared only within one process, so that any good hash will do.
+pub(crate) fn euid_digest(row: u64, comparable: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (row, comparable).hash(&mut hasher);
+    hasher.finish()
+}
