@@ -12,6 +12,7 @@ use crate::{
     parse::Parser,
     read::{ReadError, ReportReader},
     record,
+    time::Times,
 };
 
 /// What a reader gives: records or gists as they come, and how it ends.
@@ -97,7 +98,7 @@ proptest! {
                 if index == 0 {
                     record::write_header(Encoding::Csv, &mut piece);
                 }
-                record::write(Encoding::Csv, record, true, &mut piece);
+                record::write(Encoding::Csv, record, true, &mut Times::default(), &mut piece);
             } else {
                 let changes = change.as_ref().filter(|(at, _)| at.index(records.len()) == index);
                 piece.extend(changed(&line(record), changes.map(|(_, change)| change.clone()).as_slice()));

@@ -3,7 +3,7 @@
 use model::{Answered, Contacts, Decision, Origin, Outcome, Reason};
 use proptest::prelude::*;
 
-use crate::{format::Encoding, record};
+use crate::{format::Encoding, record, time::Times};
 
 /// What may stand where a value stands.
 pub(super) const VALUES: [&str; 62] = [
@@ -155,7 +155,7 @@ pub(super) fn decision() -> impl Strategy<Value = Decision> {
 
 pub(super) fn line(decision: &Decision) -> Vec<u8> {
     let mut bytes = Vec::new();
-    record::write(Encoding::Ndjson, decision, true, &mut bytes);
+    record::write(Encoding::Ndjson, decision, true, &mut Times::default(), &mut bytes);
     bytes
 }
 
