@@ -27,6 +27,7 @@ mod opening;
 mod options;
 mod parser;
 mod plain;
+mod plain_objects;
 mod quotes;
 mod raw;
 mod records;

@@ -86,11 +86,13 @@ impl NdjsonRecords {
     pub(crate) fn fill(&mut self, batch: &mut RecordBatch) -> Result<bool, ReadError> {
         batch.columns = Arc::clone(self.objects.columns());
         loop {
-            let full = batch.records.len() >= BATCH_RECORDS
-                || batch.fields.len() >= BATCH_FIELDS
-                || batch.text.len() >= BATCH_BYTES;
-            // Who reads a pipe should not wait for the next rows with those that are there.
-            if full || (!batch.records.is_empty() && self.text.window.bytes().is_empty()) {
+            if self.is_enough(batch) {
+                return Ok(true);
+            }
+            self.text.pass_empty_lines();
+            let run = self.objects.take_plain(batch, self.text.window.bytes(), self.text.lines.line());
+            self.text.pass_lines(run.bytes, run.lines);
+            if self.is_enough(batch) {
                 return Ok(true);
             }
             if !self.text.skip_empty_lines()? {
@@ -106,6 +108,15 @@ impl NdjsonRecords {
             }
             self.text.pass(length);
         }
+    }
+
+    /// Whether a batch is handed on: it is full, or holds all there is. Who reads a pipe should not wait for the next rows
+    /// with those that are there.
+    fn is_enough(&self, batch: &RecordBatch) -> bool {
+        batch.records.len() >= BATCH_RECORDS
+            || batch.fields.len() >= BATCH_FIELDS
+            || batch.text.len() >= BATCH_BYTES
+            || (!batch.records.is_empty() && self.text.window.bytes().is_empty())
     }
 
     /// The length of the next line; none where it is too long.
@@ -189,3 +200,6 @@ fn walk(line: &[u8], mut go_on: impl FnMut(usize, u8, usize) -> bool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,9 +9,12 @@ use serde_json::value::RawValue;
 
 use crate::{
     asked::SeenKeys,
+    batch::{BATCH_BYTES, BATCH_RECORDS},
     encoding,
     json::{Object, Scalar, scalar},
     naming::{Naming, Role},
+    plain::{Enough, Run},
+    plain_objects::{Level, MOST_KEYS, PlainObjects, Target},
     text::{lines, raw_text},
 };
 
@@ -78,6 +81,9 @@ impl Look {
 pub(crate) struct Objects {
     naming: Naming,
     columns: Arc<[Column]>,
+    pub(crate) plain: PlainObjects,
+    #[cfg(test)]
+    pub(crate) taken_by_the_run: u64,
     rows: u64,
     /// The text was not decoded from another encoding.
     utf8: bool,
@@ -87,7 +93,16 @@ pub(crate) struct Objects {
 impl Objects {
     pub(crate) fn new(naming: Naming, utf8: bool) -> Self {
         let columns = naming.usual_columns();
-        Self { naming, columns, rows: 0, utf8, hint: None }
+        Self {
+            naming,
+            columns,
+            plain: PlainObjects::new(MOST_KEYS),
+            #[cfg(test)]
+            taken_by_the_run: 0,
+            rows: 0,
+            utf8,
+            hint: None,
+        }
     }
 
     pub(crate) fn naming(&self) -> &Naming {
@@ -108,6 +123,39 @@ impl Objects {
         self.hint.take_if(|hint| !hint.is_empty()).inspect(|_| self.hint = Some(""))
     }
 
+    /// Adds the plain lines at the front of the text, the first of which is this line. Their text is checked and taken as a
+    /// whole. Returns what was taken.
+    pub(crate) fn take_plain(&mut self, batch: &mut RecordBatch, text: &[u8], line: u64) -> Run {
+        let (records_before, fields_before, text_before) = (batch.records.len(), batch.fields.len(), batch.text.len());
+        let enough = Enough { rows: BATCH_RECORDS - records_before, bytes: BATCH_BYTES - text_before };
+        let rows = &mut self.rows;
+        let run = self.plain.scan(
+            text,
+            text_before,
+            MAX_RECORD_BYTES,
+            enough,
+            &mut batch.fields,
+            |euid, fields, lines_before| {
+                *rows += 1;
+                let line = line + lines_before;
+                batch.records.push(RecordHead { row: *rows, line, fault: None, euid, fields, raw: None });
+            },
+        );
+        // Each line was found valid.
+        let Ok(taken) = std::str::from_utf8(&text[..run.bytes]) else {
+            self.rows -= (batch.records.len() - records_before) as u64;
+            batch.records.truncate(records_before);
+            batch.fields.truncate(fields_before);
+            return Run::default();
+        };
+        #[cfg(test)]
+        {
+            self.taken_by_the_run += (batch.records.len() - records_before) as u64;
+        }
+        batch.text.push_str(taken);
+        run
+    }
+
     /// Adds the record that stands in `bytes` and begins on this line.
     pub(crate) fn take(&mut self, batch: &mut RecordBatch, bytes: &[u8], line: u64) {
         let (text_before, fields_before) = (batch.text.len(), batch.fields.len());
@@ -115,6 +163,7 @@ impl Objects {
             batch,
             naming: &self.naming,
             columns: &self.columns,
+            plain: &mut self.plain,
             euid: None,
             first_field: fields_before,
             key_unknown: None,
@@ -182,6 +231,7 @@ struct Row<'b> {
     batch: &'b mut RecordBatch,
     naming: &'b Naming,
     columns: &'b [Column],
+    plain: &'b mut PlainObjects,
     euid: Option<Value>,
     first_field: usize,
     key_unknown: Option<Rejection>,
@@ -199,15 +249,23 @@ impl Row<'_> {
                     return Err("`contacts` is not an object".to_owned());
                 }
                 for (key, value) in &Object::parse(members).map_err(|fault| format!("in `contacts`: {fault}"))?.0 {
-                    self.contact(&naming.nested_name(key), value, &mut nested_names)?;
+                    let target = self.contact(&naming.nested_name(key), value, &mut nested_names)?;
+                    self.learn(Level::Nested, key, target);
                 }
+                self.learn(Level::Flat, key, Target::Contacts);
                 continue;
             }
             match naming.role(key) {
                 Role::Euid if self.euid.is_some() => return Err("it has two EUIDs".to_owned()),
-                Role::Euid => self.euid = Some(self.value(value)?),
-                Role::Contact(name) => self.contact(&name, value, &mut nested_names)?,
-                Role::Ignored => {}
+                Role::Euid => {
+                    self.euid = Some(self.value(value)?);
+                    self.learn(Level::Flat, key, Target::Euid);
+                }
+                Role::Contact(name) => {
+                    let target = self.contact(&name, value, &mut nested_names)?;
+                    self.learn(Level::Flat, key, target);
+                }
+                Role::Ignored => self.learn(Level::Flat, key, Target::Ignored),
                 Role::Unknown => {
                     self.key_unknown.get_or_insert_with(|| {
                         Rejection::new(Reason::KeyUnknown, format!("the key {} is no known contact and did not stand in the first records: `--contacts NAME,…` or `--all-columns` says what is sent", shown_name(key)))
@@ -218,7 +276,8 @@ impl Row<'_> {
         Ok(())
     }
 
-    fn contact(&mut self, name: &str, value: &RawValue, seen: &mut HashSet<String>) -> Result<(), String> {
+    /// Adds a contact. Returns what keys of this name are for.
+    fn contact(&mut self, name: &str, value: &RawValue, seen: &mut HashSet<String>) -> Result<Target, String> {
         const FEW: usize = 16;
         let fields = &self.batch.fields[self.first_field..];
         let twice = if fields.len() < FEW {
@@ -232,13 +291,22 @@ impl Row<'_> {
         if twice {
             return Err(format!("two keys stand for the contact {}", shown_name(name)));
         }
-        let name = match self.columns.iter().position(|column| *column.name == *name) {
-            Some(column) => Name::Column(column as u32),
-            None => Name::Own(self.push(name)),
+        let (name, target) = match self.columns.iter().position(|column| *column.name == *name) {
+            Some(column) => (Name::Column(column as u32), Target::Column(column as u32)),
+            None => (Name::Own(self.push(name)), Target::Own),
         };
         let value = self.value(value)?;
         self.batch.fields.push(Field { name, value });
-        Ok(())
+        Ok(target)
+    }
+
+    /// Learns what a key is for, unless it names a contact otherwise than that is called.
+    fn learn(&mut self, level: Level, key: &str, target: Target) {
+        let is_named_otherwise =
+            target == Target::Own && self.batch.fields.last().is_none_or(|field| self.field_name(field) != key);
+        if !is_named_otherwise {
+            self.plain.learn(level, key, target);
+        }
     }
 
     fn field_name(&self, field: &Field) -> &str {
