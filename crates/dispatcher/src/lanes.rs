@@ -1,89 +1,111 @@
 //! Order per EUID: rows of one EUID queue behind each other, others overtake. A lane exists only while it has rows, so
-//! memory follows the rows admitted and not the file.
+//! memory follows the rows let in and not the file.
 
-use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
-use model::Contact;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
-
-/// A row that was let in: it holds its share of memory until its decision is handed on.
-#[derive(Debug)]
-pub(crate) struct Row {
-    pub(crate) contact: Contact,
-    /// One row, and its bytes.
-    pub(crate) permits: (OwnedSemaphorePermit, OwnedSemaphorePermit),
-}
+use crate::job::Row;
 
 /// Which lane a row belongs to: its EUID by number.
 pub(crate) type Key = u64;
 
-/// What became of a row that was offered.
+/// What became of a row that came to its lane.
 #[derive(Debug)]
-pub(crate) enum Offered {
-    /// Its lane was empty: the row starts, and whoever runs it asks [`Lanes::next`] afterwards.
-    Starts(Row),
+pub(crate) enum Joined {
+    /// It is the first of its lane: its turn has come.
+    First(Row),
     /// It waits behind another row of its EUID.
-    Queued,
-    /// Its lane is full.
-    Full(Row),
+    Waits,
+}
+
+/// What follows where rows moved to another lane.
+#[derive(Debug)]
+pub(crate) struct Moved {
+    /// The row that moved, where its turn has come in its new lane.
+    pub(crate) first: Option<Row>,
+    /// The row whose turn has come in the old one.
+    pub(crate) next: Option<Row>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Lanes {
-    waiting: Mutex<HashMap<Key, VecDeque<Row>>>,
+    /// Those that wait behind the one whose turn it is.
+    waiting: HashMap<Key, VecDeque<Row>>,
     most: usize,
-    shrunk: Notify,
 }
 
 impl Lanes {
     /// Lanes that hold at most `most` waiting rows each.
     pub(crate) fn new(most: usize) -> Self {
-        Self { waiting: Mutex::new(HashMap::new()), most, shrunk: Notify::new() }
+        Self { waiting: HashMap::new(), most }
     }
 
-    pub(crate) fn offer(&self, row: Row) -> Offered {
-        match self.lock().entry(row.contact.euid.get()) {
+    /// Whether a lane takes no further row.
+    pub(crate) fn is_full(&self, key: Key) -> bool {
+        self.waiting.get(&key).is_some_and(|lane| lane.len() >= self.most)
+    }
+
+    /// Whether a lane that was full has so much room again that it is worth going on.
+    pub(crate) fn is_ample(&self, key: Key) -> bool {
+        self.waiting.get(&key).is_none_or(|lane| lane.len() <= self.most / 4 * 3)
+    }
+
+    pub(crate) fn join(&mut self, row: Row) -> Joined {
+        match self.waiting.entry(row.key()) {
             Entry::Vacant(lane) => {
                 // An empty queue allocates nothing: most lanes never hold a second row.
                 lane.insert(VecDeque::new());
-                Offered::Starts(row)
+                Joined::First(row)
             }
-            Entry::Occupied(lane) if lane.get().len() >= self.most => Offered::Full(row),
             Entry::Occupied(mut lane) => {
                 lane.get_mut().push_back(row);
-                Offered::Queued
+                Joined::Waits
             }
         }
     }
 
-    /// The next row of a lane; where there is none the lane ends.
-    pub(crate) fn next(&self, key: Key) -> Option<Row> {
-        let mut lanes = self.lock();
-        let next = lanes.get_mut(&key)?.pop_front();
-        if next.is_none() {
-            lanes.remove(&key);
+    /// The row whose turn comes after the one that was decided; where there is none the lane ends.
+    pub(crate) fn next(&mut self, key: Key) -> Option<Row> {
+        match self.waiting.entry(key) {
+            Entry::Vacant(_) => None,
+            Entry::Occupied(mut lane) => lane.get_mut().pop_front().or_else(|| {
+                lane.remove();
+                None
+            }),
         }
-        drop(lanes);
-        self.shrunk.notify_one();
-        next
     }
 
-    /// Ends a lane and says how many rows still waited in it.
-    pub(crate) fn abandon(&self, key: Key) -> u64 {
-        let left = self.lock().remove(&key).map_or(0, |lane| lane.len() as u64);
-        self.shrunk.notify_one();
-        left
+    /// The first row of a lane turns out to be of another EUID, and with it those that wait there and are `like` it: they join
+    /// the other's lane, in input order among those that wait in it.
+    pub(crate) fn move_to(&mut self, first: Row, old: Key, like: impl Fn(&Row) -> bool) -> Moved {
+        let key = first.key();
+        let waiting = self.waiting.remove(&old).unwrap_or_default();
+        let (mut moved, mut stays): (VecDeque<Row>, VecDeque<Row>) = waiting.into_iter().partition(like);
+        for row in &mut moved {
+            row.contact.euid = first.contact.euid;
+            row.contact.euid_text.clone_from(&first.contact.euid_text);
+        }
+        let next = stays.pop_front();
+        if next.is_some() {
+            self.waiting.insert(old, stays);
+        }
+        let first = match self.waiting.entry(key) {
+            Entry::Vacant(lane) => {
+                lane.insert(moved);
+                Some(first)
+            }
+            Entry::Occupied(mut lane) => {
+                moved.push_front(first);
+                let lane = lane.get_mut();
+                lane.extend(moved);
+                lane.make_contiguous().sort_by_key(|row| row.number);
+                None
+            }
+        };
+        Moved { first, next }
     }
 
-    /// Waits until some lane gave up a row.
-    pub(crate) async fn shrunk(&self) {
-        self.shrunk.notified().await;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, VecDeque<Row>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Gives up everything that waits.
+    pub(crate) fn clear(&mut self) -> HashMap<Key, VecDeque<Row>> {
+        std::mem::take(&mut self.waiting)
     }
 }

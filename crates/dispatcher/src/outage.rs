@@ -171,15 +171,6 @@ impl OutageRule {
         Started { is_probe: self.hold.is_some(), holds_begun: self.holds_begun }
     }
 
-    /// An attempt was given up without an end.
-    pub(crate) fn abandoned(&mut self, started: Started) {
-        if self.is_probe_of_this_hold(started)
-            && let Some(hold) = &mut self.hold
-        {
-            hold.probe_under_way = false;
-        }
-    }
-
     /// Notes the end of an attempt. `untried`: whether there are, or may come, rows that had no attempt yet.
     pub(crate) fn ended(
         &mut self,

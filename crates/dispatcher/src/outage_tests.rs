@@ -146,9 +146,6 @@ fn one_probe_at_a_time_until_one_is_answered() {
     assert_eq!(rule.gate(now), Gate::ClosedByProbe);
     assert_eq!(rule.ended(probe, bad(Attempt::Later), Untried::Some, now), (Charge::Forgiven, None));
     assert!(matches!(rule.gate(now), Gate::ClosedUntil(_) | Gate::Probe));
-    let given_up = rule.start();
-    rule.abandoned(given_up);
-    assert_ne!(rule.gate(now), Gate::ClosedByProbe);
     assert_eq!(well(&mut rule), Some(Change::Recovered));
     assert_eq!((rule.gate(now), rule.recoveries()), (Gate::Open, 1));
 }
@@ -186,7 +183,6 @@ fn a_probe_of_an_earlier_hold_is_not_the_one_under_way() {
     let now = Instant::now() + Duration::from_mins(1);
     rule.start();
     rule.ended(old, bad(Attempt::Later), Untried::Some, now);
-    rule.abandoned(old);
     assert_eq!(rule.gate(now), Gate::ClosedByProbe);
 }
 

@@ -1,22 +1,34 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
-use model::{Contact, Counters, Decision, limits::MAX_RECORD_BYTES};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_util::task::TaskTracker;
+use model::{Contact, Counters, Decision};
+use tokio::{
+    runtime::Handle,
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
 
 use crate::{
-    attempts::Attempts,
-    lanes::{Lanes, Offered, Row},
+    admission,
+    canary::Canary,
+    handing_on,
+    memory::Memory,
+    mint::{LocalMint, Mint},
+    recalling,
+    resolver::Resolver,
+    resolving,
+    scheduler::Scheduler,
     settings::Settings,
-    stop::Stop,
+    shared::Shared,
+    stop::{Stop, StopCause},
+    timer,
     transport::Lines,
+    verdict::Codes,
+    worker::{Partners, work},
 };
-
-/// Most bytes of rows that are let in at once.
-const ROW_BYTES: usize = 16 * MAX_RECORD_BYTES;
 
 /// A row on its way in.
 #[derive(Debug)]
@@ -32,128 +44,147 @@ pub enum Intake {
 pub struct Dispatched {
     /// Rows that came in and were not decided, or whose decision nobody took.
     pub not_sent: u64,
+    /// A part of it panicked: what it held may be in no figure.
+    pub broke_off: bool,
 }
 
-/// Sends all rows that come in and hands on one [`Decision`] for each; ends when `rows` is closed and all are decided,
-/// or after a stop when nothing is under way any more. Call it within a tokio runtime.
-///
-/// After a stop whoever feeds `rows` must close it: rows that still come are counted as not sent.
-pub async fn run<L: Lines>(
+/// Sends rows. Set up with lines to the service, then [run](Dispatcher::run).
+pub struct Dispatcher<L> {
+    settings: Settings,
     lines: L,
-    settings: &Settings,
-    rows: async_channel::Receiver<Vec<Intake>>,
-    decisions: mpsc::Sender<Decision>,
-    counters: Arc<Counters>,
-    stop: Stop,
-) -> Dispatched {
-    let most_rows = 4_096 + 16 * settings.in_flight;
-    let dispatcher = Arc::new(Dispatcher {
-        attempts: Attempts::new(lines, settings, counters, stop.clone()),
-        lanes: Lanes::new(most_rows / 4),
-        decisions,
-        not_sent: AtomicU64::new(0),
-        row_permits: Arc::new(Semaphore::new(most_rows)),
-        byte_permits: Arc::new(Semaphore::new(ROW_BYTES)),
-        stop: stop.clone(),
-        tasks: TaskTracker::new(),
-    });
-    let pacer = tokio::spawn(Arc::clone(&dispatcher.attempts.pace).run());
-    let stopper = tokio::spawn(close_on_stop(Arc::clone(&dispatcher), settings.grace));
-    while let Ok(batch) = rows.recv().await {
-        for intake in batch {
-            match intake {
-                Intake::Decided(decision) => dispatcher.hand_on(decision).await,
-                Intake::Send(contact) => dispatcher.admit(contact).await,
-            }
-        }
-    }
-    dispatcher.attempts.pace.no_more_rows();
-    dispatcher.tasks.close();
-    dispatcher.tasks.wait().await;
-    stopper.abort();
-    dispatcher.attempts.pace.close();
-    // The pacer ends by itself once closed; it has nothing to say.
-    let _ = pacer.await;
-    Dispatched { not_sent: dispatcher.not_sent.load(Relaxed) }
-}
-
-async fn close_on_stop<L: Lines>(dispatcher: Arc<Dispatcher<L>>, grace: std::time::Duration) {
-    dispatcher.stop.stopping().await;
-    dispatcher.attempts.pace.close();
-    tokio::time::sleep(grace).await;
-    dispatcher.stop.end_grace();
-}
-
-struct Dispatcher<L> {
-    attempts: Attempts<L>,
-    lanes: Lanes,
-    decisions: mpsc::Sender<Decision>,
-    not_sent: AtomicU64,
-    row_permits: Arc<Semaphore>,
-    byte_permits: Arc<Semaphore>,
-    stop: Stop,
-    tasks: TaskTracker,
+    runtimes: Vec<Handle>,
+    partners: Partners,
+    mint: Option<Box<dyn Mint>>,
+    canary: Option<Canary>,
 }
 
 impl<L: Lines> Dispatcher<L> {
-    /// Lets a row in as soon as there is room for it, or counts it as not sent once the run stops.
-    async fn admit(self: &Arc<Self>, contact: Contact) {
-        let bytes = u32::try_from(contact.bytes().min(ROW_BYTES)).unwrap_or(u32::MAX);
-        let room = async {
-            let count = Arc::clone(&self.row_permits).acquire_owned().await.ok()?;
-            let bytes = Arc::clone(&self.byte_permits).acquire_many_owned(bytes).await.ok()?;
-            Some((count, bytes))
-        };
-        let room = tokio::select! {
-            biased;
-            () = self.stop.stopping() => None,
-            room = room => room,
-        };
-        let Some(permits) = room else { return self.count_not_sent(1) };
-        self.attempts.pace.row_came_in();
-        let mut row = Row { contact, permits };
-        loop {
-            match self.lanes.offer(row) {
-                Offered::Queued => return,
-                Offered::Starts(row) => {
-                    self.tasks.spawn(Arc::clone(self).run_lane(row));
-                    return;
+    /// Sends over these lines, on the runtime that runs it.
+    pub fn new(settings: &Settings, lines: L) -> Self {
+        let mint = LocalMint::new(settings.rate, settings.burst).map(|mint| Box::new(mint) as Box<dyn Mint>);
+        let (runtimes, partners) = (Vec::new(), Partners::default());
+        Self { settings: settings.clone(), lines, runtimes, partners, mint, canary: None }
+    }
+
+    /// Shares the workers out over further runtimes.
+    #[must_use]
+    pub fn also_on(mut self, runtimes: impl IntoIterator<Item = Handle>) -> Self {
+        self.runtimes.extend(runtimes);
+        self
+    }
+
+    /// Asks a memory before a row is sent.
+    #[must_use]
+    pub fn with_memory(mut self, memory: Arc<dyn Memory>) -> Self {
+        self.partners.memory = Some(memory);
+        self
+    }
+
+    /// Asks a resolver before rows are let in.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.partners.resolver = Some(resolver);
+        self
+    }
+
+    /// Takes starts from a mint of its own in place of the rate that is set.
+    #[must_use]
+    pub fn with_mint(mut self, mint: Box<dyn Mint>) -> Self {
+        self.mint = Some(mint);
+        self
+    }
+
+    /// Lets only a few rows in at first.
+    #[must_use]
+    pub fn with_canary(mut self, canary: Canary) -> Self {
+        self.canary = Some(canary);
+        self
+    }
+
+    /// Sends all rows that come in and hands on one [`Decision`] for each, by the handful; ends when `rows` is closed and
+    /// all are decided, or after a stop when nothing is under way any more. Call it within a tokio runtime.
+    ///
+    /// After a stop whoever feeds `rows` must close it: rows that still come are counted as not sent. Where a part of it
+    /// panics the run stops by [`StopCause::Bug`].
+    pub async fn run(
+        self,
+        rows: async_channel::Receiver<Vec<Intake>>,
+        decisions: mpsc::Sender<Vec<Decision>>,
+        counters: Arc<Counters>,
+        stop: Stop,
+    ) -> Dispatched {
+        let Self { settings, lines, runtimes, partners, mint, canary } = self;
+        let in_flight = settings.in_flight.max(1);
+        let homes: Vec<usize> = (0..in_flight).map(|worker| worker % (runtimes.len() + 1)).collect();
+        let scheduler = Scheduler::new(
+            &settings,
+            homes.clone(),
+            mint.is_some(),
+            partners.memory.is_some(),
+            canary.as_ref().map(|canary| canary.rows),
+            Instant::now(),
+        );
+        let codes = Codes { retry: settings.retry_codes.clone(), ok: settings.ok_codes.clone() };
+        let note = canary.as_ref().map(|canary| canary.decided.clone());
+        let shared = Arc::new(Shared::new(scheduler, in_flight, stop.clone(), counters, codes, note));
+
+        let mut parts = JoinSet::new();
+        let further: Vec<L> = runtimes.iter().map(|_| lines.for_runtime()).collect();
+        for (worker, home) in homes.into_iter().enumerate() {
+            match home.checked_sub(1) {
+                None => parts.spawn(work(Arc::clone(&shared), worker, lines.line(), partners.clone())),
+                Some(other) => {
+                    let work = work(Arc::clone(&shared), worker, further[other].line(), partners.clone());
+                    parts.spawn_on(work, &runtimes[other])
                 }
-                Offered::Full(waiting) => {
-                    row = waiting;
-                    tokio::select! {
-                        biased;
-                        () = self.stop.stopping() => return self.count_not_sent(1),
-                        () = self.lanes.shrunk() => {}
-                    }
-                }
+            };
+        }
+        parts.spawn(timer::keep_time(Arc::clone(&shared), mint));
+        if let Some(memory) = &partners.memory {
+            parts.spawn(recalling::recall_rows(Arc::clone(&shared), Arc::clone(memory)));
+        }
+        if let Some(resolver) = &partners.resolver {
+            parts.spawn(resolving::resolve_again(Arc::clone(&shared), Arc::clone(resolver)));
+        }
+        if let Some(canary) = canary {
+            parts.spawn(canary.lift(Arc::clone(&shared)));
+        }
+        parts.spawn(admission::let_in(Arc::clone(&shared), rows, partners.resolver));
+        let mut handing_on = JoinSet::new();
+        handing_on.spawn(handing_on::hand_on(Arc::clone(&shared), decisions));
+        let mut closing = JoinSet::new();
+        closing.spawn(close_on_stop(Arc::clone(&shared), settings.grace));
+
+        let mut broke_off = false;
+        while !parts.is_empty() {
+            tokio::select! {
+                Some(ended) = parts.join_next() => broke_off |= panicked(&stop, &ended),
+                // It ends by itself only once it is told to.
+                Some(ended) = handing_on.join_next() => broke_off |= panicked(&stop, &ended),
             }
         }
-    }
-
-    /// Decides the rows of one EUID, one after the other, until there are no more.
-    async fn run_lane(self: Arc<Self>, first: Row) {
-        let key = first.contact.euid.get();
-        let mut next = Some(first);
-        while let Some(row) = next {
-            // The permits are held until the decision is handed on.
-            let Row { contact, permits } = row;
-            match self.attempts.decide(contact).await {
-                Some(decision) => self.hand_on(decision).await,
-                None => return self.count_not_sent(1 + self.lanes.abandon(key)),
-            }
-            drop(permits);
-            next = self.lanes.next(key);
+        closing.shutdown().await;
+        shared.with(|scheduler, _, effects| scheduler.close_outbox(effects));
+        while let Some(ended) = handing_on.join_next().await {
+            broke_off |= panicked(&stop, &ended);
         }
+        let (came_in, handed_on) = (shared.rows_in.load(Relaxed), shared.handed_on.load(Relaxed));
+        Dispatched { not_sent: came_in.saturating_sub(handed_on), broke_off }
     }
+}
 
-    async fn hand_on(&self, decision: Decision) {
-        if self.decisions.send(decision).await.is_err() {
-            self.count_not_sent(1);
-        }
-    }
+async fn close_on_stop(shared: Arc<Shared>, grace: Duration) {
+    shared.stop.stopping().await;
+    shared.with(|scheduler, _, effects| scheduler.close(effects));
+    tokio::time::sleep(grace).await;
+    shared.stop.end_grace();
+}
 
-    fn count_not_sent(&self, rows: u64) {
-        self.not_sent.fetch_add(rows, Relaxed);
+/// Whether a part broke off. It takes its row along: nobody may believe that all rows are accounted for.
+fn panicked(stop: &Stop, ended: &Result<(), JoinError>) -> bool {
+    let broke_off = ended.is_err();
+    if broke_off {
+        stop.because(StopCause::Bug("a part of the dispatcher broke off".to_owned()));
     }
+    broke_off
 }

@@ -24,6 +24,8 @@ pub enum StopCause {
     Declined(String),
     /// The report could not be written; what happened.
     Report(String),
+    /// A part of the program broke off; which.
+    Bug(String),
 }
 
 impl StopCause {

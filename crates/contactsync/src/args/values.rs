@@ -9,6 +9,8 @@ use secrecy::SecretString;
 const LONGEST: Duration = Duration::from_hours(24 * 365);
 /// More requests at once than one machine has ports for.
 const MOST_IN_FLIGHT: usize = 65_536;
+/// More threads than this only stand in each other's way.
+const MOST_THREADS: usize = 64;
 /// A rate above this is no limit.
 const HIGHEST_RATE: u64 = 1_000_000_000;
 
@@ -173,6 +175,14 @@ pub(crate) fn in_flight(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Threads that send.
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if (1..=MOST_THREADS).contains(&number) => Ok(number),
+        _ => Err(format!("it is a whole number from 1 to {MOST_THREADS}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -239,7 +249,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in "\\PC{0,12}|[0-9.%/a-z+-]{0,24}") {
             let _ = (duration(&text), rate(&text), max_failures(&text), delimiter(&text), mapping(&text));
-            let _ = (positive(&text), positive_u32(&text), in_flight(&text));
+            let _ = (positive(&text), positive_u32(&text), in_flight(&text), threads(&text));
         }
     }
 }

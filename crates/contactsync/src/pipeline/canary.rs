@@ -5,20 +5,17 @@ use std::{
     io::{self, BufRead, BufReader, IsTerminal, Write},
 };
 
-use async_channel::{Receiver, Sender};
-use dispatcher::{Intake, MaxFailures, Stop, StopCause};
+use dispatcher::{CanaryWatch, MaxFailures, Stop, StopCause};
 use model::{Decision, Outcome, Reason, escape_controls};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::{settings::CanarySettings, terminal::Printer};
 
-/// Decisions that may wait on their way through.
-const WAITING: usize = 256;
 /// Answers that are shown one by one.
 const SHOWN: usize = 10;
 
-/// A canary between whoever takes rows in and the dispatcher, and between the dispatcher and the journal.
-pub(super) struct Canary {
+/// Looks at what came back from the first rows, and decides on the others.
+pub(super) struct CanaryLooker {
     pub(super) settings: CanarySettings,
     pub(super) stop: Stop,
     pub(super) printer: Printer,
@@ -32,88 +29,37 @@ struct CameBack {
     said: String,
 }
 
-impl Canary {
-    /// Takes rows from `taken`; gives what the dispatcher reads from, and what it hands decisions to, which go on to
-    /// `decided`. Call it within a tokio runtime.
-    pub(super) fn stand_between(
-        self,
-        taken: Receiver<Vec<Intake>>,
-        decided: mpsc::Sender<Decision>,
-    ) -> (Receiver<Vec<Intake>>, mpsc::Sender<Decision>) {
-        let (hand_on, rows) = async_channel::bounded(1);
-        let (note, mut noted) = mpsc::channel::<Decision>(WAITING);
-        let (tell, came_back) = watch::channel(Vec::new());
-        let most = self.settings.rows as usize;
-        tokio::spawn(async move {
-            while let Some(decision) = noted.recv().await {
-                let sent = decision.attempts > 0;
-                tell.send_if_modified(|all: &mut Vec<CameBack>| {
-                    let counts = sent && all.len() < most;
-                    if counts {
-                        all.push(CameBack::of(&decision));
-                    }
-                    counts
-                });
-                // The journal takes decisions as long as there are any, whatever happens.
-                if decided.send(decision).await.is_err() {
-                    return;
-                }
-            }
-        });
-        tokio::spawn(self.watch(taken, hand_on, came_back));
-        (rows, note)
-    }
-
-    /// Hands on as many rows as the canary has, waits for what comes back, and then hands on the rest: also after a stop,
-    /// when the dispatcher counts them as not sent.
-    async fn watch(
-        self,
-        taken: Receiver<Vec<Intake>>,
-        hand_on: Sender<Vec<Intake>>,
-        mut came_back: watch::Receiver<Vec<CameBack>>,
-    ) {
-        let mut left = self.settings.rows;
-        while left > 0 {
-            let Ok(mut batch) = taken.recv().await else { return };
-            let is_sent = |intake: &Intake| matches!(intake, Intake::Send(_));
-            let last = batch.iter().enumerate().filter(|(_, intake)| is_sent(intake)).nth(left as usize - 1);
-            let rest = last.map(|(index, _)| index + 1).map(|from| batch.split_off(from)).unwrap_or_default();
-            left -= batch.iter().filter(|intake| is_sent(intake)).count() as u64;
-            if hand_on.send(batch).await.is_err() {
-                return;
-            }
-            if left == 0 {
-                self.decide(&mut came_back).await;
-                if hand_on.send(rest).await.is_err() {
-                    return;
-                }
-            }
-        }
-        while let Ok(batch) = taken.recv().await {
-            if hand_on.send(batch).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    async fn decide(&self, came_back: &mut watch::Receiver<Vec<CameBack>>) {
+impl CanaryLooker {
+    /// Waits for what comes back, and lets the rest in or stops the run.
+    pub(super) async fn look(self, mut watch: CanaryWatch) {
         let rows = self.settings.rows;
-        let all = tokio::select! {
-            biased;
-            () = self.stop.stopping() => return,
-            all = came_back.wait_for(|all| all.len() as u64 == rows) => match all {
-                Ok(all) => all.clone(),
-                Err(_) => return,
-            },
-        };
+        let mut all = Vec::new();
+        while (all.len() as u64) < rows {
+            tokio::select! {
+                biased;
+                () = self.stop.stopping() => return,
+                decision = watch.decided.recv() => match decision {
+                    Some(decision) => all.push(CameBack::of(&decision)),
+                    // There are fewer rows than that.
+                    None => return,
+                },
+            }
+        }
+        if self.goes_on(&all).await {
+            watch.lift();
+        }
+    }
+
+    async fn goes_on(&self, all: &[CameBack]) -> bool {
+        let rows = self.settings.rows;
         let failed = all.iter().filter(|one| one.outcome == Outcome::Failed).count() as u64;
-        self.printer.note(&shown(&all, failed));
+        self.printer.note(&shown(all, failed));
         if is_too_many(failed, rows, self.settings.max_failures) {
             self.stop.because(StopCause::MaxFailures(format!("{failed} of the first {rows} rows failed")));
-            return;
+            return false;
         }
         if self.settings.yes || !io::stderr().is_terminal() {
-            return;
+            return true;
         }
         self.printer.hide_bar(true);
         let (tell, answer) = oneshot::channel();
@@ -121,13 +67,14 @@ impl Canary {
         let _ = std::thread::Builder::new().name("question".to_owned()).spawn(|| tell.send(ask().unwrap_or(false)));
         let goes_on = tokio::select! {
             biased;
-            () = self.stop.stopping() => return,
+            () = self.stop.stopping() => return false,
             answer = answer => answer.unwrap_or(false),
         };
         self.printer.hide_bar(false);
         if !goes_on {
             self.stop.because(StopCause::Declined("the canary's question was answered with no".to_owned()));
         }
+        goes_on
     }
 }
 

@@ -11,6 +11,9 @@ use tokio::{
 use super::write_behind::{Arrivals, Beside, WAITING, WriteBehind};
 use crate::reading::Positions;
 
+/// Handfuls of decisions that may wait for the journal.
+const WAITING_HANDFULS: usize = 4;
+
 /// The journal on a thread of its own, since a disk may take its time.
 #[derive(Debug)]
 pub(crate) struct Journaling {
@@ -93,8 +96,8 @@ impl Journaling {
         run: Option<RunRecord>,
         counters: Arc<Counters>,
         stop: Stop,
-    ) -> io::Result<(mpsc::Sender<Decision>, Self)> {
-        let (decided, decisions) = mpsc::channel(WAITING);
+    ) -> io::Result<(mpsc::Sender<Vec<Decision>>, Self)> {
+        let (decided, decisions) = mpsc::channel(WAITING_HANDFULS);
         let runtime = Handle::current();
         let writer = WriteBehind::new(journal, run, counters);
         let channel = Channel { decisions, runtime };
@@ -114,8 +117,8 @@ fn write(mut writer: WriteBehind<RunRecord>, mut channel: Channel, stop: &Stop) 
     if let Some(error) = &error {
         stop.because(StopCause::Report(error.to_string()));
         // Who decides rows must not wait for a journal that is gone.
-        while channel.decisions.blocking_recv().is_some() {
-            writer.lost += 1;
+        while let Some(handful) = channel.decisions.blocking_recv() {
+            writer.lost += handful.len() as u64;
         }
     }
     let WriteBehind { journal, beside, lost, .. } = writer;
@@ -123,9 +126,9 @@ fn write(mut writer: WriteBehind<RunRecord>, mut channel: Channel, stop: &Stop) 
     JournalEnd { tally: journal.tally().clone(), lost, error, run: beside.map(RunRecord::into_file) }
 }
 
-/// Decisions from the dispatcher.
+/// Decisions from the dispatcher, by the handful.
 struct Channel {
-    decisions: mpsc::Receiver<Decision>,
+    decisions: mpsc::Receiver<Vec<Decision>>,
     runtime: Handle,
 }
 
@@ -137,14 +140,19 @@ impl Arrivals for Channel {
     fn take(&mut self, into: &mut Vec<Decision>) {
         while into.len() < WAITING {
             match self.decisions.try_recv() {
-                Ok(decision) => into.push(decision),
+                Ok(handful) => into.extend(handful),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
             }
         }
     }
 
     fn wait(&mut self, into: &mut Vec<Decision>, until: Instant) -> bool {
-        let receive = self.decisions.recv_many(into, WAITING);
-        self.runtime.block_on(async { tokio::time::timeout_at(until.into(), receive).await != Ok(0) })
+        let receive = self.decisions.recv();
+        match self.runtime.block_on(async { tokio::time::timeout_at(until.into(), receive).await }) {
+            Ok(Some(handful)) => into.extend(handful),
+            Ok(None) => return false,
+            Err(_) => {}
+        }
+        true
     }
 }

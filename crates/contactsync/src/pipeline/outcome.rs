@@ -51,6 +51,7 @@ impl RunOutcome {
             StopCause::Outage { .. } => ("outage", Exit::OutOfReach),
             StopCause::TimeWindow(_) => ("time", Exit::TimeWindow),
             StopCause::Report(_) => ("report", Exit::ReadOrWrite),
+            StopCause::Bug(_) => return None,
         })
     }
 
@@ -67,7 +68,7 @@ impl RunOutcome {
         let tally = &self.journaled.tally;
         let stopped = self.stopped();
         let counted = tally.total() + self.not_sent() == self.rows_read();
-        if !counted || (stopped.is_none() && self.not_sent() > 0) {
+        if !counted || self.dispatched.broke_off || (stopped.is_none() && self.not_sent() > 0) {
             return Exit::Bug;
         }
         stopped.map_or_else(|| finished_exit(tally, self.fail_on), |(_, exit)| exit)
@@ -104,7 +105,9 @@ impl RunOutcome {
                 let general = "check `--base-url`, proxy and network, and whether the service is up";
                 (format!("stopped: {what}"), Some(advice.clone().unwrap_or_else(|| general.to_owned())))
             }
-            Some(StopCause::TimeWindow(what) | StopCause::Declined(what)) => (format!("stopped: {what}"), None),
+            Some(StopCause::TimeWindow(what) | StopCause::Declined(what) | StopCause::Bug(what)) => {
+                (format!("stopped: {what}"), None)
+            }
             Some(StopCause::Report(what)) => {
                 let hint = self.journaled.error.as_ref().and_then(ReportError::hint);
                 (format!("stopped: {what}"), hint)
@@ -234,7 +237,7 @@ mod tests {
     fn outcome(rows: u64, not_sent: u64, cause: Option<StopCause>) -> RunOutcome {
         RunOutcome {
             intake: IntakeResult { rows, inputs: Vec::new(), never_seen: Vec::new(), error: None },
-            dispatched: Dispatched { not_sent },
+            dispatched: Dispatched { not_sent, broke_off: false },
             journaled: JournalEnd::default(),
             carried_over: CarriedOver::default(),
             cause,
@@ -249,6 +252,9 @@ mod tests {
         assert_eq!(outcome(2, 2, None).exit(), Exit::Bug, "a finished run sends everything");
         assert_eq!(outcome(2, 1, Some(StopCause::Signal(15))).exit(), Exit::Bug);
         assert_eq!(outcome(2, 2, Some(StopCause::Signal(15))).exit(), Exit::Terminated);
+        let broken = Dispatched { not_sent: 2, broke_off: true };
+        let broken = RunOutcome { dispatched: broken, ..outcome(2, 2, Some(StopCause::Signal(15))) };
+        assert_eq!(broken.exit(), Exit::Bug, "what broke off may have lost a row whatever the figures say");
         let down = StopCause::Outage { what: "down".to_owned(), advice: None };
         assert_eq!(outcome(2, 2, Some(down)).exit(), Exit::OutOfReach);
     }

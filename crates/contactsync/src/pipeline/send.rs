@@ -1,14 +1,15 @@
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{io, path::PathBuf, sync::Arc, time::Instant};
 
-use dispatcher::{Stop, StopCause};
+use dispatcher::{Canary, Dispatcher, Stop, StopCause};
 use jiff::Timestamp;
 use model::Counters;
 use reader::{AskedNames, Input};
 use report::{InputSummary, Journal, ReplayRows, RunFile, Summary, rfc3339};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{
     RowSink,
-    canary::Canary,
+    canary::CanaryLooker,
     comparing::Resumed,
     continuing::CarriedOver,
     intake::{IntakeResult, take_in},
@@ -59,19 +60,42 @@ pub(crate) enum RowSource {
 /// Sends all rows and returns the status to end with.
 pub(crate) fn send(job: Job, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
     let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
+    let runtimes = Runtimes::start(&job.settings).map_err(cannot_start)?;
     let notified = job.settings.notify.clone();
-    let (exit, summary) = runtime.block_on(run(job, printer, signals))?;
+    let (exit, summary) = runtimes.main.block_on(run(job, printer, signals, &runtimes))?;
     notify(notified.as_ref(), &summary, printer);
     Ok(exit)
 }
 
-async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Summary), Failure> {
+/// What a run runs on: a thread for the dispatcher with its workers, further threads for further workers where they were
+/// asked for, and others for the sandbox.
+struct Runtimes {
+    main: Runtime,
+    further: Vec<Runtime>,
+    sandbox: Option<Runtime>,
+}
+
+impl Runtimes {
+    fn start(settings: &SendingSettings) -> io::Result<Self> {
+        let main = Builder::new_current_thread().enable_all().build()?;
+        // More threads than there are workers would have nothing to do.
+        let threads = settings.threads.min(settings.dispatcher.in_flight);
+        let one = |_| Builder::new_multi_thread().worker_threads(1).thread_name("sender").enable_all().build();
+        let further = (1..threads).map(one).collect::<io::Result<_>>()?;
+        let sandbox = match settings.target {
+            Target::Service(_) => None,
+            Target::Sandbox(_) => Some(Builder::new_multi_thread().thread_name("sandbox").enable_all().build()?),
+        };
+        Ok(Self { main, further, sandbox })
+    }
+}
+
+async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes) -> Result<(Exit, Summary), Failure> {
     let Job { settings, rows, journal, report, run, carried_over, command_line } = job;
     let started_at = Timestamp::now().as_millisecond();
     let started = Instant::now();
     let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
-    let service = Service::connect(&settings.target).await?;
+    let service = Service::connect(&settings.target, runtimes.sandbox.as_ref().map(Runtime::handle)).await?;
     // Until here a signal ends the program at once; from here on what is under way is finished first.
     let graceful = signals.gracefully();
     let (counters, stop) = (Arc::new(Counters::default()), Stop::default());
@@ -87,22 +111,26 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
         RowSource::Inputs { inputs, settings: input, asked, resumed } => {
             let reading = Reading::start(inputs, input.rows.last(), Arc::clone(&counters)).map_err(cannot_start)?;
             positions = reading.positions().clone();
-            tokio::spawn(take_in(reading, *input, asked, resumed, settings.report.contacts, sink))
+            let (contacts, runtime) = (settings.report.contacts, Handle::current());
+            // Reading and validating keep a thread busy, and not the one that sends.
+            tokio::task::spawn_blocking(move || {
+                runtime.block_on(take_in(reading, *input, asked, resumed, contacts, sink))
+            })
         }
         RowSource::Replay { rows, reports } => tokio::task::spawn_blocking(move || take_replayed(rows, reports, &sink)),
     };
     let run = run.map(|file| RunRecord::new(file, positions, settings.target.key_fingerprint()));
     let (decided, journaling) =
         Journaling::start(journal, run, Arc::clone(&counters), stop.clone()).map_err(cannot_start)?;
-    let (taken, decided) = match settings.canary {
-        None => (taken, decided),
-        Some(canary) => {
-            let canary = Canary { settings: canary, stop: stop.clone(), printer: printer.clone() };
-            canary.stand_between(taken, decided)
-        }
-    };
-    let dispatched =
-        dispatcher::run(service.lines, &settings.dispatcher, taken, decided, Arc::clone(&counters), stop.clone()).await;
+    let mut dispatcher = Dispatcher::new(&settings.dispatcher, service.lines)
+        .also_on(runtimes.further.iter().map(|runtime| runtime.handle().clone()));
+    if let Some(canary) = settings.canary {
+        let (limit, watch) = Canary::new(canary.rows);
+        dispatcher = dispatcher.with_canary(limit);
+        let looker = CanaryLooker { settings: canary, stop: stop.clone(), printer: printer.clone() };
+        tokio::spawn(looker.look(watch));
+    }
+    let sent = dispatcher.run(taken, decided, Arc::clone(&counters), stop.clone()).await;
     let bug = |what: &str| Failure::new(Exit::Bug, format!("{what} broke off: please report this"));
     let intake = intake.await.map_err(|_| bug("reading"))?;
     let mut journaled = journaling.end().await.map_err(|_| bug("the report"))?;
@@ -113,7 +141,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals) -> Result<(Exit, Su
     let run = journaled.run.take();
     let mut outcome = RunOutcome {
         intake,
-        dispatched,
+        dispatched: sent,
         journaled,
         carried_over,
         cause: stop.cause().cloned(),

@@ -1,5 +1,6 @@
 use dispatcher::HttpLines;
 use sandbox::Sandbox;
+use tokio::runtime::Handle;
 
 use crate::{exit::Exit, failure::Failure, settings::Target};
 
@@ -11,11 +12,16 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) async fn connect(target: &Target) -> Result<Self, Failure> {
+    /// Starts the sandbox, where that is the target, on a runtime of its own.
+    pub(super) async fn connect(target: &Target, sandbox_on: Option<&Handle>) -> Result<Self, Failure> {
         let (http, sandbox) = match target {
             Target::Service(http) => (http.clone(), None),
             Target::Sandbox(target) => {
-                let sandbox = Sandbox::start(target.options.clone()).await.map_err(Failure::usage)?;
+                let start = Sandbox::start(target.options.clone());
+                let here = Handle::current();
+                let started = sandbox_on.unwrap_or(&here).spawn(start).await;
+                let bug = |_| Failure::new(Exit::Bug, "the sandbox broke off");
+                let sandbox = started.map_err(bug)?.map_err(Failure::usage)?;
                 let url = sandbox.base_url().parse().map_err(|error| Failure::new(Exit::Bug, error))?;
                 (target.http_settings(url), Some(sandbox))
             }

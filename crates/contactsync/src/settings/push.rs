@@ -26,6 +26,8 @@ pub(crate) struct PushSettings {
 pub(crate) struct SendingSettings {
     /// Pace, retries and stopping.
     pub(crate) dispatcher: dispatcher::Settings,
+    /// Threads that send.
+    pub(crate) threads: usize,
     /// Where the contacts go.
     pub(crate) target: Target,
     /// What is written down.
@@ -78,6 +80,7 @@ impl SendingSettings {
         let target = Target::of(&args.sending, pushed_sandbox(&args.faults), settings, layers, &mut warnings)?;
         Ok(Self {
             dispatcher: dispatcher_settings(&args.sending)?,
+            threads: args.sending.threads.unwrap_or(1),
             target,
             report: ReportSettings::of_push(&args.report)?,
             resume: args.resume.resume,

@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
-use dispatcher::{Broken, Intake, Line, Lines, Rate, Reply, Request, Settings, Stop, StopCause};
+use dispatcher::{Broken, Dispatcher, Intake, Line, Lines, Rate, Reply, Request, Settings, Stop, StopCause};
 use model::{Contact, Contacts, Counters, Decision, Euid, Origin, Reason};
 use tokio::time::Instant;
 
 /// What one attempt gets.
 pub(crate) type Answer = Result<Reply, Broken>;
 type Script = dyn Fn(u64, u32) -> (Duration, Answer) + Send + Sync;
+type Answers = dyn Fn(&str, &serde_json::Value) -> (Duration, Answer) + Send + Sync;
 
 /// One attempt, as the other side saw it.
 #[derive(Debug, Clone)]
@@ -27,8 +28,10 @@ pub(crate) struct Seen {
 }
 
 #[derive(Clone)]
-struct Scripted {
+pub(crate) struct Scripted {
     script: Arc<Script>,
+    /// What answers questions.
+    answers: Arc<Answers>,
     began: Instant,
     tries: Arc<Mutex<HashMap<u64, u32>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -49,6 +52,11 @@ impl Lines for Scripted {
 impl Line for Scripted {
     async fn send(&mut self, request: Request) -> Answer {
         let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        if request.path != model::wire::CONTACT_PATH {
+            let (takes, answer) = (self.answers)(request.path, &body);
+            tokio::time::sleep(takes).await;
+            return answer;
+        }
         let euid = body["euid"].as_u64().unwrap();
         let attempt = {
             let mut tries = self.tries.lock().unwrap();
@@ -97,6 +105,7 @@ fn contact(euid: u64, row: u64) -> Contact {
 pub(crate) struct Ran {
     pub(crate) decisions: Vec<Decision>,
     pub(crate) not_sent: u64,
+    pub(crate) broke_off: bool,
     pub(crate) cause: Option<StopCause>,
     pub(crate) seen: Vec<Seen>,
     pub(crate) took: Duration,
@@ -123,7 +132,7 @@ pub(crate) async fn run(
     signal_after: Option<Duration>,
     script: impl Fn(u64, u32) -> (Duration, Answer) + Send + Sync + 'static,
 ) -> Ran {
-    run_all(settings, euids.into_iter().collect(), signal_after, Duration::ZERO, Arc::new(script)).await
+    Play { settings, signal_after, ..Play::of(euids, script) }.run().await
 }
 
 /// The same, with an input that stays open for so long: more rows might come.
@@ -133,60 +142,92 @@ pub(crate) async fn run_open(
     open_for: Duration,
     script: impl Fn(u64, u32) -> (Duration, Answer) + Send + Sync + 'static,
 ) -> Ran {
-    run_all(settings, euids.into_iter().collect(), None, open_for, Arc::new(script)).await
+    Play { settings, open_for, ..Play::of(euids, script) }.run().await
 }
 
-async fn run_all(
-    settings: Settings,
-    euids: Vec<u64>,
-    signal_after: Option<Duration>,
-    open_for: Duration,
-    script: Arc<Script>,
-) -> Ran {
-    let began = Instant::now();
-    let lines = Scripted { script, began, tries: Arc::default(), seen: Arc::default() };
-    let (intake, rows) = async_channel::bounded(4);
-    let (decided, mut decisions) = tokio::sync::mpsc::channel(16);
-    let stop = Stop::default();
-    let reader = tokio::spawn({
-        let stop = stop.clone();
-        async move {
-            let mut sent = 0;
-            for (index, euid) in euids.into_iter().enumerate() {
-                if stop.is_stopping() || intake.send(vec![Intake::Send(contact(euid, index as u64 + 1))]).await.is_err()
-                {
+/// A run with all that can be set.
+pub(crate) struct Play {
+    pub(crate) settings: Settings,
+    pub(crate) euids: Vec<u64>,
+    pub(crate) signal_after: Option<Duration>,
+    pub(crate) open_for: Duration,
+    pub(crate) script: Arc<Script>,
+    pub(crate) answers: Arc<Answers>,
+    pub(crate) set_up: Box<dyn FnOnce(Dispatcher<Scripted>) -> Dispatcher<Scripted>>,
+    /// Nobody takes decisions after the first handful.
+    pub(crate) journal_dies: bool,
+}
+
+impl Play {
+    /// Without a rate, and nothing else that is special.
+    pub(crate) fn of(
+        euids: impl IntoIterator<Item = u64>,
+        script: impl Fn(u64, u32) -> (Duration, Answer) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            settings: unlimited(),
+            euids: euids.into_iter().collect(),
+            signal_after: None,
+            open_for: Duration::ZERO,
+            script: Arc::new(script),
+            answers: Arc::new(|path, _| panic!("nobody asks {path}")),
+            set_up: Box::new(|dispatcher| dispatcher),
+            journal_dies: false,
+        }
+    }
+
+    pub(crate) async fn run(self) -> Ran {
+        let Self { settings, euids, signal_after, open_for, script, answers, set_up, journal_dies } = self;
+        let began = Instant::now();
+        let lines = Scripted { script, answers, began, tries: Arc::default(), seen: Arc::default() };
+        let (intake, rows) = async_channel::bounded(4);
+        let (decided, mut decisions) = tokio::sync::mpsc::channel::<Vec<Decision>>(16);
+        let stop = Stop::default();
+        let reader = tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                let mut sent = 0;
+                for (index, euid) in euids.into_iter().enumerate() {
+                    let row = Intake::Send(contact(euid, index as u64 + 1));
+                    if stop.is_stopping() || intake.send(vec![row]).await.is_err() {
+                        break;
+                    }
+                    sent += 1;
+                }
+                if !open_for.is_zero() {
+                    tokio::time::sleep(open_for).await;
+                }
+                sent
+            }
+        });
+        let collector = tokio::spawn(async move {
+            let mut all = Vec::new();
+            while let Some(handful) = decisions.recv().await {
+                assert!(!handful.is_empty());
+                all.extend(handful);
+                if journal_dies {
                     break;
                 }
-                sent += 1;
             }
-            if !open_for.is_zero() {
-                tokio::time::sleep(open_for).await;
-            }
-            sent
-        }
-    });
-    let collector = tokio::spawn(async move {
-        let mut all = Vec::new();
-        while let Some(decision) = decisions.recv().await {
-            all.push(decision);
-        }
-        all
-    });
-    if let Some(after) = signal_after {
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(after).await;
-            stop.because(StopCause::Signal(15));
+            all
         });
+        if let Some(after) = signal_after {
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                stop.because(StopCause::Signal(15));
+            });
+        }
+        let run = set_up(Dispatcher::new(&settings, lines.clone()));
+        let dispatched = run.run(rows, decided, Arc::new(Counters::default()), stop.clone()).await;
+        let took = began.elapsed();
+        let read: u64 = reader.await.unwrap();
+        let decisions = collector.await.unwrap();
+        assert_eq!(read, decisions.len() as u64 + dispatched.not_sent, "every row read is decided or not sent");
+        let seen = lines.seen.lock().unwrap().clone();
+        let cause = stop.cause().cloned();
+        Ran { decisions, not_sent: dispatched.not_sent, broke_off: dispatched.broke_off, cause, seen, took }
     }
-    let dispatched =
-        dispatcher::run(lines.clone(), &settings, rows, decided, Arc::new(Counters::default()), stop.clone()).await;
-    let took = began.elapsed();
-    let read: u64 = reader.await.unwrap();
-    let decisions = collector.await.unwrap();
-    assert_eq!(read, decisions.len() as u64 + dispatched.not_sent, "every row read is decided or not sent");
-    let seen = lines.seen.lock().unwrap().clone();
-    Ran { decisions, not_sent: dispatched.not_sent, cause: stop.cause().cloned(), seen, took }
 }
 
 pub(crate) const MS: Duration = Duration::from_millis(1);

@@ -4,7 +4,9 @@ use std::{io::Read, path::Path, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
-use dispatcher::{Broken, Codes, Intake, Line, Lines, Rate, Reply, Request, Settings, Stop, Verdict, judge};
+use dispatcher::{
+    Broken, Codes, Dispatcher, Intake, Line, Lines, Rate, Reply, Request, Settings, Stop, Verdict, judge,
+};
 use model::{Answered, Contact, Contacts, Counters, Decision, Euid, Origin, Outcome, RecordBatch};
 use reader::{Format, ReaderOptions, Records};
 use report::{ContactsPolicy, Journal, JournalOptions};
@@ -196,7 +198,7 @@ fn dispatch(rows: u64, users: u64) -> anyhow::Result<()> {
     runtime.block_on(async {
         let settings = Settings { rate: Rate::Unlimited, ..Settings::default() };
         let (intake, taken) = async_channel::bounded(2);
-        let (decided, mut decisions) = tokio::sync::mpsc::channel(1_024);
+        let (decided, mut decisions) = tokio::sync::mpsc::channel::<Vec<Decision>>(4);
         let reader = tokio::spawn(async move {
             for begin in (0..rows).step_by(CHUNK as usize) {
                 let end = rows.min(begin + CHUNK);
@@ -206,14 +208,14 @@ fn dispatch(rows: u64, users: u64) -> anyhow::Result<()> {
             anyhow::Ok(())
         });
         let writer = tokio::spawn(async move {
-            let (mut batch, mut count) = (Vec::with_capacity(1_024), 0);
-            while decisions.recv_many(&mut batch, 1_024).await > 0 {
-                count +=
-                    batch.drain(..).filter(|decision: &Decision| decision.outcome == Outcome::Synced).count() as u64;
+            let mut count = 0;
+            while let Some(handful) = decisions.recv().await {
+                count += handful.iter().filter(|decision| decision.outcome == Outcome::Synced).count() as u64;
             }
             count
         });
-        dispatcher::run(Instantly, &settings, taken, decided, Arc::new(Counters::default()), Stop::default()).await;
+        let (counters, stop) = (Arc::new(Counters::default()), Stop::default());
+        Dispatcher::new(&settings, Instantly).run(taken, decided, counters, stop).await;
         reader.await??;
         let synced = writer.await?;
         ensure!(synced == rows, "{synced} rows were synced and not {rows}");

@@ -1,0 +1,84 @@
+//! Lets rows in as they come, as far as there is room; where they come with another id than the EUID, they are resolved
+//! before, several batches at a time and in the order of the input.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use async_channel::Receiver;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{asker::Asker, resolver::Resolver, run::Intake, shared::Shared, stop::StopCause};
+
+/// Batches that are resolved at once.
+const RESOLVED_AT_ONCE: usize = 4;
+
+type Resolving = AbortOnDropHandle<Result<Vec<Intake>, StopCause>>;
+
+/// Lets in all rows, until no more come. After a stop they are taken and not sent.
+pub(crate) async fn let_in(shared: Arc<Shared>, rows: Receiver<Vec<Intake>>, resolver: Option<Arc<dyn Resolver>>) {
+    match resolver {
+        None => {
+            while let Some(batch) = next(&shared, &rows).await {
+                admit(&shared, batch).await;
+            }
+        }
+        Some(resolver) => let_in_resolved(&shared, &rows, &resolver).await,
+    }
+    while shared.with(|scheduler, _, _| scheduler.waits_for_canary()) {
+        shared.admission.notified().await;
+    }
+    shared.with(|scheduler, _, effects| scheduler.no_more_rows(effects));
+}
+
+async fn next(shared: &Shared, rows: &Receiver<Vec<Intake>>) -> Option<Vec<Intake>> {
+    let batch = rows.recv().await.ok()?;
+    shared.rows_in.fetch_add(batch.len() as u64, Relaxed);
+    Some(batch)
+}
+
+async fn admit(shared: &Shared, batch: Vec<Intake>) {
+    let mut batch = VecDeque::from(batch);
+    while !shared.with(|scheduler, now, effects| scheduler.admit(&mut batch, now, effects)) {
+        shared.admission.notified().await;
+    }
+}
+
+async fn let_in_resolved(shared: &Arc<Shared>, rows: &Receiver<Vec<Intake>>, resolver: &Arc<dyn Resolver>) {
+    let mut resolving: VecDeque<Resolving> = VecDeque::new();
+    let mut more = true;
+    while more || !resolving.is_empty() {
+        let room = more && resolving.len() < RESOLVED_AT_ONCE;
+        tokio::select! {
+            ended = first(&mut resolving), if !resolving.is_empty() => {
+                resolving.pop_front();
+                match ended {
+                    Ok(batch) => admit(shared, batch).await,
+                    Err(cause) => shared.stop.because(cause),
+                }
+            }
+            batch = next(shared, rows), if room => match batch {
+                None => more = false,
+                // What is decided is handed on all the same.
+                Some(batch) if shared.stop.is_stopping() => admit(shared, batch).await,
+                Some(batch) => resolving.push_back(resolve(shared, batch, resolver)),
+            },
+        }
+    }
+}
+
+fn resolve(shared: &Arc<Shared>, batch: Vec<Intake>, resolver: &Arc<dyn Resolver>) -> Resolving {
+    let (asker, resolver) = (Asker(Arc::clone(shared)), Arc::clone(resolver));
+    AbortOnDropHandle::new(tokio::spawn(async move { resolver.resolve(batch, &asker).await }))
+}
+
+async fn first(resolving: &mut VecDeque<Resolving>) -> Result<Vec<Intake>, StopCause> {
+    match resolving.front_mut() {
+        None => Ok(Vec::new()),
+        Some(first) => match first.await {
+            Ok(resolved) => resolved,
+            Err(error) => Err(StopCause::Bug(format!("the resolver broke off: {error}"))),
+        },
+    }
+}

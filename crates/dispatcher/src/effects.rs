@@ -1,0 +1,65 @@
+//! What is to be done once the lock is free again.
+
+use std::collections::{HashMap, VecDeque};
+
+use model::Decision;
+
+use crate::{
+    idle::WorkerId,
+    job::{Job, Row},
+    lanes::Key,
+    outage::Change,
+    ready::{Delayed, Ready},
+    stop::StopCause,
+};
+
+/// What waited when nothing was to start any more.
+pub(crate) type Waiting = (Ready, Delayed, HashMap<Key, VecDeque<Row>>, VecDeque<Row>, VecDeque<Row>);
+
+/// A part of the dispatcher that waits to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Timer,
+    Admission,
+    Outbox,
+    Recall,
+    Resolve,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// The run is to stop.
+    pub(crate) stop: Option<StopCause>,
+    /// Nothing starts any more.
+    pub(crate) closed: bool,
+    /// Something to tell about the service.
+    pub(crate) change: Option<Change>,
+    /// Whom to wake.
+    pub(crate) workers: Vec<WorkerId>,
+    /// Which other parts have something to look at.
+    pub(crate) parts: Vec<Part>,
+    /// What the canary is to know.
+    pub(crate) canary: Vec<Decision>,
+    /// What waited; dropping it tells who asked.
+    pub(crate) dropped: Vec<Waiting>,
+    pub(crate) given_up: Vec<Job>,
+}
+
+impl Effects {
+    /// Says what changed about the service.
+    pub(crate) fn tell(&self) {
+        match self.change {
+            None => {}
+            Some(Change::HeldAtStart) => {
+                tracing::warn!("the service hasn't answered yet: sending is held, probing until it does");
+            }
+            Some(Change::Held) => {
+                tracing::warn!("the last 50 attempts all failed: sending is held, probing until the service answers");
+            }
+            Some(Change::Recovered) => tracing::warn!("the service answers again: sending goes on"),
+            Some(Change::OnlySickRowsLeft) => {
+                tracing::warn!("the service answers, and fails each row that is left: they use up their retries");
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Who knows the EUIDs of rows that come with another id. A resolver stands before rows are let in; where the service
+//! refuses an EUID that it gave from what it remembered, it is asked once more.
+
+use model::{Contact, Euid, Reason};
+
+use crate::{asker::Asker, memory::BoxFuture, run::Intake, stop::StopCause};
+
+/// Gives rows their EUIDs.
+pub trait Resolver: Send + Sync + 'static {
+    /// Turns rows as they were read into rows with EUIDs, in the same order; those of which there is none are decided.
+    /// Several calls may be under way at once. An error stops the run.
+    fn resolve<'a>(&'a self, rows: Vec<Intake>, asker: &'a Asker) -> BoxFuture<'a, Result<Vec<Intake>, StopCause>>;
+
+    /// Whether a row whose EUID the service refused is to be resolved again: its EUID was remembered, not asked for.
+    fn doubts(&self, contact: &Contact) -> bool;
+
+    /// Whether two rows come with the same id: what is found out of one holds for the other. Doesn't wait.
+    fn same_id(&self, one: &Contact, other: &Contact) -> bool;
+
+    /// Resolves a row again, by asking. Without an EUID the row fails, for this reason. An error stops the run.
+    fn resolve_again<'a>(
+        &'a self,
+        contact: &'a Contact,
+        asker: &'a Asker,
+    ) -> BoxFuture<'a, Result<Result<Euid, Reason>, StopCause>>;
+}

@@ -1,0 +1,156 @@
+//! A worker: it takes what is ready, sends it over its own line, judges what comes back, hands the decision on, and takes
+//! the next. There are as many as requests may be in flight, so whoever works is in flight.
+
+use std::{
+    pin::pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use jiff::Timestamp;
+use model::{Counters, Decision, Outcome, Reason};
+use tokio::time::Instant;
+
+use crate::{
+    asking::{Asked, Ended, Follows, Judged},
+    effects::Effects,
+    idle::WorkerId,
+    job::{Job, Place, Progress, Question, Row, Task},
+    memory::Memory,
+    outage::Started,
+    resolver::Resolver,
+    scheduler::{Scheduler, Start},
+    shared::Shared,
+    transport::{Broken, Line, Reply},
+    verdict::Verdict,
+};
+
+/// Whom workers tell or ask what became of rows.
+#[derive(Clone, Default)]
+pub(crate) struct Partners {
+    pub(crate) memory: Option<Arc<dyn Memory>>,
+    pub(crate) resolver: Option<Arc<dyn Resolver>>,
+}
+
+/// What a worker leaves behind of a job, for when it takes the next.
+enum Left {
+    Nothing,
+    Again(Job, Option<Instant>),
+    Decided(Place, Decision),
+    TakenBack(Row),
+}
+
+/// Works until nothing starts any more, or the grace is over.
+pub(crate) async fn work<L: Line>(shared: Arc<Shared>, worker: WorkerId, mut line: L, partners: Partners) {
+    let stop = shared.stop.clone();
+    let mut grace_over = pin!(stop.grace_over());
+    let mut left = Left::Nothing;
+    loop {
+        let settle_up = |scheduler: &mut Scheduler, now, effects: &mut Effects| left.settle_up(scheduler, now, effects);
+        let Some(Start { mut job, started }) = shared.next(worker, settle_up).await else { return };
+        let request = job.request(started.is_probe);
+        Counters::add(&shared.counters.attempts, 1);
+        Counters::add(&shared.counters.in_flight, 1);
+        let began = Instant::now();
+        let sent = tokio::select! {
+            biased;
+            sent = line.send(request) => Some(sent),
+            () = &mut grace_over => None,
+        };
+        Counters::sub(&shared.counters.in_flight, 1);
+        // Cut off: it is not decided.
+        let Some(sent) = sent else { return };
+        job.progress.latency_ms = Some(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+        left = settle(&shared, &partners, job, started, sent);
+    }
+}
+
+fn settle(shared: &Shared, partners: &Partners, mut job: Job, started: Started, sent: Result<Reply, Broken>) -> Left {
+    if let (Err(broken), Task::Row(Row { contact, .. })) = (&sent, &job.task) {
+        tracing::debug!(row = contact.origin.row, line = contact.origin.line, "no answer: {broken}");
+    }
+    let mut judged = Judged::of(&sent, &shared.codes, shared.any_accepted());
+    if let Some(answered) = judged.answered.take() {
+        job.progress.answered = answered;
+    }
+    if matches!(judged.verdict, Verdict::Accepted(_)) && !shared.any_accepted() {
+        shared.any_accepted.store(true, Relaxed);
+    }
+    let is_taken_back = is_taken_back(partners, &job, &judged.verdict);
+    let kind = job.kind();
+    let follows = shared.with(|scheduler, now, effects| {
+        let follows = scheduler.settle(kind, &mut job.progress, started, &judged, now, effects);
+        if let (Follows::Ended(ended), Task::Row(_), false) = (&follows, &job.task, is_taken_back) {
+            scheduler.count(outcome(*ended).0, effects);
+        }
+        follows
+    });
+    let ended = match follows {
+        Follows::Again(from) => return Left::Again(job, from),
+        Follows::Ended(ended) => ended,
+    };
+    let Job { task, progress } = job;
+    match task {
+        Task::Question(Question { asked_by, .. }) => {
+            let body = sent.map(|reply| reply.body).unwrap_or_default();
+            // Who asked may have stopped waiting.
+            let _ = asked_by.send(Asked { ended, answered: progress.answered, body });
+            Left::Nothing
+        }
+        Task::Row(mut row) if is_taken_back => {
+            row.attempts_before = progress.attempts;
+            Left::TakenBack(row)
+        }
+        Task::Row(row) => {
+            let (outcome, reason) = outcome(ended);
+            if let Some(memory) = &partners.memory {
+                memory.ended(&row.contact, outcome, reason);
+            }
+            let (place, decision) = decision(row, outcome, reason, progress);
+            Left::Decided(place, decision)
+        }
+    }
+}
+
+/// Whether the service refused an EUID that somebody only remembered.
+fn is_taken_back(partners: &Partners, job: &Job, verdict: &Verdict) -> bool {
+    let Task::Row(row) = &job.task else { return false };
+    matches!(verdict, Verdict::Refused(Reason::EuidEmpty | Reason::EuidInvalid))
+        && row.attempts_before == 0
+        && partners.resolver.as_ref().is_some_and(|resolver| resolver.doubts(&row.contact))
+}
+
+fn outcome(ended: Ended) -> (Outcome, Option<Reason>) {
+    match ended {
+        Ended::Accepted(reason) => (Outcome::Synced, reason),
+        Ended::Failed(reason) => (Outcome::Failed, Some(reason)),
+    }
+}
+
+/// What becomes a record of the report, and what the row held until then.
+pub(crate) fn decision(row: Row, outcome: Outcome, reason: Option<Reason>, progress: Progress) -> (Place, Decision) {
+    let (place, Row { contact, attempts_before, .. }) = (row.place(), row);
+    let decision = Decision {
+        origin: contact.origin,
+        euid: contact.euid_text,
+        outcome,
+        reason,
+        answered: progress.answered,
+        attempts: attempts_before + progress.attempts,
+        latency_ms: progress.latency_ms,
+        at_ms: Timestamp::now().as_millisecond(),
+        contacts: Some(contact.contacts),
+        raw: None,
+    };
+    (place, decision)
+}
+
+impl Left {
+    fn settle_up(self, scheduler: &mut Scheduler, now: Instant, effects: &mut Effects) {
+        match self {
+            Self::Nothing => {}
+            Self::Again(job, from) => scheduler.again(job, from, effects),
+            Self::Decided(place, decision) => scheduler.decided(place, decision, now, effects),
+            Self::TakenBack(row) => scheduler.take_back(row, effects),
+        }
+    }
+}
