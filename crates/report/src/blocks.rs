@@ -1,11 +1,8 @@
 //! Which rows of a source have a record, and what their EUIDs were: some bytes for each 64 rows, not the records.
 
-use std::{
-    collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use model::Euid;
 
-use crate::mask::is_number;
+use crate::numbers::{NumberMap, mixed};
 
 /// Rows that are kept together.
 pub(crate) const BLOCK_ROWS: u64 = 64;
@@ -13,7 +10,7 @@ pub(crate) const BLOCK_ROWS: u64 = 64;
 /// The rows of one source.
 #[derive(Debug, Default)]
 pub(crate) struct SourceRows {
-    blocks: HashMap<u64, Block>,
+    blocks: NumberMap<Block>,
     last: Option<u64>,
     /// How many are decided.
     decided: u64,
@@ -95,14 +92,10 @@ fn bit(row: u64) -> u64 {
     1 << (row % BLOCK_ROWS)
 }
 
-/// The EUID as it can be compared: a report without contacts holds only those that are numbers.
-pub(crate) fn comparable(euid: &str) -> &str {
-    if is_number(euid) { euid } else { "" }
-}
-
-/// A digest of a row and its [`comparable`] EUID. Compared only within one process, so that any good hash will do.
-pub(crate) fn euid_digest(row: u64, comparable: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (row, comparable).hash(&mut hasher);
-    hasher.finish()
+/// A digest of a row and its EUID's text, for comparisons within one process. What is no number is all the same: a report
+/// without contacts holds only EUIDs that are.
+pub(crate) fn euid_digest(row: u64, euid: &[u8], number: Option<Euid>) -> u64 {
+    // Zeros in front are a matter of its length.
+    let text = number.map_or(0, |number| mixed(number.get(), euid.len() as u64));
+    mixed(row, text)
 }

@@ -1,7 +1,4 @@
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use model::{Euid, Outcome, Reason};
 
@@ -9,6 +6,7 @@ use crate::{
     blocks::{SourceRows, euid_digest},
     euids::EuidComparison,
     gist::Gist,
+    numbers::NumberMap,
     source::SourceReport,
     tally::{Figures, Tally},
 };
@@ -35,7 +33,7 @@ pub struct Decided {
     tally: Tally,
     /// Rows to be sent again, and the last of them by EUID.
     again: Vec<SentAgain>,
-    last_of_euid: HashMap<u64, usize>,
+    last_of_euid: NumberMap<usize>,
     superseded: u64,
     /// Rows to be sent again are sent whatever was accepted since.
     all_again: bool,
@@ -77,10 +75,9 @@ impl Decided {
             Some(rows) => rows,
             None => self.sources.entry(Arc::clone(record.source)).or_default(),
         };
-        let euid = Euid::parse(record.euid).map(Euid::get);
-        let sent_again = euid.ok().filter(|_| is_sent_again(record));
-        let comparable = if euid.is_ok() { record.euid } else { "" };
-        let is_first = rows.add(row, sent_again.is_none(), euid_digest(row, comparable));
+        let euid = record.number.map(Euid::get);
+        let sent_again = euid.filter(|_| is_sent_again(record));
+        let is_first = rows.add(row, sent_again.is_none(), euid_digest(row, record.euid, record.number));
         if let Some(euid) = sent_again {
             let before = self.last_of_euid.insert(euid, self.again.len());
             let source = Arc::clone(record.source);
@@ -88,7 +85,7 @@ impl Decided {
         } else {
             self.tally.add_figures(&Figures::of_gist(record));
         }
-        if let (Ok(euid), Outcome::Synced | Outcome::Unchanged, false) = (euid, record.outcome, self.all_again) {
+        if let (Some(euid), Outcome::Synced | Outcome::Unchanged, false) = (euid, record.outcome, self.all_again) {
             self.supersede(euid, first);
         }
         is_first
@@ -96,6 +93,9 @@ impl Decided {
 
     /// A row of this EUID was accepted: earlier ones are not sent again.
     fn supersede(&mut self, euid: u64, accepted: u64) {
+        if self.last_of_euid.is_empty() {
+            return;
+        }
         let mut next = self.last_of_euid.remove(&euid);
         let mut later = None;
         while let Some(index) = next

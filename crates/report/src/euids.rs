@@ -2,10 +2,13 @@
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
+use model::Euid;
+
 use crate::{
-    blocks::{BLOCK_ROWS, Block, comparable, euid_digest},
+    blocks::{BLOCK_ROWS, Block, euid_digest},
     decided::Decided,
     error::ReportError,
+    mask::is_number,
 };
 
 /// Compares rows that are read again with those of the report. Show it every row of each input in order, up to
@@ -48,7 +51,7 @@ impl<'a> EuidComparison<'a> {
         }
         let Some(OpenBlock { recorded: Some(block), euids, .. }) = &mut self.open else { return Ok(false) };
         if block.has_record(row) {
-            *euids = euids.wrapping_add(euid_digest(row, comparable(euid)));
+            *euids = euids.wrapping_add(euid_digest(row, euid.as_bytes(), Euid::parse(euid).ok()));
             let start = self.text.len();
             self.text.push_str(euid);
             self.seen.push((row, start..self.text.len()));
@@ -99,14 +102,15 @@ impl<'a> EuidComparison<'a> {
                 }
                 let here =
                     self.seen.iter().find(|(row, _)| *row == there.row).map(|(_, text)| &self.text[text.clone()]);
+                let text = String::from_utf8_lossy(there.euid);
                 let difference = match here {
                     None => missing(source, there.row),
-                    Some(here) if comparable(here) == comparable(there.euid) => continue,
+                    Some(here) if comparable(here) == comparable(&text) => continue,
                     Some(here) => ReportError::OtherEuid {
                         origin: source.to_string(),
                         row: there.row,
                         here: here.to_owned(),
-                        there: there.euid.to_owned(),
+                        there: text.into_owned(),
                     },
                 };
                 if first.as_ref().is_none_or(|(row, _)| there.row < *row) {
@@ -117,6 +121,11 @@ impl<'a> EuidComparison<'a> {
         // The only other cause is a row that was shown twice.
         Ok(first.map_or_else(|| missing(source, number * BLOCK_ROWS), |(_, difference)| difference))
     }
+}
+
+/// The EUID as it can be compared: a report without contacts holds only those that are numbers.
+fn comparable(euid: &str) -> &str {
+    if is_number(euid) { euid } else { "" }
 }
 
 fn missing(source: &str, row: u64) -> ReportError {

@@ -1,14 +1,16 @@
 use std::sync::Arc;
 
-use model::{Decision, Outcome, Reason};
+use model::{Decision, Euid, Outcome, Reason};
 
 /// What of a record decides which rows are sent again: all but the texts that only people and the service read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gist<'a> {
     pub(crate) source: &'a Arc<str>,
     pub(crate) row: u64,
-    /// As it stood in the input.
-    pub(crate) euid: &'a str,
+    /// The bytes of the EUID's text, as it stood in the input.
+    pub(crate) euid: &'a [u8],
+    /// The EUID by number, where it is one.
+    pub(crate) number: Option<Euid>,
     pub(crate) outcome: Outcome,
     pub(crate) reason: Option<Reason>,
     /// The last answer's.
@@ -25,7 +27,8 @@ impl<'a> Gist<'a> {
         Self {
             source: &record.origin.source,
             row: record.origin.row,
-            euid: &record.euid,
+            euid: record.euid.as_bytes(),
+            number: Euid::parse(&record.euid).ok(),
             outcome: record.outcome,
             reason: record.reason,
             code: record.answered.code,

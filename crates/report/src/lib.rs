@@ -15,6 +15,7 @@ mod gist;
 mod journal;
 mod latest;
 mod mask;
+mod numbers;
 mod overview;
 mod page;
 mod parse;

@@ -25,14 +25,15 @@ pub(crate) enum Fault {
 pub(crate) struct Parser {
     /// That of the record before, which most often is that of the next.
     source: Arc<str>,
-    csv: CsvFields,
+    /// Made with the first record of CSV: it has large tables.
+    csv: Option<CsvFields>,
     /// Where each of [`FIELDS`] stands in a CSV record.
     columns: Vec<usize>,
 }
 
 impl Parser {
     pub(crate) fn new() -> Self {
-        Self { source: "".into(), csv: CsvFields::new(), columns: Vec::new() }
+        Self { source: "".into(), csv: None, columns: Vec::new() }
     }
 
     /// Reads an object of NDJSON, with or without its line end.
@@ -52,10 +53,11 @@ impl Parser {
 
     /// Reads the header of CSV. Further columns are ignored, whatever their place.
     pub(crate) fn csv_header(&mut self, record: &[u8]) -> Result<(), Fault> {
-        if !self.csv.split(record) {
+        let csv = self.csv.get_or_insert_with(CsvFields::new);
+        if !csv.split(record) {
             return Err(Fault::NotWhole);
         }
-        let column = |name: &&str| (0..self.csv.len()).find(|index| self.csv.text(*index) == Some(*name));
+        let column = |name: &&str| (0..csv.len()).find(|index| csv.text(*index) == Some(*name));
         let columns: Option<Vec<usize>> = FIELDS.iter().map(column).collect();
         self.columns = columns.ok_or_else(|| Fault::Foreign("columns are missing".to_owned()))?;
         Ok(())
@@ -63,10 +65,11 @@ impl Parser {
 
     /// Reads a record of CSV, with or without its line end.
     pub(crate) fn csv_record(&mut self, record: &[u8]) -> Result<Decision, Fault> {
-        if !self.csv.split(record) || self.columns.iter().any(|column| *column >= self.csv.len()) {
+        let csv = self.csv.get_or_insert_with(CsvFields::new);
+        if !csv.split(record) || self.columns.iter().any(|column| *column >= csv.len()) {
             return Err(Fault::NotWhole);
         }
-        let line = columns_line(&self.csv, &self.columns).ok_or(Fault::NotWhole)?;
+        let line = columns_line(csv, &self.columns).ok_or(Fault::NotWhole)?;
         decision(line, &mut self.source)
     }
 }

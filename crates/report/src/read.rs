@@ -126,7 +126,7 @@ impl ReportReader {
             input,
             encoding,
             parser,
-            skimmer: Skimmer::new(),
+            skimmer: Skimmer::default(),
             bytes: Vec::new(),
             parsed: None,
             records: 0,
@@ -181,13 +181,11 @@ impl ReportReader {
         if self.ended || self.encoding == Encoding::Csv {
             return None;
         }
-        let bytes = self.input.buffer();
-        let length = memchr::memchr(b'\n', bytes)? + 1;
-        let skimmed = self.skimmer.skim(&bytes[..length])?;
-        self.input.consume(length);
+        let skimmed = self.skimmer.skim(self.input.buffer())?;
+        self.input.consume(skimmed.length);
         self.records += 1;
         self.began = self.whole;
-        self.whole += length as u64;
+        self.whole += skimmed.length as u64;
         self.note_cut();
         Some(skimmed)
     }
@@ -287,7 +285,7 @@ impl ReportReader {
                 return Ok(true);
             }
             // In CSV a line end within quotes belongs to the text.
-            quotes += memchr::memchr_iter(b'"', &self.bytes[line..]).count();
+            quotes += self.bytes.iter().skip(line).filter(|byte| **byte == b'"').count();
             if quotes % 2 == 0 {
                 return Ok(true);
             }

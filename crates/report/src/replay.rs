@@ -13,6 +13,7 @@ use crate::{
     decided::is_sent_again,
     error::ReportError,
     gist::Gist,
+    numbers::NumberMap,
     read::{ReadError, ReportReader},
     run_file::RunFile,
     source::{Moment, SourceReport},
@@ -125,14 +126,14 @@ impl ReplayPlan {
         let mut sources: HashMap<Arc<str>, u32> = HashMap::new();
         let mut candidates: HashMap<Key, Candidate> = HashMap::new();
         // The latest record that says that a row of an EUID was accepted; only of EUIDs with candidates.
-        let mut accepted: HashMap<u64, Option<Moment>> = HashMap::new();
+        let mut accepted: NumberMap<Option<Moment>> = NumberMap::default();
         for (number, report) in reports.iter().enumerate() {
             let path = report.path();
             let torn = report.skim(number, |moment, began, record| {
                 if !choice.chosen.includes(record) {
                     return Ok(());
                 }
-                let euid = Euid::parse(record.euid).map(Euid::get).map_err(|_| foreign(path, moment.2))?;
+                let euid = record.number.map(Euid::get).ok_or_else(|| foreign(path, moment.2))?;
                 let next = u32::try_from(sources.len()).unwrap_or(u32::MAX);
                 let source = *sources.entry(Arc::clone(record.source)).or_insert(next);
                 accepted.insert(euid, None);
@@ -153,7 +154,7 @@ impl ReplayPlan {
             let is_own = number == reports.len();
             let Some(report) = reports.get(number).or(own) else { continue };
             report.skim(number, |moment, began, record| {
-                let Ok(euid) = Euid::parse(record.euid).map(Euid::get) else { return Ok(()) };
+                let Some(euid) = record.number.map(Euid::get) else { return Ok(()) };
                 let Some(latest) = accepted.get_mut(&euid) else { return Ok(()) };
                 let next = u32::try_from(sources.len()).unwrap_or(u32::MAX);
                 let source = *sources.entry(Arc::clone(record.source)).or_insert(next);

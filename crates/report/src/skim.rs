@@ -4,50 +4,64 @@
 use std::{ops::Range, sync::Arc};
 
 use jiff::Timestamp;
-use model::{Outcome, Reason};
+use model::{Euid, Outcome, Reason};
 
-use crate::gist::Gist;
+use crate::{gist::Gist, text::json_string};
 
 /// The day and minute of a time, `2026-01-31T09:08:`.
 const MINUTE_BYTES: usize = 17;
 /// A whole time, `2026-01-31T09:08:07.006Z`.
 const TIME_BYTES: usize = 24;
-/// So many digits always fit.
+/// So many digits always fit, and so many are never above the largest EUID.
 const MOST_DIGITS: usize = 19;
+const MOST_EUID_DIGITS: usize = 18;
 
 /// Skims records of one report.
+#[derive(Default)]
 pub(crate) struct Skimmer {
     /// That of the records that are skimmed; one of another is left to the parser.
     source: Arc<str>,
     /// What such a record begins with.
     beginning: Vec<u8>,
+    end: End,
     /// The minute of the record before, which most often is that of the next, and when it began.
     minute: [u8; MINUTE_BYTES],
     minute_ms: i64,
-    /// The last record's.
-    euid: String,
+    /// The last record's EUID.
+    euid: Vec<u8>,
+}
+
+/// How a row ended, and how that is written, from the outcome to the attempts: records that are alike in this follow each
+/// other by the thousand.
+#[derive(Default)]
+struct End {
+    bytes: Vec<u8>,
+    values: Option<EndValues>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct EndValues {
+    outcome: Outcome,
+    reason: Option<Reason>,
+    code: Option<i64>,
+    attempts: u32,
 }
 
 /// The gist of the record that was skimmed last, but for what the skimmer keeps.
 #[derive(Debug)]
 pub(crate) struct Skimmed {
+    /// Bytes of the record, with its line end.
+    pub(crate) length: usize,
     row: u64,
-    outcome: Outcome,
-    reason: Option<Reason>,
-    code: Option<i64>,
-    attempts: u32,
+    number: Option<Euid>,
+    end: EndValues,
     latency_ms: Option<u64>,
     at_ms: i64,
     has_contacts: bool,
 }
 
 impl Skimmer {
-    /// Skims nothing before it knows a source.
-    pub(crate) fn new() -> Self {
-        Self { source: "".into(), beginning: Vec::new(), minute: [0; MINUTE_BYTES], minute_ms: 0, euid: String::new() }
-    }
-
-    /// Records of this source are to be expected.
+    /// Records of this source are to be expected; before that nothing is skimmed.
     pub(crate) fn expect(&mut self, source: &Arc<str>) {
         if *self.source == **source && !self.beginning.is_empty() {
             return;
@@ -55,22 +69,54 @@ impl Skimmer {
         self.source = Arc::clone(source);
         self.beginning.clear();
         self.beginning.extend_from_slice(b"{\"source\":");
-        // A text always serialises; were it not so, no record would begin like this.
-        let _ = serde_json::to_writer(&mut self.beginning, &**source);
+        json_string(source, &mut self.beginning);
         self.beginning.extend_from_slice(b",\"row\":");
     }
 
-    /// Skims a record with its line end. None where it isn't written exactly as the journal writes it, or is rare.
-    pub(crate) fn skim(&mut self, record: &[u8]) -> Option<Skimmed> {
+    /// Skims the record with which the bytes begin. None where it isn't written exactly as the journal writes it, is rare,
+    /// or isn't there as a whole.
+    pub(crate) fn skim(&mut self, bytes: &[u8]) -> Option<Skimmed> {
         if self.beginning.is_empty() {
             return None;
         }
-        let mut rest = Rest(record.strip_prefix(self.beginning.as_slice())?);
+        let mut rest = Rest(bytes.strip_prefix(self.beginning.as_slice())?);
         let row = rest.number()?;
         rest.take(b",\"line\":")?;
         rest.number()?;
         rest.take(b",\"euid\":\"")?;
-        let euid = rest.plain_text_behind_quote()?;
+        let (euid, number) = rest.euid()?;
+        let end = self.end(&mut rest)?;
+        let latency_ms = rest.unless_null(Rest::number)?;
+        rest.take(b",\"at\":\"")?;
+        let at_ms = self.time(rest.bytes()?)?;
+        rest.take(b"\",\"contacts\":")?;
+        let has_contacts = rest.unless_null(Rest::texts_by_name)?.is_some();
+        rest.take(b",\"raw\":")?;
+        rest.unless_null(Rest::text)?;
+        rest.take(b"}\n")?;
+        self.euid.clear();
+        self.euid.extend_from_slice(euid);
+        let length = bytes.len() - rest.0.len();
+        Some(Skimmed { length, row, number, end, latency_ms, at_ms, has_contacts })
+    }
+
+    /// The gist of the record that was skimmed last.
+    pub(crate) fn gist(&self, skimmed: &Skimmed) -> Gist<'_> {
+        let Skimmed { row, number, end, latency_ms, at_ms, has_contacts, .. } = *skimmed;
+        let EndValues { outcome, reason, code, attempts } = end;
+        let (source, euid) = (&self.source, self.euid.as_slice());
+        Gist { source, row, euid, number, outcome, reason, code, attempts, latency_ms, at_ms, has_contacts }
+    }
+
+    /// From behind the EUID up to the latency.
+    fn end(&mut self, rest: &mut Rest<'_>) -> Option<EndValues> {
+        if let Some(values) = self.end.values
+            && let Some(behind) = rest.0.strip_prefix(self.end.bytes.as_slice())
+        {
+            rest.0 = behind;
+            return Some(values);
+        }
+        let bytes = rest.0;
         rest.take(b",\"outcome\":\"")?;
         let outcome = rest.word(&Outcome::ALL, Outcome::as_str)?;
         rest.take(b",\"reason\":\"")?;
@@ -87,27 +133,11 @@ impl Skimmer {
         rest.take(b",\"attempts\":")?;
         let attempts = u32::try_from(rest.number()?).ok()?;
         rest.take(b",\"latency_ms\":")?;
-        let latency_ms = rest.unless_null(Rest::number)?;
-        rest.take(b",\"at\":\"")?;
-        let at_ms = self.time(rest.bytes()?)?;
-        rest.take(b"\",\"contacts\":")?;
-        let has_contacts = rest.unless_null(Rest::texts_by_name)?.is_some();
-        rest.take(b",\"raw\":")?;
-        rest.unless_null(Rest::text)?;
-        rest.take(b"}\n")?;
-        if !rest.0.is_empty() {
-            return None;
-        }
-        self.euid.clear();
-        self.euid.push_str(euid);
-        Some(Skimmed { row, outcome, reason, code, attempts, latency_ms, at_ms, has_contacts })
-    }
-
-    /// The gist of the record that was skimmed last.
-    pub(crate) fn gist(&self, skimmed: &Skimmed) -> Gist<'_> {
-        let Skimmed { row, outcome, reason, code, attempts, latency_ms, at_ms, has_contacts } = *skimmed;
-        let (source, euid) = (&self.source, self.euid.as_str());
-        Gist { source, row, euid, outcome, reason, code, attempts, latency_ms, at_ms, has_contacts }
+        let values = EndValues { outcome, reason, code, attempts };
+        self.end.bytes.clear();
+        self.end.bytes.extend_from_slice(&bytes[..bytes.len() - rest.0.len()]);
+        self.end.values = Some(values);
+        Some(values)
     }
 
     /// Milliseconds since 1970 of a time with milliseconds, in UTC and of our millennia.
@@ -156,21 +186,42 @@ impl<'a> Rest<'a> {
         Some(bytes)
     }
 
+    /// So many digits at most, and the number they make.
+    fn digits(&self, most: usize) -> (usize, u64) {
+        let (mut count, mut value) = (0, 0);
+        for byte in self.0.iter().take(most) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            value = value * 10 + u64::from(digit);
+            count += 1;
+        }
+        (count, value)
+    }
+
     /// A number as JSON has it, of at most 19 digits.
     fn number(&mut self) -> Option<u64> {
-        let mut value = 0;
-        let mut digits = 0;
-        while let Some(byte) = self.0.get(digits).filter(|byte| byte.is_ascii_digit())
-            && digits < MOST_DIGITS
-        {
-            value = value * 10 + u64::from(byte - b'0');
-            digits += 1;
-        }
+        let (digits, value) = self.digits(MOST_DIGITS);
         if digits == 0 || (digits > 1 && self.0.starts_with(b"0")) {
             return None;
         }
         self.0 = &self.0[digits..];
         Some(value)
+    }
+
+    /// The text of an EUID without escapes and the quote behind it; its first quote was taken.
+    fn euid(&mut self) -> Option<(&'a [u8], Option<Euid>)> {
+        let (digits, value) = self.digits(MOST_EUID_DIGITS);
+        if digits > 0 && self.0.get(digits) == Some(&b'"') {
+            let euid = &self.0[..digits];
+            self.0 = &self.0[digits + 1..];
+            return Some((euid, Euid::new(value)));
+        }
+        let length = self.0.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
+        let (euid, rest) = self.0.split_at(length);
+        self.0 = rest.strip_prefix(b"\"")?;
+        Some((euid, Euid::parse(str::from_utf8(euid).ok()?).ok()))
     }
 
     fn integer(&mut self) -> Option<i64> {
@@ -217,14 +268,6 @@ impl<'a> Rest<'a> {
         }
         self.0 = &self.0[at + 1..];
         Some(())
-    }
-
-    /// A text without escapes, of which the first quote was taken.
-    fn plain_text_behind_quote(&mut self) -> Option<&'a str> {
-        let length = self.0.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
-        let (text, rest) = self.0.split_at(length);
-        self.0 = rest.strip_prefix(b"\"")?;
-        str::from_utf8(text).ok()
     }
 
     /// An object of texts.

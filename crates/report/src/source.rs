@@ -5,7 +5,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use model::Decision;
@@ -28,6 +28,16 @@ pub struct SourceReport {
     size: u64,
     /// A private copy of a pipe, beside which nothing lies.
     is_copy: bool,
+    /// The digest of its bytes, once it was asked for, here or in a clone.
+    digest: Arc<Mutex<Option<Digest>>>,
+}
+
+/// Of so many bytes.
+#[derive(Debug, Clone, Copy)]
+struct Digest {
+    size: u64,
+    bytes: u64,
+    blake3: blake3::Hash,
 }
 
 /// When a record was written, to compare it with others: the time, never earlier than that of a record above it in its
@@ -56,12 +66,12 @@ impl SourceReport {
         if !metadata.is_file() {
             return Err(ReadError::NotAFile { path: path.to_owned(), is_folder: metadata.is_dir() });
         }
-        Ok(Self { path: path.to_owned(), file: Arc::new(file), size: metadata.len(), is_copy })
+        Ok(Self { path: path.to_owned(), file: Arc::new(file), size: metadata.len(), is_copy, digest: Arc::default() })
     }
 
     /// One that is open already, of which so many bytes are read.
     pub(crate) fn of_file(path: &Path, file: Arc<File>, size: u64) -> Self {
-        Self { path: path.to_owned(), file, size, is_copy: false }
+        Self { path: path.to_owned(), file, size, is_copy: false, digest: Arc::default() }
     }
 
     /// Keeps everybody from writing it for as long as this, or a clone of it, lives. An error where somebody does.
@@ -94,12 +104,20 @@ impl SourceReport {
         !self.is_copy && matches!(RunFile::read(&self.path), Ok(Some(run)) if run.finished.is_none())
     }
 
-    /// Its size and digest.
+    /// Its size and digest. It is read for it once, by whoever asks first: others wait for that.
     pub fn as_input(&self) -> Result<RunInput, ReportError> {
-        let mut hasher = blake3::Hasher::new();
-        let bytes = io::copy(&mut self.bytes(), &mut hasher).map_err(|cause| unopened(&self.path, cause))?;
+        let mut known = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = match *known {
+            Some(digest) if digest.size == self.size => digest,
+            _ => {
+                let mut hasher = blake3::Hasher::new();
+                hasher.update_reader(self.bytes()).map_err(|cause| unopened(&self.path, cause))?;
+                Digest { size: self.size, bytes: hasher.count(), blake3: hasher.finalize() }
+            }
+        };
+        *known = Some(digest);
         let source = self.path.display().to_string();
-        Ok(RunInput { source, bytes, blake3: hasher.finalize().to_hex().to_string(), ended: true })
+        Ok(RunInput { source, bytes: digest.bytes, blake3: digest.blake3.to_hex().to_string(), ended: true })
     }
 
     /// Its records, from the first on.

@@ -74,8 +74,11 @@ impl Tally {
         if let Some(reason) = row.reason {
             count(&mut self.reasons, reason.as_str());
         }
-        if let Some(code) = row.code {
-            count(&mut self.codes, &code.to_string());
+        match row.code {
+            None => {}
+            // Nearly always.
+            Some(0) => count(&mut self.codes, "0"),
+            Some(code) => count(&mut self.codes, &code.to_string()),
         }
         self.attempts += u64::from(row.attempts);
         self.retries += u64::from(row.attempts.saturating_sub(1));

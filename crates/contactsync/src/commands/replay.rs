@@ -2,7 +2,7 @@ use std::{path::Path, time::Duration};
 
 use jiff::Timestamp;
 use model::{Decision, Reason, escape_controls};
-use report::{InputSummary, ReplayPlan, Resumption, Run, RunFile, SourceReport, rfc3339};
+use report::{InputSummary, ReplayPlan, Resumption, Run, RunFile, RunInput, SourceReport, rfc3339};
 
 use crate::{
     exit::Exit,
@@ -50,6 +50,7 @@ pub(crate) fn replay(
     let ids = sources.iter().map(SourceReport::file_id).collect::<Result<Vec<_>, _>>()?;
     let files: Vec<_> = names.iter().map(String::as_str).zip(ids.into_iter().map(Some)).collect();
     refuse_shared_outputs(&files, &outputs)?;
+    make_digests(&sources);
     let resumption = if sending.resume { open_own(&report, &settings, &mut patience)? } else { None };
     if let Some(resumption) = &resumption {
         refuse_another_command(resumption, "replay")?;
@@ -59,10 +60,12 @@ pub(crate) fn replay(
         target: sending.target.name(),
         api_key: None,
         options: settings.deciding(),
-        inputs: sources.iter().map(SourceReport::as_input).collect::<Result<_, _>>()?,
+        inputs: Vec::new(),
         finished: None,
     };
-    if let Some((resumption, then)) = resumption.as_ref().and_then(|it| Some((it, it.run.as_ref()?))) {
+    let then = resumption.as_ref().and_then(|it| Some((it, it.run.as_ref()?)));
+    if let Some((resumption, then)) = then {
+        now.inputs = as_inputs(&sources)?;
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
         refuse_changed_reports(then, &now)?;
         if let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer) {
@@ -72,6 +75,9 @@ pub(crate) fn replay(
     }
     let own = resumption.as_ref().map(Resumption::report);
     let plan = plan(&sources, own.as_ref(), &settings, printer)?;
+    if then.is_none() {
+        now.inputs = as_inputs(&sources)?;
+    }
     window.hand_over()?;
     let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
     let mut run = journal.is_resumable().then(|| RunFile::new(&report, now.clone()));
@@ -91,6 +97,21 @@ pub(crate) fn replay(
     // Until here nobody could write them.
     drop(sources);
     end
+}
+
+/// Begins with the digests beside the reading of records, which takes as long. Who asks for one waits for it.
+fn make_digests(sources: &[SourceReport]) {
+    let sources = sources.to_vec();
+    let make = move || {
+        // An error shows again to who asks.
+        let _ = as_inputs(&sources);
+    };
+    // Without a thread it is made by who asks.
+    let _ = std::thread::Builder::new().name("digests".to_owned()).spawn(make);
+}
+
+fn as_inputs(sources: &[SourceReport]) -> Result<Vec<RunInput>, Failure> {
+    Ok(sources.iter().map(SourceReport::as_input).collect::<Result<_, _>>()?)
 }
 
 fn open_own(

@@ -3,6 +3,7 @@
 //! Times move with whatever else a machine does, counts hardly do. Each step runs under valgrind with some rows and
 //! with more; the difference is what the rows cost, without the process around them.
 
+mod reports;
 mod steps;
 
 use std::{

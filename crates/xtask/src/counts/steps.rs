@@ -12,6 +12,7 @@ use reader::{Format, ReaderOptions, Records};
 use report::{ContactsPolicy, Journal, JournalOptions};
 use validator::{Rules, Validator};
 
+use super::reports;
 use crate::generate::{self, FIRST_EUID};
 
 const ANSWER: &[u8] = br#"{"code":0,"message":"success"}"#;
@@ -41,6 +42,12 @@ pub(crate) enum Step {
     Verdict,
     /// A decision becomes a record of the report
     Journal,
+    /// A record of a report becomes a decision again
+    ReportRead,
+    /// A record of a report is looked at for a resume
+    Resume,
+    /// A record of a report is looked at for a replay, twice
+    Replay,
     /// A row goes through the dispatcher, each of a user of its own, and is answered at once
     Dispatcher,
     /// The same, but rows of a few users wait for one another
@@ -59,6 +66,9 @@ pub(super) fn run(step: Step, rows: u64) -> anyhow::Result<()> {
         Step::Validator => validate(rows),
         Step::Verdict => give_verdicts(rows),
         Step::Journal => write_down(rows),
+        Step::ReportRead => reports::read(rows),
+        Step::Resume => reports::resume(rows),
+        Step::Replay => reports::replay(rows),
         Step::Dispatcher => dispatch(rows, u64::MAX),
         Step::Lanes => dispatch(rows, USERS),
     }
