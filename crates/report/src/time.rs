@@ -27,8 +27,10 @@ impl Times {
             self.text.push('Z');
         } else {
             self.text = rfc3339(ms);
-            // Times that can't be written are all written alike.
-            self.second = jiff::Timestamp::from_millisecond(ms).is_ok().then_some(second);
+            // Times that can't be written are all written alike, and of the last second of all only its beginning can.
+            let can_be_written = |ms| jiff::Timestamp::from_millisecond(ms).is_ok();
+            let last = second.saturating_mul(1_000).saturating_add(999);
+            self.second = (can_be_written(ms) && can_be_written(last)).then_some(second);
         }
         &self.text
     }
@@ -44,6 +46,14 @@ mod tests {
     fn milliseconds_are_always_written() {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(rfc3339(1_769_850_487_006), "2026-01-31T09:08:07.006Z");
+    }
+
+    #[test]
+    fn the_last_second_of_all_has_no_milliseconds() {
+        let mut times = Times::default();
+        for ms in [253_402_207_200_000, 253_402_207_200_001] {
+            assert_eq!(times.text(ms), rfc3339(ms));
+        }
     }
 
     proptest! {
