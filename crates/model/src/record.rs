@@ -238,10 +238,11 @@ impl<'a> Record<'a> {
     }
 
     /// The EUID as it stood in the input, empty where it is missing or null.
+    #[inline]
     pub fn euid_text(&self) -> &'a str {
-        match self.euid() {
-            ValueRef::Text(text) | ValueRef::Integer(text) | ValueRef::Other(_, text) => text,
-            ValueRef::Missing | ValueRef::Null => "",
+        match self.head.euid {
+            Value::Text(span) | Value::Integer(span) | Value::Other(_, span) => self.batch.text(span),
+            Value::Missing | Value::Null => "",
         }
     }
 
@@ -277,8 +278,22 @@ impl<'a> Record<'a> {
         (0..self.len()).map(move |index| (record.name_at(index), record.value_at(index)))
     }
 
-    /// The value of the `index`th field.
+    /// The `index`th field, where it is a text.
     #[inline]
+    pub fn text_at(&self, index: usize) -> Option<&'a str> {
+        let Self { batch, head } = *self;
+        let index = head.fields.start as usize + index;
+        let span = if batch.is_table {
+            Some(batch.cells[index]).filter(|cell| *cell != Span::MISSING)
+        } else if let Value::Text(span) = batch.fields[index].value {
+            Some(span)
+        } else {
+            None
+        };
+        span.map(|span| batch.text(span))
+    }
+
+    /// The value of the `index`th field.
     pub fn value_at(&self, index: usize) -> ValueRef<'a> {
         let Self { batch, head } = *self;
         let index = head.fields.start as usize + index;

@@ -65,17 +65,21 @@ impl Validator {
         if let Some(fault) = record.fault() {
             return Err(fault.clone());
         }
-        let euid = euid(record.euid())?;
+        let euid = match Euid::parse(record.euid_text()) {
+            Ok(euid) => euid,
+            Err(_) => euid(record.euid())?,
+        };
         self.kept.clear();
         self.columns.know(record);
         // The worst fault so far: the earlier its reason, the worse.
         let mut worst: Option<Rejection> = None;
-        for (index, (name, value)) in record.values().enumerate() {
-            if self.is_in_order(name, value) {
+        for index in 0..record.len() {
+            let name = record.name_at(index);
+            if self.is_in_order(name, record.text_at(index)) {
                 self.kept.push(index as u32);
                 continue;
             }
-            let fault = self.field_fault(record, index, record.name(name), value);
+            let fault = self.field_fault(record, index, record.name(name), record.value_at(index));
             if let Some(fault) = fault
                 && worst.as_ref().is_none_or(|worst| fault.reason < worst.reason)
             {
@@ -90,8 +94,8 @@ impl Validator {
     }
 
     /// Whether nothing can be wrong with a field, nor anything about it be worth a notice.
-    fn is_in_order(&self, name: Name, value: ValueRef<'_>) -> bool {
-        let (Some(column), ValueRef::Text(text)) = (self.columns.get(name), value) else { return false };
+    fn is_in_order(&self, name: Name, text: Option<&str>) -> bool {
+        let (Some(column), Some(text)) = (self.columns.get(name), text) else { return false };
         column.can_be_sent
             && is_in_order(text, self.rules.max_value_chars, column.is_phone)
             && !self.rules.nulls.iter().any(|null| null == text)
