@@ -99,3 +99,23 @@ pub(crate) fn euid_digest(row: u64, euid: &[u8], number: Option<Euid>) -> u64 {
     let text = number.map_or(0, |number| mixed(number.get(), euid.len() as u64));
     mixed(row, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_counted_once_however_many_records_it_has() {
+        let mut rows = SourceRows::default();
+        let add = |rows: &mut SourceRows, row, is_decided| rows.add(row, is_decided, row);
+        assert!(add(&mut rows, 63, true) && add(&mut rows, 64, false) && add(&mut rows, u64::MAX, true));
+        assert!(!add(&mut rows, 63, true) && !add(&mut rows, 64, false));
+        assert_eq!((rows.decided(), rows.blocks(), rows.last()), (2, 3, Some(u64::MAX)));
+        assert!(rows.is_decided(63) && !rows.is_decided(64) && !rows.is_decided(62) && !rows.is_decided(127));
+        for _ in 0..2 {
+            rows.decide(64);
+            assert!(rows.is_decided(64) && rows.decided() == 3);
+        }
+        assert!(!rows.block(1).is_none_or(|block| block.has_record(65)));
+    }
+}

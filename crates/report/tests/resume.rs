@@ -320,6 +320,30 @@ fn the_first_row_that_differs_is_named() {
     assert!(matches!(compare(&|row| row.to_string(), 150), Err(ReportError::MissingRow { .. })));
 }
 
+/// The torn end is left out wherever the report is looked at.
+#[test]
+fn what_differs_is_named_also_where_the_end_is_torn() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in NAMES {
+        let path = folder.path().join(name);
+        let mut journal = create(&path);
+        for row in 1..=3 {
+            journal.append(&synced(row));
+            journal.sync().unwrap();
+        }
+        drop(journal);
+        let size = fs::metadata(&path).unwrap().len();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(size - 1).unwrap();
+        let resumed = Resumption::open(&path).unwrap().unwrap();
+        let mut comparison = resumed.decided.compare_euids();
+        for (row, euid) in [(1, "1"), (2, "9"), (3, "3")] {
+            comparison.see("Kunden, alle.csv", row, euid).unwrap();
+        }
+        let found = comparison.finish();
+        assert!(matches!(found, Err(ReportError::OtherEuid { row: 2, .. })), "{name}: {found:?}");
+    }
+}
+
 /// What happens to a journal.
 #[derive(Debug, Clone)]
 enum Step {

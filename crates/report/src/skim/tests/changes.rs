@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::{format::Encoding, record, time::Times};
 
 /// What may stand where a value stands.
-pub(super) const VALUES: [&str; 62] = [
+pub(super) const VALUES: [&str; 65] = [
     "null",
     "true",
     "0",
@@ -47,6 +47,9 @@ pub(super) const VALUES: [&str; 62] = [
     r#""""#,
     r#"" ""#,
     r#""7""#,
+    r#""007""#,
+    r#""9223372036854775808""#,
+    r#""18446744073709551617""#,
     r#""a\u0041""#,
     r#""\ud83d\ude00""#,
     r#""\ud83d""#,
