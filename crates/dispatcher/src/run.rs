@@ -56,6 +56,7 @@ pub struct Dispatcher<L> {
     partners: Partners,
     mint: Option<Box<dyn Mint>>,
     canary: Option<Canary>,
+    accepted_contacts: bool,
 }
 
 impl<L: Lines> Dispatcher<L> {
@@ -63,7 +64,7 @@ impl<L: Lines> Dispatcher<L> {
     pub fn new(settings: &Settings, lines: L) -> Self {
         let mint = LocalMint::new(settings.rate, settings.burst).map(|mint| Box::new(mint) as Box<dyn Mint>);
         let (runtimes, partners) = (Vec::new(), Partners::default());
-        Self { settings: settings.clone(), lines, runtimes, partners, mint, canary: None }
+        Self { settings: settings.clone(), lines, runtimes, partners, mint, canary: None, accepted_contacts: true }
     }
 
     /// Shares the workers out over further runtimes.
@@ -84,6 +85,14 @@ impl<L: Lines> Dispatcher<L> {
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
         self.partners.resolver = Some(resolver);
+        self
+    }
+
+    /// Drops the contacts of rows as they are accepted. Where nobody writes them down they are memory that one thread takes
+    /// and another gives back.
+    #[must_use]
+    pub fn without_accepted_contacts(mut self) -> Self {
+        self.accepted_contacts = false;
         self
     }
 
@@ -113,7 +122,7 @@ impl<L: Lines> Dispatcher<L> {
         counters: Arc<Counters>,
         stop: Stop,
     ) -> Dispatched {
-        let Self { settings, lines, runtimes, partners, mint, canary } = self;
+        let Self { settings, lines, runtimes, partners, mint, canary, accepted_contacts } = self;
         let in_flight = settings.in_flight.max(1);
         let homes: Vec<usize> = (0..in_flight).map(|worker| worker % (runtimes.len() + 1)).collect();
         let scheduler = Scheduler::new(
@@ -126,7 +135,8 @@ impl<L: Lines> Dispatcher<L> {
         );
         let codes = Codes { retry: settings.retry_codes.clone(), ok: settings.ok_codes.clone() };
         let note = canary.as_ref().map(|canary| canary.decided.clone());
-        let shared = Arc::new(Shared::new(scheduler, in_flight, stop.clone(), counters, codes, note));
+        let shared =
+            Arc::new(Shared::new(scheduler, in_flight, stop.clone(), counters, codes, accepted_contacts, note));
 
         let mut parts = JoinSet::new();
         let further: Vec<L> = runtimes.iter().map(|_| lines.for_runtime()).collect();

@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) closed: CancellationToken,
     pub(crate) counters: Arc<Counters>,
     pub(crate) codes: Codes,
+    /// Whether decisions on accepted rows bear their contacts.
+    pub(crate) accepted_contacts: bool,
     /// Whether anything was accepted in this run.
     pub(crate) any_accepted: AtomicBool,
     canary: Option<mpsc::Sender<Decision>>,
@@ -50,6 +52,7 @@ impl Shared {
         stop: Stop,
         counters: Arc<Counters>,
         codes: Codes,
+        accepted_contacts: bool,
         canary: Option<mpsc::Sender<Decision>>,
     ) -> Self {
         Self {
@@ -64,6 +67,7 @@ impl Shared {
             closed: CancellationToken::new(),
             counters,
             codes,
+            accepted_contacts,
             any_accepted: AtomicBool::new(false),
             canary,
             rows_in: AtomicU64::new(0),

@@ -105,7 +105,10 @@ fn settle(shared: &Shared, partners: &Partners, mut job: Job, started: Started, 
             if let Some(memory) = &partners.memory {
                 memory.ended(&row.contact, outcome, reason);
             }
-            let (place, decision) = decision(row, outcome, reason, progress);
+            let (place, mut decision) = decision(row, outcome, reason, progress);
+            if outcome == Outcome::Synced && !shared.accepted_contacts {
+                decision.contacts = None;
+            }
             Left::Decided(place, decision)
         }
     }

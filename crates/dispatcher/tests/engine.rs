@@ -54,6 +54,23 @@ fn two_runtimes_share_one_limit_one_order_and_the_work() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn contacts_that_nobody_writes_down_are_dropped_those_of_failed_rows_never() {
+    for accepted_contacts in [false, true] {
+        let answer = |euid| if euid == 2 { reply(400, r#"{"code":55108}"#) } else { ok() };
+        let play = Play::of(1..=3, move |euid, _| (MS, answer(euid)));
+        let play = if accepted_contacts {
+            play
+        } else {
+            Play { set_up: Box::new(dispatcher::Dispatcher::without_accepted_contacts), ..play }
+        };
+        let ran = play.run().await;
+        let kept: Vec<bool> = (1..=3).map(|row| ran.decision(row).contacts.is_some()).collect();
+        assert_eq!(kept, [accepted_contacts, true, accepted_contacts]);
+        assert!(ran.seen.iter().all(|seen| !seen.value.is_empty()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_that_panics_stops_the_run_and_is_told() {
     let ran = Play::of(1..=2_000, |euid, _| {
         assert_ne!(euid, 700, "a bug");

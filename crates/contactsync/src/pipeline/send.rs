@@ -2,7 +2,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Instant};
 
 use dispatcher::{Canary, Dispatcher, Stop, StopCause};
 use jiff::Timestamp;
-use model::Counters;
+use model::{Counters, Outcome};
 use reader::{AskedNames, Input};
 use report::{InputSummary, Journal, ReplayRows, RunFile, Summary, rfc3339};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -124,6 +124,9 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         Journaling::start(journal, run, Arc::clone(&counters), stop.clone()).map_err(cannot_start)?;
     let mut dispatcher = Dispatcher::new(&settings.dispatcher, service.lines)
         .also_on(runtimes.further.iter().map(|runtime| runtime.handle().clone()));
+    if !settings.report.contacts.shows(Outcome::Synced) {
+        dispatcher = dispatcher.without_accepted_contacts();
+    }
     if let Some(canary) = settings.canary {
         let (limit, watch) = Canary::new(canary.rows);
         dispatcher = dispatcher.with_canary(limit);
