@@ -32,7 +32,7 @@ pub(crate) struct SendingArgs {
     /// Requests under way at once [default: 64]
     #[arg(long, value_name = "NUMBER", value_parser = values::in_flight, hide_short_help = true)]
     pub(crate) in_flight: Option<usize>,
-    /// Threads that send; requests under way are shared out over them [default: 1]
+    /// Threads that send; requests under way are shared out over them [default: 2, or 1 on a single core]
     #[arg(long, value_name = "NUMBER", value_parser = values::threads, hide_short_help = true)]
     pub(crate) threads: Option<usize>,
     /// Longest time for one attempt [default: 30s]

@@ -80,7 +80,7 @@ impl SendingSettings {
         let target = Target::of(&args.sending, pushed_sandbox(&args.faults), settings, layers, &mut warnings)?;
         Ok(Self {
             dispatcher: dispatcher_settings(&args.sending)?,
-            threads: args.sending.threads.unwrap_or(1),
+            threads: args.sending.threads.unwrap_or_else(default_threads),
             target,
             report: ReportSettings::of_push(&args.report)?,
             resume: args.resume.resume,
@@ -105,6 +105,11 @@ impl SendingSettings {
         let lock = self.lock.iter().map(|path| ("--lock", path.clone()));
         self.report.outputs().into_iter().chain(lock).collect()
     }
+}
+
+/// More than two hardly measure better, and where there is little to do only the first has work.
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2))
 }
 
 fn dispatcher_settings(args: &SendingArgs) -> Result<dispatcher::Settings, Failure> {
