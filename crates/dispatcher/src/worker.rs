@@ -109,9 +109,17 @@ fn settle(shared: &Shared, partners: &Partners, mut job: Job, started: Started, 
             if outcome == Outcome::Synced && !shared.accepted_contacts {
                 decision.contacts = None;
             }
+            log(&decision);
             Left::Decided(place, decision)
         }
     }
+}
+
+/// Without the answer's words, which may repeat what was sent.
+fn log(Decision { origin, outcome, reason, answered, attempts, .. }: &Decision) {
+    let reason = reason.map_or("", Reason::as_str);
+    let (status, code) = (answered.http_status, answered.code);
+    tracing::debug!(row = origin.row, line = origin.line, attempts, reason, status, code, "{}", outcome.as_str());
 }
 
 /// Whether the service refused an EUID that somebody only remembered.

@@ -167,6 +167,15 @@ fn a_code_can_be_called_accepted() {
 }
 
 #[test]
+fn verbose_twice_logs_each_decision() {
+    let service = Service::with_faults(&["code=55004:1"]);
+    let place = service.workplace();
+    place.file("a.csv", users(2));
+    let ran = place.run(&["-vv", "push", "a.csv", "--report", "report.ndjson", "--color", "never"]).ends_with(1);
+    ran.says("row=1 line=2").says("row=2 line=3").says("parameters_invalid").never_says("@example.com");
+}
+
+#[test]
 fn no_secret_and_no_value_reaches_a_message() {
     let service = Service::with_faults(&["status=500:0.5", "garbage:0.2"]);
     let place = service.workplace();
