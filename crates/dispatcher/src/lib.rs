@@ -4,9 +4,9 @@
 //! when every row was decided, or when the run was asked to [`Stop`] and nothing is under way any more. Requests go over
 //! [`Line`]s, one a worker: those of [`HttpLines`] in earnest, scripted ones in tests.
 //!
-//! Rows are pulled. [Admission](admission) lets in as many as there is room for, to lanes by EUID; whose turn has come is
-//! ready; [workers](worker) take what is ready, as far as the [pace] gives leave, and send it over their own line. All
-//! that they share is one [scheduler], which decides and never waits; the [timer] is the only one that waits for time to pass.
+//! Rows are pulled. `admission` lets in as many as there is room for, to lanes by EUID; whose turn has come is ready; workers
+//! (`worker`) take what is ready, as far as the `pace` gives leave, and send it over their own line. All that they share is
+//! one `scheduler`, which decides and never waits; the `timer` is the only one that waits for time to pass.
 
 mod admission;
 mod answer;
