@@ -9,7 +9,7 @@ use std::{
 use async_channel::Receiver;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{asker::Asker, resolver::Resolver, run::Intake, shared::Shared, stop::StopCause};
+use crate::{asker::Asker, intake::Intake, resolver::Resolver, shared::Shared, stop::StopCause};
 
 /// Batches that are resolved at once.
 const RESOLVED_AT_ONCE: usize = 4;

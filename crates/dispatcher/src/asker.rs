@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::{
-    asking::Asked,
+    asked::Asked,
     job::{Job, Question, Task},
     shared::Shared,
     transport::RequestKind,

@@ -1,12 +1,11 @@
 //! One way to ask for every kind of request: an attempt is judged, its end is counted, and either it is made again or it
 //! ended. What that means for a row or for who asked is theirs to say.
 
-use std::time::Duration;
-
 use model::{Answered, Reason};
 use tokio::time::Instant;
 
 use crate::{
+    asked::Ended,
     backoff,
     effects::Effects,
     failures,
@@ -14,25 +13,10 @@ use crate::{
     outage::{AnsweredBy, Attempt, AttemptEnd, Charge, Health, Started},
     pace::Pause,
     scheduler::Scheduler,
-    settings::Settings,
     stop::StopCause,
     transport::{Broken, Reply, RequestKind},
     verdict::{self, Codes, Denial, Verdict, Wait},
 };
-
-/// How often, and after which time, an attempt is made again.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RetryRules {
-    retries: u32,
-    base: Duration,
-    cap: Duration,
-}
-
-impl RetryRules {
-    pub(crate) fn of(settings: &Settings) -> Self {
-        Self { retries: settings.retries, base: settings.retry_base, cap: settings.retry_cap }
-    }
-}
 
 /// How an attempt ended, judged.
 #[derive(Debug)]
@@ -61,26 +45,6 @@ impl Judged {
             },
         }
     }
-}
-
-/// How a request ended that was tried as often as it may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Accepted; the reason is kept where it isn't a plain success.
-    Accepted(Option<Reason>),
-    /// Refused, or given up; why.
-    Failed(Reason),
-}
-
-/// What came of a question.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    /// How it ended.
-    pub ended: Ended,
-    /// What the last answer said.
-    pub answered: Answered,
-    /// Body of the last answer.
-    pub body: Vec<u8>,
 }
 
 /// What follows from an attempt.

@@ -1,5 +1,21 @@
 use std::time::Duration;
 
+use crate::settings::Settings;
+
+/// How often, and after which time, an attempt is made again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RetryRules {
+    pub(crate) retries: u32,
+    pub(crate) base: Duration,
+    pub(crate) cap: Duration,
+}
+
+impl RetryRules {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self { retries: settings.retries, base: settings.retry_base, cap: settings.retry_cap }
+    }
+}
+
 /// The wait before the next attempt: exponential with full jitter, so that rows that failed together don't come back
 /// together. `failures` is how many attempts of the row failed so far, at least 1.
 pub(crate) fn backoff(base: Duration, cap: Duration, failures: u32) -> Duration {

@@ -6,8 +6,7 @@ use model::Decision;
 
 use crate::{
     idle::WorkerId,
-    job::{Job, Row},
-    lanes::Key,
+    job::{Job, Key, Row},
     outage::Change,
     ready::{Delayed, Ready},
     stop::StopCause,

@@ -4,10 +4,12 @@ use model::{Answered, Contact, limits::MAX_RECORD_BYTES, wire};
 use tokio::sync::oneshot;
 
 use crate::{
-    asking::Asked,
-    lanes::Key,
+    asked::Asked,
     transport::{Request, RequestKind},
 };
+
+/// Which lane a row belongs to: its EUID by number.
+pub(crate) type Key = u64;
 
 /// A row that was let in. It holds its room until its decision is handed on.
 #[derive(Debug)]

@@ -3,10 +3,7 @@
 
 use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
-use crate::job::Row;
-
-/// Which lane a row belongs to: its EUID by number.
-pub(crate) type Key = u64;
+use crate::job::{Key, Row};
 
 /// What became of a row that came to its lane.
 #[derive(Debug)]

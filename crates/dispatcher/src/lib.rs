@@ -10,6 +10,7 @@
 
 mod admission;
 mod answer;
+mod asked;
 mod asker;
 mod asking;
 mod backoff;
@@ -21,6 +22,7 @@ mod failures;
 mod handing_on;
 mod http;
 mod idle;
+mod intake;
 mod job;
 mod lanes;
 mod memory;
@@ -46,17 +48,18 @@ mod transport;
 mod verdict;
 mod worker;
 
+pub use asked::{Asked, Ended};
 pub use asker::Asker;
-pub use asking::{Asked, Ended};
 pub use canary::{Canary, CanaryWatch};
 pub use certificate::CertificateFault;
 pub use client::{TransportError, is_loopback, post_json};
 pub use http::{HttpLine, HttpLines};
+pub use intake::Intake;
 pub use memory::{BoxFuture, Memory, Recall};
 pub use mint::{Lease, Mint, Minted};
 pub use resolver::Resolver;
 pub use retry_after::http_date;
-pub use run::{Dispatched, Dispatcher, Intake};
+pub use run::{Dispatched, Dispatcher};
 pub use settings::{DEFAULT_OUTAGE_WAIT, HttpSettings, MaxFailures, Rate, Settings};
 pub use stop::{Stop, StopCause};
 pub use transport::{Broken, Line, Lines, Reply, Request, RequestKind};

@@ -3,7 +3,7 @@
 
 use model::{Contact, Euid, Reason};
 
-use crate::{asker::Asker, memory::BoxFuture, run::Intake, stop::StopCause};
+use crate::{asker::Asker, intake::Intake, memory::BoxFuture, stop::StopCause};
 
 /// Gives rows their EUIDs.
 pub trait Resolver: Send + Sync + 'static {

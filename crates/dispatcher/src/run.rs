@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use model::{Contact, Counters, Decision};
+use model::{Counters, Decision};
 use tokio::{
     runtime::Handle,
     sync::mpsc,
@@ -15,6 +15,7 @@ use crate::{
     admission,
     canary::Canary,
     handing_on,
+    intake::Intake,
     memory::Memory,
     mint::{LocalMint, Mint},
     recalling,
@@ -29,15 +30,6 @@ use crate::{
     verdict::Codes,
     worker::{Partners, work},
 };
-
-/// A row on its way in.
-#[derive(Debug)]
-pub enum Intake {
-    /// To be sent.
-    Send(Contact),
-    /// Decided without being sent; passed on.
-    Decided(Decision),
-}
 
 /// What the dispatcher leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

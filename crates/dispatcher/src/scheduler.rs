@@ -7,19 +7,19 @@ use model::{Decision, Outcome};
 use tokio::time::Instant;
 
 use crate::{
-    asking::RetryRules,
+    backoff::RetryRules,
     effects::{Effects, Part},
     failures::Failures,
     idle::{Home, Idle, WorkerId},
-    job::{Job, Place, Row, Task},
-    lanes::{Joined, Key, Lanes, Moved},
+    intake::Intake,
+    job::{Job, Key, Place, Row, Task},
+    lanes::{Joined, Lanes, Moved},
     mint::Minted,
     outage::{Started, Untried},
     outbox::{Due, HeldRoom, Outbox},
     pace::{Open, Pace},
     ready::{Delayed, Ready},
     room::Room,
-    run::Intake,
     settings::Settings,
     stop::StopCause,
 };

@@ -11,7 +11,8 @@ use model::{Counters, Decision, Outcome, Reason};
 use tokio::time::Instant;
 
 use crate::{
-    asking::{Asked, Ended, Follows, Judged},
+    asked::{Asked, Ended},
+    asking::{Follows, Judged},
     effects::Effects,
     idle::WorkerId,
     job::{Job, Place, Progress, Question, Row, Task},
