@@ -18,7 +18,8 @@ pub trait Memory: Send + Sync + 'static {
     fn recall<'a>(&'a self, rows: &'a [&'a Contact], asker: &'a Asker)
     -> BoxFuture<'a, Result<Vec<Recall>, StopCause>>;
 
-    /// Told how a row ended that was sent. Doesn't wait: nothing of that EUID goes on meanwhile.
+    /// Told how a row ended that was sent; also where the service refused an EUID that is then resolved again, and asked about
+    /// under the new one. Doesn't wait: nothing of that EUID goes on meanwhile.
     fn ended(&self, contact: &Contact, outcome: Outcome, reason: Option<Reason>);
 }
 

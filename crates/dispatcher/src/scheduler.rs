@@ -328,8 +328,13 @@ impl Scheduler {
         self.untried += 1;
         let Moved { first, next } =
             if row.key() == old { Moved { first: Some(row), next: None } } else { self.lanes.move_to(row, old, like) };
-        if let Some(row) = first {
-            self.ready.push_ahead(Job::new(Task::Row(row)));
+        match first {
+            Some(row) if self.has_memory => {
+                self.to_recall.push_front(row);
+                effects.parts.push(Part::Recall);
+            }
+            Some(row) => self.ready.push_ahead(Job::new(Task::Row(row))),
+            None => {}
         }
         if let Some(row) = next {
             self.turn_has_come(row, effects);

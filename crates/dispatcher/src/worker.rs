@@ -98,6 +98,10 @@ fn settle(shared: &Shared, partners: &Partners, mut job: Job, started: Started, 
             Left::Nothing
         }
         Task::Row(mut row) if is_taken_back => {
+            // It may go on under another EUID: of this one all is said.
+            if let (Some(memory), (outcome, reason)) = (&partners.memory, outcome(ended)) {
+                memory.ended(&row.contact, outcome, reason);
+            }
             row.attempts_before = progress.attempts;
             Left::TakenBack(row)
         }

@@ -322,6 +322,22 @@ async fn an_id_that_is_unknown_after_all_fails_and_so_does_one_that_is_refused_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_memory_is_told_of_a_refused_euid_and_asked_about_the_one_in_its_place() {
+    let refused = |euid, _| (MS, if euid == 5 { reply(200, r#"{"code":55108}"#) } else { ok() });
+    let (ids, memory) = (Arc::new(Ids::new(&[(7, 5)])), Arc::new(Script::default()));
+    let scripted = Arc::new(Scripted(Arc::clone(&memory)));
+    let set_up = Box::new(move |dispatcher: dispatcher::Dispatcher<support::Scripted>| {
+        dispatcher.with_resolver(ids).with_memory(scripted)
+    });
+    let ran = Play { set_up, ..Play::of([7, 7, 1], refused) }.run().await;
+    assert_eq!((ran.cause.as_ref(), ran.decisions.len()), (None, 3));
+    let log = memory.log.lock().unwrap();
+    let of_first: Vec<_> = log.ended.iter().filter(|(row, ..)| *row == 1).map(|(_, outcome, _)| *outcome).collect();
+    assert_eq!(of_first, [Outcome::Failed, Outcome::Synced]);
+    assert!(log.open.is_empty() && log.asked.iter().filter(|row| **row == 1).count() == 2, "{:?}", log.asked);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_resolver_that_fails_stops_the_run() {
     let (play, _) = with_ids(Ids { fails_at: Some(20), ..Ids::new(&[]) }, 1..=500, |_, _| (MS, ok()));
     let ran = play.run().await;
