@@ -10,7 +10,12 @@ pub(crate) async fn keep_time(shared: Arc<Shared>, mut mint: Option<Box<dyn Mint
     loop {
         let mut look = shared.with(Scheduler::look);
         if let Some(mint) = mint.as_mut().filter(|_| look.want > 0) {
-            let minted = mint.mint(look.want).await;
+            // A mint may have to ask somebody: a run that ends doesn't wait for it.
+            let minted = tokio::select! {
+                biased;
+                () = shared.closed.cancelled() => return,
+                minted = mint.mint(look.want) => minted,
+            };
             look.at = shared.with(|scheduler, now, _| scheduler.minted(minted, now));
         }
         let woken = async {

@@ -115,6 +115,23 @@ async fn a_full_lane_and_then_a_stop() {
     assert_order(&ran.seen);
 }
 
+/// Gives no start, and never answers.
+struct Silent;
+
+impl dispatcher::Mint for Silent {
+    fn mint(&mut self, _: u32) -> dispatcher::BoxFuture<'_, dispatcher::Minted> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mint_that_never_answers_keeps_no_run_from_stopping() {
+    let set_up = Box::new(|dispatcher: dispatcher::Dispatcher<_>| dispatcher.with_mint(Box::new(Silent)));
+    let play = Play { signal_after: Some(MS * 50), set_up, ..Play::of(1..=20, |_, _| (MS, ok())) };
+    let ran = tokio::time::timeout(Duration::from_mins(1), play.run()).await.unwrap();
+    assert_eq!((ran.decisions.len(), ran.not_sent, ran.took), (0, 20, MS * 50));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_canary_lets_a_few_in_until_it_is_lifted() {
     let (canary, mut watch) = Canary::new(5);
