@@ -11,8 +11,8 @@ use tokio::{
 use super::write_behind::{Arrivals, Beside, WAITING, WriteBehind};
 use crate::reading::Positions;
 
-/// Handfuls of decisions that may wait for the journal.
-const WAITING_HANDFULS: usize = 4;
+/// Handfuls of decisions that may wait for the journal: each may hold as many bytes as all rows that are let in.
+const WAITING_HANDFULS: usize = 1;
 
 /// The journal on a thread of its own, since a disk may take its time.
 #[derive(Debug)]
