@@ -34,6 +34,10 @@ mod records;
 mod text;
 mod window;
 
+#[cfg(test)]
+#[path = "../tests/pieces/mod.rs"]
+mod pieces;
+
 pub use asked::{AskedName, AskedNames};
 pub use encoding::{Encoding, encoding_for_label};
 pub use error::{MissingName, OpenError, ReadError, UnknownColumns};

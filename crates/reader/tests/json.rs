@@ -2,27 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod pieces;
+
 use std::{
-    io::{self, Read, Write},
+    io::{self, Write},
     os::fd::AsRawFd,
 };
 
 use model::{RecordBatch, ValueRef};
+use pieces::Pieces;
 use proptest::prelude::*;
 use reader::{Format, OpenError, ReadError, ReaderOptions, Records, Selection, encoding_for_label, open_all};
-
-/// Gives at most `piece` bytes a read.
-struct Pieces {
-    bytes: io::Cursor<Vec<u8>>,
-    piece: usize,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = buffer.len().min(self.piece);
-        self.bytes.read(&mut buffer[..most])
-    }
-}
 
 /// Rows as `row@line euid name=value …` or `row@line reason: message`, and how reading ended.
 fn drain(mut records: Records) -> (Vec<String>, Option<ReadError>) {
@@ -58,7 +48,7 @@ fn drain(mut records: Records) -> (Vec<String>, Option<ReadError>) {
 }
 
 fn read_with(text: &[u8], piece: usize, options: &ReaderOptions) -> (Vec<String>, Option<String>) {
-    let source = Pieces { bytes: io::Cursor::new(text.to_vec()), piece };
+    let source = Pieces::of(text, piece);
     let (rows, error) = drain(Records::from_reader("in", source, Format::Json, options).unwrap());
     (rows, error.map(|error| error.to_string()))
 }

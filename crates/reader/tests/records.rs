@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod pieces;
+
 use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
@@ -9,21 +11,9 @@ use std::{
 };
 
 use model::{RecordBatch, ValueRef};
+use pieces::Pieces;
 use proptest::prelude::*;
 use reader::{Format, Header, OpenError, ReadError, ReaderOptions, Records, Selection, open_all};
-
-/// Gives at most `piece` bytes a read.
-struct Pieces {
-    bytes: io::Cursor<Vec<u8>>,
-    piece: usize,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = buffer.len().min(self.piece);
-        self.bytes.read(&mut buffer[..most])
-    }
-}
 
 /// Rows in words: `row@line euid name=value …`, or `row@line reason: message`.
 fn shown(batch: &RecordBatch) -> Vec<String> {
@@ -63,7 +53,7 @@ fn drain(mut records: Records) -> (Vec<String>, Option<ReadError>) {
 }
 
 fn read_with(text: &[u8], piece: usize, format: Format, options: &ReaderOptions) -> Vec<String> {
-    let source = Pieces { bytes: io::Cursor::new(text.to_vec()), piece };
+    let source = Pieces::of(text, piece);
     let (rows, error) = drain(Records::from_reader("in", source, format, options).unwrap());
     assert!(error.is_none(), "{error:?}");
     rows

@@ -1,27 +1,13 @@
 //! Plain rows by the run, against every record parsed.
 
-use std::io::{self, Read};
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::{options::Selection, window::Window};
-
-struct Pieces {
-    bytes: io::Cursor<Vec<u8>>,
-    piece: usize,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = buffer.len().min(self.piece);
-        self.bytes.read(&mut buffer[..most])
-    }
-}
+use crate::{options::Selection, pieces::Pieces, window::Window};
 
 /// All there is to the records, and how many of them came in runs.
 fn read(bytes: &[u8], piece: usize, options: &ReaderOptions, by_the_run: bool) -> Option<(Vec<String>, usize)> {
-    let source = Pieces { bytes: io::Cursor::new(bytes.to_vec()), piece };
+    let source = Pieces::of(bytes, piece);
     let text = Text::new(Window::new(Box::new(source)), "in", Box::new(|| None));
     let mut records = CsvRecords::open(text, "in", Format::Csv, options, &Naming::new(options), true).ok()?;
     if !by_the_run {

@@ -1,28 +1,15 @@
 //! Plain lines by the run, against every line parsed.
 
-use std::io::{self, Read};
-
 use model::Span;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     options::{ReaderOptions, Selection},
+    pieces::Pieces,
     plain_objects::PlainObjects,
     window::Window,
 };
-
-struct Pieces {
-    bytes: io::Cursor<Vec<u8>>,
-    piece: usize,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = buffer.len().min(self.piece);
-        self.bytes.read(&mut buffer[..most])
-    }
-}
 
 /// What came of an input.
 #[derive(Debug, PartialEq)]
@@ -35,7 +22,7 @@ struct Got {
 
 /// And how many records came in runs.
 fn read(bytes: &[u8], piece: usize, options: &ReaderOptions, by_the_run: bool) -> (Got, u64) {
-    let source = Pieces { bytes: io::Cursor::new(bytes.to_vec()), piece };
+    let source = Pieces::of(bytes, piece);
     let text = Text::new(Window::new(Box::new(source)), "in", Box::new(|| None));
     let naming = Naming::new(options);
     let mut records = NdjsonRecords::new(text, naming.clone(), true);
