@@ -12,6 +12,7 @@ use std::{
 
 use dispatcher::{Asker, BoxFuture, Broken, Ended, Intake, Memory, Recall, RequestKind, Resolver, Settings, StopCause};
 use model::{Contact, Euid, Outcome, Reason};
+use proptest::prelude::*;
 use support::{MS, Play, ok, reply, server_error, unlimited};
 use tokio::time::Instant;
 
@@ -358,4 +359,89 @@ async fn an_outage_of_what_a_memory_asks_holds_rows_too_and_fails_none() {
     assert_eq!((ran.cause, ran.decisions.len(), ran.not_sent), (None, 300, 0));
     assert!(ran.decisions.iter().all(|decision| decision.outcome == Outcome::Synced));
     assert!(memory.log.lock().unwrap().answers.iter().all(|answer| *answer == Some(Ended::Accepted(None))));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is unchanged, remembered wrongly, refused or failing for a time, and whenever the run stops: a row is decided
+    /// once at most and the books balance. Where nothing is remembered wrongly, rows of one id are sent in input order, none
+    /// before the other's end.
+    #[test]
+    fn memory_resolver_and_faults_together_keep_order_and_books(
+        ids in prop::collection::vec(1_u64..25, 1..150),
+        unchanged in prop::collection::hash_set(1_u64..150, 0..60),
+        wrong in prop_oneof![
+            Just(HashMap::new()),
+            prop::collection::hash_map(1_u64..25, 1_u64..25, 0..12),
+        ],
+        faults in prop::collection::vec(0_u8..6, 1..40),
+        in_flight in 1_usize..9,
+        canary in prop::option::of(1_u64..20),
+        stop_after in prop::option::of(0_u64..5_000),
+        takes in 0_u64..50,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let rows = ids.clone();
+        let unchanged_rows = unchanged.clone();
+        let all_is_right = wrong.is_empty();
+        let (ran, memory) = runtime.block_on(async move {
+            // What is remembered wrongly is a user below 25, whom the service doesn't know; the others are hundreds.
+            let remembered: Vec<(u64, u64)> = wrong.into_iter().collect();
+            let resolver = Arc::new(Ids { takes: |id| MS * (id % 3) as u32, ..Ids::new(&remembered) });
+            let memory = Arc::new(Script { unchanged, takes: MS * takes as u32, ..Script::default() });
+            let scripted = Arc::new(Scripted(Arc::clone(&memory)));
+            let (limit, watch) = canary.map(dispatcher::Canary::new).unzip();
+            if let Some(mut watch) = watch {
+                tokio::spawn(async move {
+                    // Whatever comes back, the rest may go.
+                    tokio::time::sleep(MS * 700).await;
+                    while watch.decided.try_recv().is_ok() {}
+                    watch.lift();
+                });
+            }
+            let set_up = Box::new(move |dispatcher: dispatcher::Dispatcher<support::Scripted>| {
+                let dispatcher = dispatcher.with_resolver(resolver).with_memory(scripted);
+                match limit {
+                    Some(limit) => dispatcher.with_canary(limit),
+                    None => dispatcher,
+                }
+            });
+            let script = move |euid: u64, attempt: u32| {
+                let answer = match faults[(euid as usize * 7 + attempt as usize) % faults.len()] {
+                    _ if euid < 25 => reply(200, r#"{"code":55108}"#),
+                    // Nothing is out of reach for ever.
+                    _ if attempt.is_multiple_of(3) => ok(),
+                    0 => server_error(),
+                    1 => support::network(attempt.is_multiple_of(2)),
+                    2 => reply(200, r#"{"code":55004}"#),
+                    _ => ok(),
+                };
+                (MS * (1 + attempt % 5), answer)
+            };
+            let settings =
+                Settings { in_flight, max_failures: dispatcher::MaxFailures::None, retries: 20, ..unlimited() };
+            let play = Play { settings, signal_after: stop_after.map(Duration::from_millis), set_up, ..Play::of(rows, script) };
+            (play.run().await, memory)
+        });
+        prop_assert!(!ran.broke_off);
+        let mut decided: Vec<u64> = ran.decisions.iter().map(|decision| decision.origin.row).collect();
+        decided.sort_unstable();
+        prop_assert!(decided.windows(2).all(|pair| pair[0] < pair[1]), "a row was decided twice");
+        if stop_after.is_none() {
+            prop_assert_eq!((decided.len(), &ran.cause), (ids.len(), &None));
+            prop_assert!(memory.log.lock().unwrap().open.is_empty());
+        }
+        let mut last: HashMap<u64, (u64, Duration)> = HashMap::new();
+        for seen in &ran.seen {
+            let row: u64 = seen.value.split('@').next().unwrap().parse().unwrap();
+            let id = ids[row as usize - 1];
+            if let Some((before, ended)) = last.insert(id, (row, seen.end))
+                && all_is_right
+            {
+                prop_assert!(before <= row && ended <= seen.start, "id {}: row {} after {}", id, row, before);
+            }
+            prop_assert!(!unchanged_rows.contains(&row), "an unchanged row was sent");
+        }
+    }
 }
