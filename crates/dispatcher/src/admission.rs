@@ -14,14 +14,15 @@ use crate::{asker::Asker, intake::Intake, resolver::Resolver, shared::Shared, st
 /// Batches that are resolved at once.
 const RESOLVED_AT_ONCE: usize = 4;
 
-type Resolving = AbortOnDropHandle<Result<Vec<Intake>, StopCause>>;
+/// A batch, by number.
+type Resolving = (u64, AbortOnDropHandle<Result<Vec<Intake>, StopCause>>);
 
 /// Lets in all rows, until no more come. After a stop they are taken and not sent.
 pub(crate) async fn let_in(shared: Arc<Shared>, rows: Receiver<Vec<Intake>>, resolver: Option<Arc<dyn Resolver>>) {
     match resolver {
         None => {
             while let Some(batch) = next(&shared, &rows).await {
-                admit(&shared, batch).await;
+                admit(&shared, batch, None).await;
             }
         }
         Some(resolver) => let_in_resolved(&shared, &rows, &resolver).await,
@@ -38,9 +39,9 @@ async fn next(shared: &Shared, rows: &Receiver<Vec<Intake>>) -> Option<Vec<Intak
     Some(batch)
 }
 
-async fn admit(shared: &Shared, batch: Vec<Intake>) {
+async fn admit(shared: &Shared, batch: Vec<Intake>, resolver: Option<&dyn Resolver>) {
     let mut batch = VecDeque::from(batch);
-    while !shared.with(|scheduler, now, effects| scheduler.admit(&mut batch, now, effects)) {
+    while !shared.with(|scheduler, now, effects| scheduler.admit(&mut batch, resolver, now, effects)) {
         shared.admission.notified().await;
     }
 }
@@ -52,16 +53,18 @@ async fn let_in_resolved(shared: &Arc<Shared>, rows: &Receiver<Vec<Intake>>, res
         let room = more && resolving.len() < RESOLVED_AT_ONCE;
         tokio::select! {
             ended = first(&mut resolving), if !resolving.is_empty() => {
-                resolving.pop_front();
                 match ended {
-                    Ok(batch) => admit(shared, batch).await,
+                    Ok(batch) => admit(shared, batch, Some(&**resolver)).await,
                     Err(cause) => shared.stop.because(cause),
+                }
+                if let Some((number, _)) = resolving.pop_front() {
+                    shared.with(|scheduler, _, _| scheduler.renamed.batch_is_in(number));
                 }
             }
             batch = next(shared, rows), if room => match batch {
                 None => more = false,
                 // What is decided is handed on all the same.
-                Some(batch) if shared.stop.is_stopping() => admit(shared, batch).await,
+                Some(batch) if shared.stop.is_stopping() => admit(shared, batch, None).await,
                 Some(batch) => resolving.push_back(resolve(shared, batch, resolver)),
             },
         }
@@ -70,13 +73,14 @@ async fn let_in_resolved(shared: &Arc<Shared>, rows: &Receiver<Vec<Intake>>, res
 
 fn resolve(shared: &Arc<Shared>, batch: Vec<Intake>, resolver: &Arc<dyn Resolver>) -> Resolving {
     let (asker, resolver) = (Asker(Arc::clone(shared)), Arc::clone(resolver));
-    AbortOnDropHandle::new(tokio::spawn(async move { resolver.resolve(batch, &asker).await }))
+    let number = shared.with(|scheduler, _, _| scheduler.renamed.begin_batch());
+    (number, AbortOnDropHandle::new(tokio::spawn(async move { resolver.resolve(batch, &asker).await })))
 }
 
 async fn first(resolving: &mut VecDeque<Resolving>) -> Result<Vec<Intake>, StopCause> {
     match resolving.front_mut() {
         None => Ok(Vec::new()),
-        Some(first) => match first.await {
+        Some((_, first)) => match first.await {
             Ok(resolved) => resolved,
             Err(error) => Err(StopCause::Bug(format!("the resolver broke off: {error}"))),
         },

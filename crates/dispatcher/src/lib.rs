@@ -32,6 +32,7 @@ mod outbox;
 mod pace;
 mod ready;
 mod recalling;
+mod renamed;
 mod resolver;
 mod resolving;
 mod retry_after;

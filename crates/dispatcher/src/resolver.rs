@@ -17,13 +17,14 @@ pub trait Resolver: Send + Sync + 'static {
     /// Whether two rows come with the same id: what is found out of one holds for the other. Doesn't wait.
     fn same_id(&self, one: &Contact, other: &Contact) -> bool;
 
-    /// Resolves a row again, by asking. Until it has, and for rows of that id that were resolved before, the EUID is the old one:
-    /// those that come in behind the row go along with it. Who resolves further rows of that id meanwhile must wait for it, or
-    /// they could go ahead of the row.
+    /// Asks once more for a row's id, and keeps nothing of it: until [`Resolver::learn`] the id's EUID stays the old one for all.
     /// Without an EUID the row fails, for this reason. An error stops the run.
     fn resolve_again<'a>(
         &'a self,
         contact: &'a Contact,
         asker: &'a Asker,
     ) -> BoxFuture<'a, Result<Result<Euid, Reason>, StopCause>>;
+
+    /// From now on this is the EUID of the row's id. Rows that wait with the old one have been moved. Doesn't wait.
+    fn learn(&self, contact: &Contact, euid: Euid);
 }

@@ -31,12 +31,18 @@ pub(crate) async fn resolve_again(shared: Arc<Shared>, resolver: Arc<dyn Resolve
         match answer {
             Err(cause) => shared.stop.because(cause),
             Ok(Ok(euid)) => {
+                // In this order: no row of that id may be resolved to the new EUID before those that have the old one go along.
                 let asked_for = row.contact.clone();
                 row.contact.euid = euid;
                 row.contact.euid_text = euid.get().to_string().into();
                 row.tried = false;
                 let like = |other: &Row| resolver.same_id(&asked_for, &other.contact);
-                shared.with(|scheduler, _, effects| scheduler.resolved_again(row, old, like, effects));
+                shared.with(|scheduler, _, effects| {
+                    scheduler.renamed.note(asked_for.clone(), euid);
+                    scheduler.resolved_again(row, old, like, effects);
+                });
+                resolver.learn(&asked_for, euid);
+                shared.with(|scheduler, _, _| scheduler.renamed.learnt());
             }
             Ok(Err(reason)) => {
                 let (place, decision) = decision(row, Outcome::Failed, Some(reason), Progress::default());

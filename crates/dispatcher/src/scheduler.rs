@@ -20,6 +20,8 @@ use crate::{
     outbox::{Due, HeldRoom, Outbox},
     pace::{Open, Pace},
     ready::{Delayed, Ready},
+    renamed::Renamed,
+    resolver::Resolver,
     room::Room,
     settings::Settings,
     stop::StopCause,
@@ -70,6 +72,7 @@ pub(crate) struct Scheduler {
     has_memory: bool,
     /// Rows of which the resolver is to be asked a second time.
     to_resolve_again: VecDeque<Row>,
+    pub(crate) renamed: Renamed,
     admission_lacks: Option<Lacks>,
     /// How many rows may still be let in to be sent, until more is known of the first.
     canary: Option<u64>,
@@ -108,6 +111,7 @@ impl Scheduler {
             to_recall: VecDeque::new(),
             has_memory,
             to_resolve_again: VecDeque::new(),
+            renamed: Renamed::default(),
             admission_lacks: None,
             canary,
             let_in: 0,
@@ -120,7 +124,13 @@ impl Scheduler {
     }
 
     /// Lets in what there is room for. Whether all of it is in, or needs no room; else it is tried again with the rest.
-    pub(crate) fn admit(&mut self, rows: &mut VecDeque<Intake>, now: Instant, effects: &mut Effects) -> bool {
+    pub(crate) fn admit(
+        &mut self,
+        rows: &mut VecDeque<Intake>,
+        resolver: Option<&dyn Resolver>,
+        now: Instant,
+        effects: &mut Effects,
+    ) -> bool {
         while let Some(intake) = rows.pop_front() {
             let lacks = match intake {
                 Intake::Decided(_) if self.outbox.is_full() => Some((Lacks::Outbox, intake)),
@@ -131,7 +141,10 @@ impl Scheduler {
                 // Counted as not sent.
                 Intake::Send(_) if self.closed => None,
                 Intake::Send(_) if self.canary == Some(0) => Some((Lacks::Canary, intake)),
-                Intake::Send(contact) => {
+                Intake::Send(mut contact) => {
+                    if let Some(resolver) = resolver {
+                        self.renamed.apply(&mut contact, resolver);
+                    }
                     let row = Row::new(contact, self.let_in);
                     if self.lanes.is_full(row.key()) {
                         Some((Lacks::Lane(row.key()), Intake::Send(row.contact)))
