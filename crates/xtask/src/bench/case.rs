@@ -73,8 +73,13 @@ impl Results {
 
     /// The rate of one case as a multiple of another's in the same round.
     pub(crate) fn ratio(&self, name: &str, to: &str) -> Option<Spread> {
+        self.ratio_of(name, to, Sample::rate)
+    }
+
+    /// A figure of one case as a multiple of another's in the same round.
+    pub(crate) fn ratio_of(&self, name: &str, to: &str, figure: fn(&Sample) -> f64) -> Option<Spread> {
         let (samples, others) = (self.samples(name)?, self.samples(to)?);
-        Spread::of(samples.iter().zip(others).map(|(sample, other)| sample.rate() / other.rate()))
+        Spread::of(samples.iter().zip(others).map(|(sample, other)| figure(sample) / figure(other)))
     }
 
     /// Prints all cases; `per_second`: what a row is called.

@@ -48,7 +48,7 @@ pub(crate) fn report(bench: &Bench, source: &str, rows: u64, fails_every: u64) -
 }
 
 /// Nothing half made must be taken for whole by the next run.
-fn made(path: &Path, make: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(crate) fn made(path: &Path, make: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let temporary = path.with_file_name(format!("new-{}", path.file_name().unwrap_or_default().display()));
     make(&temporary)?;
     Ok(fs::rename(&temporary, path)?)

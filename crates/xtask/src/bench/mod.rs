@@ -9,6 +9,8 @@ mod clients;
 mod delayed;
 mod goals;
 mod inputs;
+mod nightly;
+mod nights;
 mod paced;
 mod peers;
 mod process;
@@ -77,6 +79,8 @@ enum Group {
     Replay,
     /// The page of ten million records
     Report,
+    /// Ten million rows with `--state`, beside an anti-join
+    Nightly,
     /// How long until something happens
     Start,
 }
@@ -142,6 +146,7 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
             Group::Resume => records::resume(&bench, &mut goals)?,
             Group::Replay => records::replay(&bench, &mut goals)?,
             Group::Report => report::measure(&bench)?,
+            Group::Nightly => nightly::measure(&bench, &mut goals)?,
             Group::Start => start::measure(&bench, &mut goals)?,
         }
     }

@@ -77,16 +77,26 @@ pub(crate) fn undici(work: &Work<'_>, report: &Path) -> Result<Command, &'static
 
 /// Python, aiohttp and uvloop: CSV to an NDJSON report.
 pub(crate) fn aiohttp(work: &Work<'_>, report: &Path) -> Result<Command, &'static str> {
-    let own = target().join("peers/venv/bin/python");
-    let python = own.exists().then_some(own).or_else(|| installed("python3")).ok_or("`python3` is not installed")?;
-    let found = Command::new(&python).args(["-c", "import aiohttp, uvloop"]).output();
-    if !found.is_ok_and(|found| found.status.success()) {
-        return Err("aiohttp and uvloop are not installed");
-    }
-    let mut command = Command::new(python);
+    let mut command = python("aiohttp, uvloop").ok_or("aiohttp and uvloop are not installed")?;
     command.arg(script("aiohttp_push.py"));
     command.arg(work.url).arg(work.input).arg(report).arg(work.in_flight.to_string());
     Ok(command)
+}
+
+/// `DuckDB` within Python: the rows of one CSV that another has not, to a CSV.
+pub(crate) fn duckdb(yesterday: &Path, today: &Path, output: &Path) -> Result<Command, &'static str> {
+    let mut command = python("duckdb").ok_or("DuckDB for Python is not installed")?;
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    command.arg(script("duckdb_changed.py")).args([yesterday, today, output]).arg(threads.to_string());
+    Ok(command)
+}
+
+/// Python, where it has these modules.
+fn python(modules: &str) -> Option<Command> {
+    let own = target().join("peers/venv/bin/python");
+    let python = own.exists().then_some(own).or_else(|| installed("python3"))?;
+    let found = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
+    found.is_ok_and(|found| found.status.success()).then(|| Command::new(python))
 }
 
 /// `qsv fetchpost`, which sends one row after the other.
