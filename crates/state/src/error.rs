@@ -1,0 +1,60 @@
+use std::{io, path::PathBuf};
+
+/// Why a state can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// There is no such file.
+    #[error("there is no state {}", .0.display())]
+    Missing(PathBuf),
+    /// Another process uses it.
+    #[error("the state {} is being used by another run", .0.display())]
+    Locked(PathBuf),
+    /// It can't be created or opened.
+    #[error("the state {} can't be opened: {cause}", path.display())]
+    Open {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// It can't be read.
+    #[error("the state {} can't be read: {cause}", path.display())]
+    Read {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// It can't be written.
+    #[error("the state {} can't be written: {cause}", path.display())]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// It is no state, or one of a later version.
+    #[error("{} is no state of this version: {what}", path.display())]
+    Foreign {
+        /// Where.
+        path: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
+    /// Part of it is missing, or not what was written.
+    #[error("the state {} is damaged: {what}", path.display())]
+    Damaged {
+        /// Where.
+        path: PathBuf,
+        /// What of it.
+        what: &'static str,
+    },
+}
+
+impl StateError {
+    /// Whether it is the file that can't be used, rather than the disk.
+    pub fn is_of_the_file(&self) -> bool {
+        !matches!(self, Self::Read { .. } | Self::Write { .. })
+    }
+}

@@ -1,0 +1,506 @@
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use model::Euid;
+
+use crate::{
+    base::{Base, BaseError, Cursor},
+    entry::{self, Entry},
+    error::StateError,
+    fingerprint::Fingerprints,
+    flags::{Flags, SEEN},
+    log::{Change, Changes, Log},
+    look::Looker,
+    merge::{self, MergeError, Written, beside},
+    meta::Meta,
+    overlay::Overlay,
+    tables::Tables,
+};
+
+/// Memory that entries newer than the base may take before a new base is made of them.
+const MOST_NEWER_BYTES: usize = 64 << 20;
+/// The same for the log, which has an entry as often as it changed.
+const MOST_LOG_BYTES: u64 = 128 << 20;
+/// A log that is a larger share of the file than this is merged once its run is over.
+const MOST_LOG_SHARE: u64 = 8;
+/// Where the file is small anyway, its log isn't merged for its size.
+const SMALL_LOG_BYTES: u64 = 64 << 10;
+/// Changes that wait in memory at most: who makes more of them waits for the disk.
+pub(crate) const MANY_CHANGES_BYTES: usize = 1 << 20;
+
+/// What the API last accepted, per EUID and contact name, in a file. It is locked as long as this lives.
+#[derive(Debug)]
+pub struct State {
+    path: PathBuf,
+    place: Place,
+    tables: RwLock<Tables>,
+    waiting: Mutex<Waiting>,
+    log: Mutex<Log>,
+    limit: usize,
+    pub(crate) prints: Fingerprints,
+}
+
+/// Where a new base goes.
+#[derive(Debug)]
+enum Place {
+    /// Into the place of the old one.
+    File,
+    /// Nowhere: it has no name, and what changed is forgotten with it.
+    Scratch(PathBuf),
+}
+
+/// Changes that are not durable yet, and what rows under way began with.
+#[derive(Debug, Default)]
+struct Waiting {
+    meta: Meta,
+    changes: Changes,
+    /// Entries as they were before their EUIDs were marked.
+    before: HashMap<u64, Option<Box<[u8]>>>,
+}
+
+/// A row that is to be sent, as far as the state has to know it. Made by [`crate::Looking::to_send`].
+#[derive(Debug)]
+pub struct ToSend {
+    pub(crate) euid: u64,
+    pub(crate) before: Option<Box<[u8]>>,
+    /// Whether anything of it is known, which it no longer is once the row is sent.
+    pub(crate) is_known: bool,
+    /// Whether a row of this EUID was found unchanged in this run.
+    pub(crate) was_unchanged: bool,
+}
+
+impl ToSend {
+    /// Whether its EUID must be marked, durably, before it is sent.
+    pub fn needs_mark(&self) -> bool {
+        self.is_known
+    }
+
+    /// Whether an earlier row of its EUID was found unchanged in this run: that must be durable before this one is sent.
+    pub fn was_unchanged(&self) -> bool {
+        self.was_unchanged
+    }
+}
+
+/// What a state holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Users of whom it holds a contact.
+    pub euids: u64,
+    /// Their contacts.
+    pub contacts: u64,
+    /// Of these, those of which nobody knows what the service holds.
+    pub unknown: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
+impl State {
+    /// Opens the state, or creates one where there is none.
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        match Self::open_existing(path) {
+            Err(StateError::Missing(_)) => {}
+            opened => return opened,
+        }
+        match Self::create(path) {
+            // Another process was quicker.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(cause) => return Err(StateError::Open { path: path.to_owned(), cause }),
+            Ok(()) => {}
+        }
+        Self::open_existing(path)
+    }
+
+    fn create(path: &Path) -> io::Result<()> {
+        let path = destination(path);
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}.new", std::process::id()));
+        let temporary = PathBuf::from(name);
+        let placed = merge::create(&temporary)
+            .map_err(MergeError::New)
+            .and_then(|file| merge::write_empty(file, &Meta::default()))
+            .map_err(|error| match error {
+                MergeError::New(error) | MergeError::Old(BaseError::Io(error)) => error,
+                MergeError::Old(BaseError::Foreign(what) | BaseError::Damaged(what)) => io::Error::other(what),
+            })
+            .and_then(|_| fs::hard_link(&temporary, &path));
+        let removed = fs::remove_file(&temporary);
+        placed.and(removed)?;
+        merge::sync_folder(&path)
+    }
+
+    /// Opens a state that is there.
+    pub fn open_existing(path: &Path) -> Result<Self, StateError> {
+        let path = destination(path);
+        let failed = |cause: io::Error| match cause.kind() {
+            io::ErrorKind::NotFound => StateError::Missing(path.clone()),
+            _ => StateError::Open { path: path.clone(), cause },
+        };
+        let file = loop {
+            let metadata = fs::metadata(&path).map_err(failed)?;
+            if !metadata.is_file() {
+                return Err(StateError::Foreign { path, what: "it is no regular file" });
+            }
+            let file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(StateError::Locked(path)),
+                Err(TryLockError::Error(cause)) => return Err(StateError::Open { path, cause }),
+            }
+            // Whoever held the lock may have put another file in its place.
+            let (locked, named) = (file.metadata().map_err(failed)?, fs::metadata(&path).map_err(failed)?);
+            if (locked.dev(), locked.ino()) == (named.dev(), named.ino()) {
+                break Arc::new(file);
+            }
+        };
+        let base = Base::open(Arc::clone(&file)).map_err(|error| of_base(&path, error))?;
+        let (mut newest, mut meta) = (Overlay::default(), None);
+        let log = Log::open(file, base.salt, base.log_at, |change| match change {
+            Change::Meta(read) => meta = Some(*read),
+            Change::Entry(euid, entry) => newest.insert(euid, Some(entry.bytes().into()), 0),
+            Change::Gone(euid) => newest.insert(euid, None, 0),
+        });
+        let log = log.map_err(|error| of_base(&path, error))?;
+        let Some(meta) = meta else {
+            return Err(StateError::Damaged { path, what: "nothing says what it belongs to" });
+        };
+        Ok(Self {
+            path,
+            place: Place::File,
+            prints: Fingerprints::new(&base.key),
+            tables: RwLock::new(Tables::new(base, newest)),
+            waiting: Mutex::new(Waiting { meta, ..Waiting::default() }),
+            log: Mutex::new(log),
+            limit: MOST_NEWER_BYTES,
+        })
+    }
+
+    /// A state of its own that begins as this one is and is forgotten in the end: to find out what would become of it.
+    /// What doesn't fit into memory goes into files without a name in `folder`.
+    #[must_use]
+    pub fn scratch(&self, folder: &Path) -> Self {
+        let tables = self.tables();
+        let mut newest = tables.merging.as_ref().map_or_else(Overlay::default, |merging| merging.copy());
+        newest.update(tables.newest.copy());
+        let base = Arc::clone(&tables.base);
+        let log = Log::begin(Arc::clone(base.file()), base.salt, base.log_at);
+        let flags = Flags::new(base.entries);
+        Self {
+            path: self.path.clone(),
+            place: Place::Scratch(folder.to_owned()),
+            prints: self.prints.clone(),
+            tables: RwLock::new(Tables { base, flags, merging: None, newest, generation: 0 }),
+            waiting: Mutex::new(Waiting { meta: self.meta(), ..Waiting::default() }),
+            log: Mutex::new(log),
+            limit: self.limit,
+        }
+    }
+
+    /// A new base is made of what is newer once that takes so many bytes. For tests: the default is right.
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it is bound to, and its last runs.
+    pub fn meta(&self) -> Meta {
+        self.waiting().meta.clone()
+    }
+
+    /// Changes that; durable with the next [`State::commit`].
+    pub fn set_meta(&self, change: impl FnOnce(&mut Meta)) -> Result<(), StateError> {
+        let mut waiting = self.waiting();
+        let Waiting { meta, changes, .. } = &mut *waiting;
+        let before = meta.clone();
+        change(meta);
+        if *meta == before {
+            return Ok(());
+        }
+        changes.meta(meta).map_err(|cause| self.unwritten(cause))
+    }
+
+    /// Looks rows up. One for each thread.
+    pub fn looker(self: &Arc<Self>) -> Looker {
+        Looker::new(Arc::clone(self))
+    }
+
+    /// Rows are about to be sent: nothing that is known of their EUIDs is so any more. Durable with the next
+    /// [`State::commit`], which must come before they are sent, where any of them needs a mark.
+    pub fn mark(&self, rows: impl IntoIterator<Item = ToSend>) {
+        let mut tables = self.tables_mut();
+        let mut waiting = self.waiting();
+        for ToSend { euid, before, is_known, .. } in rows {
+            if let Some(entry) = before.as_deref().filter(|_| is_known).and_then(Entry::at_start_of) {
+                let unknown = entry.unknown();
+                waiting.changes.entry(euid, &unknown);
+                tables.newest.insert(euid, Some(unknown), SEEN);
+            }
+            waiting.before.insert(euid, before);
+        }
+    }
+
+    /// A row that was marked ended. `accepted`: its contacts, where it was a plain success; they are known from now on.
+    /// With `keep_others` so is what was known of the EUID's other contacts. Durable with some later [`State::commit`].
+    pub fn ended<'a>(
+        &self,
+        euid: Euid,
+        accepted: Option<impl Iterator<Item = (&'a str, &'a str)>>,
+        at_ms: u64,
+        keep_others: bool,
+    ) {
+        let euid = euid.get();
+        let Some(accepted) = accepted else {
+            self.waiting().before.remove(&euid);
+            return;
+        };
+        let mut prints = self.prints.clone();
+        let sent: Vec<_> = accepted.map(|(name, value)| prints.of(euid, name, value)).collect();
+        let mut tables = self.tables_mut();
+        let mut waiting = self.waiting();
+        let before = waiting.before.remove(&euid).flatten();
+        let before = before.as_deref().and_then(Entry::at_start_of);
+        let entry = entry::after_accepted(before, &sent, at_ms, keep_others);
+        match &entry {
+            Some(entry) => waiting.changes.entry(euid, entry),
+            None => waiting.changes.gone(euid),
+        }
+        tables.newest.insert(euid, entry, SEEN);
+    }
+
+    /// Forgets these EUIDs, and returns how many of them it knew. Nothing of them stays in the file.
+    pub fn forget(&self, euids: impl IntoIterator<Item = Euid>) -> Result<u64, StateError> {
+        let mut looker = Cursor::new();
+        let mut known = 0;
+        for euid in euids {
+            let euid = euid.get();
+            let mut tables = self.tables_mut();
+            known += u64::from(tables.find(&mut looker, euid).map_err(|error| self.of_base(error))?.is_some());
+            self.waiting().changes.gone(euid);
+            tables.newest.insert(euid, None, SEEN);
+        }
+        self.compact()?;
+        Ok(known)
+    }
+
+    /// Forgets all EUIDs, and returns how many there were. Nothing of them stays in the file; what it is bound to does.
+    pub fn forget_all(self) -> Result<u64, StateError> {
+        let known = self.figures()?.euids;
+        self.replace(merge::write_empty)?;
+        Ok(known)
+    }
+
+    /// Whether changes wait that nobody needs to be durable yet, and many.
+    pub fn has_many_changes(&self) -> bool {
+        self.waiting().changes.bytes() >= MANY_CHANGES_BYTES
+    }
+
+    /// Makes durable what changed before it was called. Now and then it makes a new file of all, which takes as long as
+    /// writing that. Blocks.
+    pub fn commit(&self) -> Result<(), StateError> {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = std::mem::take(&mut self.waiting().changes);
+        if matches!(self.place, Place::File) && !changes.is_empty() {
+            log.commit(&changes).map_err(|cause| self.unwritten(cause))?;
+        }
+        if self.tables().newest.bytes() > self.limit || log.bytes() > MOST_LOG_BYTES {
+            self.merge(&mut log)?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable, at the end of a run. A log that has become large is merged; where there is no room for
+    /// that, it stays.
+    pub fn finish(&self) -> Result<(), StateError> {
+        self.commit()?;
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_large = log.bytes() > SMALL_LOG_BYTES && log.bytes() > log.end() / MOST_LOG_SHARE;
+        if !is_large || matches!(self.place, Place::Scratch(_)) {
+            return Ok(());
+        }
+        match self.merge(&mut log) {
+            Err(StateError::Write { .. }) => Ok(()),
+            merged => merged,
+        }
+    }
+
+    /// Makes everything durable and a new file of it: nothing stays in it of what is no longer so.
+    pub fn compact(&self) -> Result<(), StateError> {
+        self.commit()?;
+        self.merge(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes a new base of the old one and what is newer. Meanwhile rows can be looked up, marked and ended.
+    fn merge(&self, log: &mut Log) -> Result<(), StateError> {
+        let (base, newer) = {
+            let mut tables = self.tables_mut();
+            let newer = Arc::new(std::mem::take(&mut tables.newest));
+            tables.merging = Some(Arc::clone(&newer));
+            (Arc::clone(&tables.base), newer)
+        };
+        let written = self.write_merged(&base, &newer);
+        let mut tables = self.tables_mut();
+        tables.merging = None;
+        match written {
+            Ok(Written { base, log: new_log }) => {
+                // What was seen meanwhile is noted where it stood until now.
+                let flags = carried_flags(&tables, &newer, base.entries).map_err(|error| of_base(&self.path, error))?;
+                tables.base = Arc::new(base);
+                tables.flags = flags;
+                tables.generation += 1;
+                *log = new_log;
+                Ok(())
+            }
+            Err(error) => {
+                let newest = std::mem::take(&mut tables.newest);
+                let mut all = Arc::try_unwrap(newer).unwrap_or_else(|newer| newer.copy());
+                all.update(newest);
+                tables.newest = all;
+                Err(error)
+            }
+        }
+    }
+
+    fn write_merged(&self, base: &Base, newer: &Overlay) -> Result<Written, StateError> {
+        if let Place::Scratch(folder) = &self.place {
+            let path = folder.join(format!(".contactsync-state-{}", std::process::id()));
+            let file = merge::create(&path).and_then(|file| fs::remove_file(&path).map(|()| file));
+            let file = file.map_err(|cause| self.unwritten(cause))?;
+            return merge::write(file, base, newer, &self.meta(), false).map_err(|error| self.unmerged(error));
+        }
+        self.replace(|file, meta| merge::write(file, base, newer, meta, true))
+    }
+
+    /// Writes another file and puts it in the place of this one.
+    fn replace(&self, write: impl FnOnce(File, &Meta) -> Result<Written, MergeError>) -> Result<Written, StateError> {
+        let path = beside(&self.path);
+        let placed = merge::create(&path).map_err(MergeError::New).and_then(|file| {
+            // Nobody may take it before it has its place.
+            file.lock()?;
+            let written = write(file, &self.meta())?;
+            fs::rename(&path, &self.path)?;
+            merge::sync_folder(&self.path)?;
+            Ok(written)
+        });
+        if placed.is_err() {
+            // It may not be there at all.
+            let _ = fs::remove_file(&path);
+        }
+        placed.map_err(|error| self.unmerged(error))
+    }
+
+    fn unmerged(&self, error: MergeError) -> StateError {
+        match error {
+            MergeError::Old(error) => of_base(&self.path, error),
+            MergeError::New(cause) => self.unwritten(cause),
+        }
+    }
+
+    /// How many EUIDs it knows that no row of this run had.
+    pub fn vanished(&self) -> Result<u64, StateError> {
+        let mut count = 0;
+        self.for_each_vanished(|_| {
+            count += 1;
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
+    /// These EUIDs, ascending. An error of `take` ends it.
+    pub fn for_each_vanished(&self, mut take: impl FnMut(Euid) -> io::Result<()>) -> Result<(), StateError> {
+        let unseen = self.tables().for_each_unseen(|euid| -> Result<(), Stopped> {
+            Euid::new(euid).map_or(Ok(()), |euid| take(euid).map_err(Stopped::Taker))
+        });
+        unseen.map_err(|error| self.stopped(error))
+    }
+
+    /// What it holds. Reads all of it.
+    pub fn figures(&self) -> Result<Figures, StateError> {
+        let mut figures =
+            Figures { bytes: self.log.lock().unwrap_or_else(PoisonError::into_inner).end(), ..Figures::default() };
+        let counted = self.tables().for_each(|_, entry, _| -> Result<(), Stopped> {
+            figures.euids += 1;
+            for (_, print) in entry.contacts() {
+                figures.contacts += 1;
+                figures.unknown += u64::from(print == crate::fingerprint::Print::UNKNOWN);
+            }
+            Ok(())
+        });
+        counted.map_err(|error| self.stopped(error))?;
+        Ok(figures)
+    }
+
+    fn stopped(&self, error: Stopped) -> StateError {
+        match error {
+            Stopped::Base(error) => of_base(&self.path, error),
+            Stopped::Taker(cause) => self.unwritten(cause),
+        }
+    }
+
+    fn unwritten(&self, cause: io::Error) -> StateError {
+        StateError::Write { path: self.path.clone(), cause }
+    }
+
+    pub(crate) fn of_base(&self, error: BaseError) -> StateError {
+        of_base(&self.path, error)
+    }
+
+    // A lock is held only where nothing can panic halfway, so what a panic elsewhere left is whole.
+    pub(crate) fn tables(&self) -> RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tables_mut(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.tables.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why going over all entries ended early.
+enum Stopped {
+    Base(BaseError),
+    Taker(io::Error),
+}
+
+impl From<BaseError> for Stopped {
+    fn from(error: BaseError) -> Self {
+        Self::Base(error)
+    }
+}
+
+/// The flags of a new base that was made of an old one and what was newer than that.
+fn carried_flags(tables: &Tables, newer: &Overlay, entries: u64) -> Result<Flags, BaseError> {
+    let flags = Flags::new(entries);
+    let mut position = 0;
+    crate::tables::merged(&tables.base, &tables.flags, newer, &mut |_, _, carried| -> Result<(), BaseError> {
+        flags.add(position, carried);
+        position += 1;
+        Ok(())
+    })?;
+    Ok(flags)
+}
+
+fn of_base(path: &Path, error: BaseError) -> StateError {
+    let path = path.to_owned();
+    match error {
+        BaseError::Io(cause) => StateError::Read { path, cause },
+        BaseError::Foreign(what) => StateError::Foreign { path, what },
+        BaseError::Damaged(what) => StateError::Damaged { path, what },
+    }
+}
+
+/// Links are followed, so that a new file takes the place of the old one and not of a link to it.
+fn destination(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
