@@ -265,6 +265,7 @@ fn folder() -> TempDir {
             api_key: None,
             options: BTreeMap::new(),
             inputs: Vec::new(),
+            comparison: None,
             finished: None,
         };
         RunFile::new(&folder.path().join(name), run).save().expect("a folder of our own");

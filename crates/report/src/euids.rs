@@ -43,20 +43,25 @@ impl<'a> EuidComparison<'a> {
     /// Takes the next row with its EUID as it stands in the input, and says whether the report decides it
     /// ([`Decided::contains`]). An error names a row that differs, at the latest 63 rows behind it.
     pub fn see(&mut self, source: &str, row: u64, euid: &str) -> Result<bool, ReportError> {
+        let was_unchanged = self.decided.was_unchanged(source, row);
         let number = row / BLOCK_ROWS;
         if !self.open.as_ref().is_some_and(|open| open.number == number && **open.source == *source) {
-            let Some((source, rows)) = self.decided.rows_by_name(source) else { return Ok(false) };
+            let Some((source, rows)) = self.decided.rows_by_name(source) else {
+                return Ok(was_unchanged);
+            };
             self.close_block()?;
             self.open = Some(OpenBlock { source, number, recorded: rows.block(number), euids: 0 });
         }
-        let Some(OpenBlock { recorded: Some(block), euids, .. }) = &mut self.open else { return Ok(false) };
+        let Some(OpenBlock { recorded: Some(block), euids, .. }) = &mut self.open else {
+            return Ok(was_unchanged);
+        };
         if block.has_record(row) {
             *euids = euids.wrapping_add(euid_digest(row, euid.as_bytes(), Euid::parse(euid).ok()));
             let start = self.text.len();
             self.text.push_str(euid);
             self.seen.push((row, start..self.text.len()));
         }
-        Ok(block.is_decided(row))
+        Ok(was_unchanged || block.is_decided(row))
     }
 
     /// Compares what was seen last without waiting for the rest of its 64 rows.

@@ -6,6 +6,7 @@
 //! terminal, a [`page`] or a spreadsheet. Blocking; meant for a thread of its own.
 
 mod blocks;
+mod comparison;
 mod decided;
 mod error;
 mod euids;
@@ -23,6 +24,7 @@ mod read;
 mod record;
 mod replay;
 mod resume;
+mod row_set;
 mod run_file;
 mod sheet;
 mod skim;
@@ -33,6 +35,7 @@ mod text;
 mod time;
 mod unpack;
 
+pub use comparison::{Change, Comparison, ComparisonFigures, NameChanges};
 pub use decided::Decided;
 pub use error::ReportError;
 pub use euids::EuidComparison;
@@ -44,6 +47,7 @@ pub use page::{PageOptions, page};
 pub use read::{ReadError, ReportReader};
 pub use replay::{Chosen, ReplayChoice, ReplayPlan, ReplayRows};
 pub use resume::Resumption;
+pub use row_set::RowSet;
 pub use run_file::{Finished, Run, RunFile, RunInput};
 pub use sheet::{Sheet, SheetError, write_sheet};
 pub use source::SourceReport;

@@ -35,7 +35,8 @@ pub struct Resumption {
     whole: u64,
     /// These have a header, or any record.
     has_header: bool,
-    /// What its run was about. None only where the report has no record: then it was killed as it began.
+    /// What its run was about. None only where no row is decided and the report has no record: then it was killed as it
+    /// began.
     pub run: Option<Run>,
     /// The command that wrote it, also where it has no record.
     pub command: Option<String>,
@@ -68,17 +69,18 @@ impl Resumption {
         let metadata = file.metadata().map_err(|cause| ReportError::Open { path: path.to_owned(), cause })?;
         let size = metadata.len();
         let report = SourceReport::of_file(path, Arc::clone(&file), size);
-        let Whole { bytes: whole, is_begun: has_header, decided } = whole_part(report, size, all_again)?;
+        let Whole { bytes: whole, is_begun: has_header, mut decided } = whole_part(report, size, all_again)?;
         if size - whole > LONGEST_TORN_END {
             return Err(ReportError::Damaged { path: path.to_owned(), at: whole });
         }
         let run = RunFile::read(path)?;
-        let is_begun = !decided.is_empty();
-        if run.is_none() && (is_begun || size > LONGEST_BEGINNING) {
-            return Err(ReportError::WithoutRun(path.to_owned()));
+        match &run {
+            Some(run) => decided.take_over_unchanged(run),
+            None if decided.is_empty() && size <= LONGEST_BEGINNING => {}
+            None => return Err(ReportError::WithoutRun(path.to_owned())),
         }
         let command = run.as_ref().map(|run| run.command.clone());
-        let run = run.filter(|_| is_begun);
+        let run = run.filter(|_| !decided.is_empty());
         Ok(Some(Self { path: path.to_owned(), file, size, whole, has_header, run, command, decided }))
     }
 

@@ -9,12 +9,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::ReportError, file::replace_through};
+use crate::{comparison::Comparison, error::ReportError, file::replace_through, row_set::RowSet};
 
 /// What is written today; a later version may know others.
 const FORMAT: u32 = 1;
-/// Longer than any; what is longer is something else.
-const LONGEST: u64 = 16 << 20;
+/// Longer than any; what is longer is something else. A bit for each of 1.5 thousand million rows has room.
+const LONGEST: u64 = 256 << 20;
 
 /// What decides which rows a run sends, where to, and how far it came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct Run {
     pub options: BTreeMap<String, String>,
     /// The inputs in their order.
     pub inputs: Vec<RunInput>,
+    /// What the comparison of its rows came to, where they are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// How it ended, where it came to its end.
     pub finished: Option<Finished>,
 }
@@ -44,6 +47,9 @@ pub struct RunInput {
     pub blake3: String,
     /// Whether they are the whole input.
     pub ended: bool,
+    /// Rows that equal what the service holds: decided, whether they have a record or not. None lies behind those bytes.
+    #[serde(default, skip_serializing_if = "RowSet::is_empty")]
+    pub unchanged: RowSet,
 }
 
 /// The end of a finished run.
@@ -184,6 +190,7 @@ mod tests {
             api_key: None,
             options: BTreeMap::from([("--trim".to_owned(), "on".to_owned())]),
             inputs: vec![RunInput { source: "a.csv".to_owned(), ..RunInput::default() }],
+            comparison: None,
             finished: None,
         }
     }

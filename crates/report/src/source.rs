@@ -117,7 +117,8 @@ impl SourceReport {
         };
         *known = Some(digest);
         let source = self.path.display().to_string();
-        Ok(RunInput { source, bytes: digest.bytes, blake3: digest.blake3.to_hex().to_string(), ended: true })
+        let blake3 = digest.blake3.to_hex().to_string();
+        Ok(RunInput { source, bytes: digest.bytes, blake3, ended: true, ..RunInput::default() })
     }
 
     /// Its records, from the first on.

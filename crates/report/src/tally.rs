@@ -87,6 +87,11 @@ impl Tally {
         }
     }
 
+    /// Counts rows of which nothing is known but how they ended.
+    pub fn add_rows(&mut self, outcome: Outcome, rows: u64) {
+        self.outcomes[outcome as usize] += rows;
+    }
+
     /// Counts all that another one counted.
     pub fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.outcomes.iter_mut().zip(other.outcomes) {

@@ -32,6 +32,7 @@ fn create(path: &Path) -> Journal {
         api_key: None,
         options: BTreeMap::new(),
         inputs: Vec::new(),
+        comparison: None,
         finished: None,
     };
     RunFile::new(path, run).save().unwrap();

@@ -87,6 +87,9 @@ pub(crate) struct PushArgs {
     pub(crate) rules: RuleArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    /// Write a record for unchanged rows too; without it they are only counted [default: off]
+    #[arg(long, help_heading = "Report", hide_short_help = true)]
+    pub(crate) report_unchanged: bool,
 }
 
 /// What a push and a replay have in common.

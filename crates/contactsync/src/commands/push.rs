@@ -55,6 +55,7 @@ pub(crate) fn push(
             .iter()
             .map(|name| RunInput { source: name.source().to_string(), ..RunInput::default() })
             .collect(),
+        comparison: None,
         finished: None,
     };
     let mut passed = PassedOver::default();
@@ -77,7 +78,11 @@ pub(crate) fn push(
     let carried_over = decided.as_ref().map_or_else(CarriedOver::default, CarriedOver::of);
     let resumed = decided.map(|decided| Box::new(Resumed { decided, passed }));
     let rows = RowSource::Inputs { inputs, settings: Box::new(input), asked, resumed };
-    send(Job { settings: sending, rows, journal, report, run, carried_over, command_line }, printer, signals)
+    send(
+        Job { settings: sending, rows, journal, report, run, comparison: None, carried_over, command_line },
+        printer,
+        signals,
+    )
 }
 
 /// Up to where each input is compared with an earlier try.

@@ -61,6 +61,7 @@ pub(crate) fn replay(
         api_key: None,
         options: settings.deciding(),
         inputs: Vec::new(),
+        comparison: None,
         finished: None,
     };
     let then = resumption.as_ref().and_then(|it| Some((it, it.run.as_ref()?)));
@@ -93,7 +94,11 @@ pub(crate) fn replay(
     let reports =
         reports.map(|(input, rows)| InputSummary { source: input.source, rows, bytes: input.bytes }).collect();
     let rows = RowSource::Replay { rows: plan.into_rows()?, reports };
-    let end = send(Job { settings: sending, rows, journal, report, run, carried_over, command_line }, printer, signals);
+    let end = send(
+        Job { settings: sending, rows, journal, report, run, comparison: None, carried_over, command_line },
+        printer,
+        signals,
+    );
     // Until here nobody could write them.
     drop(sources);
     end

@@ -1,6 +1,6 @@
 use model::{RecordBatch, escape_controls};
 use reader::{Input, ReadError};
-use report::{Decided, EuidComparison, Resumption, Run, RunInput};
+use report::{Decided, EuidComparison, ReportError, Resumption, Run, RunInput};
 
 use crate::{failure::Failure, settings::RowRange};
 
@@ -85,6 +85,9 @@ pub(crate) fn compare_inputs(
         }
         let (rows, here) = compare(input, before, last_row, RowNumbers { range, rows_before }, &mut euids)?;
         rows_before += rows;
+        if let Some(row) = decided.unchanged(&name).last().filter(|row| *row > rows) {
+            return Err(ReportError::MissingRow { origin: name.to_string(), row }.into());
+        }
         passed.rows += here.rows;
         passed.decided += here.decided;
         passed.skipped += here.skipped;
@@ -238,7 +241,15 @@ mod tests {
 
     fn run(inputs: &[RunInput]) -> Run {
         let (command, target) = ("push".to_owned(), "sandbox".to_owned());
-        Run { command, target, api_key: None, options: BTreeMap::new(), inputs: inputs.to_vec(), finished: None }
+        Run {
+            command,
+            target,
+            api_key: None,
+            options: BTreeMap::new(),
+            inputs: inputs.to_vec(),
+            comparison: None,
+            finished: None,
+        }
     }
 
     /// So many rows, each of the EUID of its number, and a run that has read them all.
@@ -258,7 +269,7 @@ mod tests {
         let blake3 = blake3::hash(&bytes).to_hex().to_string();
         let marks = BTreeMap::from([(source.clone(), bytes.len() as u64)]);
         let inputs = open_all(&[path], &ReaderOptions { digest: true, marks, ..ReaderOptions::default() }).unwrap();
-        (inputs, run(&[RunInput { source, bytes: bytes.len() as u64, blake3, ended: true }]))
+        (inputs, run(&[RunInput { source, bytes: bytes.len() as u64, blake3, ended: true, ..RunInput::default() }]))
     }
 
     fn rows(input: &mut Input) -> Vec<u64> {

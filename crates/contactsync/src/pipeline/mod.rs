@@ -13,6 +13,7 @@ mod outcome;
 mod replayed;
 mod send;
 mod service;
+mod unchanged;
 mod window;
 mod write_behind;
 

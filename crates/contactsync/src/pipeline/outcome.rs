@@ -3,9 +3,13 @@ use std::{path::Path, time::Duration};
 use dispatcher::{Dispatched, StopCause};
 use jiff::Timestamp;
 use model::{Outcome, Reason};
-use report::{Decided, Finished, InputSummary, ReportError, RunFile, Summary, Tally, rfc3339};
+use report::{Decided, Finished, InputSummary, ReportError, Summary, Tally, rfc3339};
 
-use super::{continuing::CarriedOver, intake::IntakeResult, journaling::JournalEnd};
+use super::{
+    continuing::CarriedOver,
+    intake::IntakeResult,
+    journaling::{JournalEnd, RunRecord},
+};
 use crate::{args::FailOn, exit::Exit, failure::Failure, settings::CommandLine, signals::Signal, terminal::Printer};
 
 /// What the steps of a run left behind.
@@ -75,14 +79,13 @@ impl RunOutcome {
     }
 
     /// Writes down beside the report that the run came to its end, where it did.
-    pub(super) fn note_finish(&mut self, run: Option<RunFile>) {
-        let Some(mut run) = run else { return };
+    pub(super) fn note_finish(&mut self, run: Option<RunRecord>) {
+        let Some(run) = run else { return };
         if self.stopped().is_some() || self.exit() == Exit::Bug {
             return;
         }
         let at = rfc3339(Timestamp::now().as_millisecond());
-        run.run_mut().finished = Some(Finished { at, rows: self.journaled.tally.total() });
-        if let Err(error) = run.save() {
+        if let Err(error) = run.finish(Finished { at, rows: self.journaled.tally.total() }) {
             self.cause = Some(StopCause::Report(error.to_string()));
             self.journaled.error = Some(error);
         }

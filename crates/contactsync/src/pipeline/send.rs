@@ -4,7 +4,7 @@ use dispatcher::{Canary, Dispatcher, Stop, StopCause};
 use jiff::Timestamp;
 use model::{Counters, Outcome};
 use reader::{AskedNames, Input};
-use report::{InputSummary, Journal, ReplayRows, RunFile, Summary, rfc3339};
+use report::{ComparisonFigures, InputSummary, Journal, ReplayRows, RowSet, RunFile, Summary, rfc3339};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{
@@ -18,6 +18,7 @@ use super::{
     outcome::{RunDetails, RunOutcome},
     replayed::take_replayed,
     service::Service,
+    unchanged::UnchangedRows,
     window::stop_at_end,
 };
 use crate::{
@@ -41,6 +42,8 @@ pub(crate) struct Job {
     pub(crate) report: PathBuf,
     /// What lies beside the report; none beside a pipe or a device.
     pub(crate) run: Option<RunFile>,
+    /// What the comparison of rows comes to, where they are compared.
+    pub(crate) comparison: Option<ComparisonFigures>,
     pub(crate) carried_over: CarriedOver,
     pub(crate) command_line: CommandLine,
 }
@@ -91,7 +94,7 @@ impl Runtimes {
 }
 
 async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes) -> Result<(Exit, Summary), Failure> {
-    let Job { settings, rows, journal, report, run, carried_over, command_line } = job;
+    let Job { settings, rows, journal, report, run, comparison, carried_over, command_line } = job;
     let started_at = Timestamp::now().as_millisecond();
     let started = Instant::now();
     let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
@@ -106,6 +109,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     let (hand_on, taken) = async_channel::bounded(WAITING_BATCHES);
     let sink = RowSink { rows: hand_on, counters: Arc::clone(&counters), stop: stop.clone(), printer: printer.clone() };
     let is_resumable = run.is_some();
+    let unchanged = UnchangedRows::new(rows.unchanged_before(), Arc::clone(&counters));
     let mut positions = Positions::new(0);
     let intake: tokio::task::JoinHandle<IntakeResult> = match rows {
         RowSource::Inputs { inputs, settings: input, asked, resumed } => {
@@ -119,9 +123,11 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         }
         RowSource::Replay { rows, reports } => tokio::task::spawn_blocking(move || take_replayed(rows, reports, &sink)),
     };
-    let run = run.map(|file| RunRecord::new(file, positions, settings.target.key_fingerprint()));
+    let run = run
+        .map(|file| RunRecord::new(file, positions, unchanged.clone(), comparison, settings.target.key_fingerprint()));
+    let (counted, writes_unchanged) = (Arc::clone(&counters), settings.report.unchanged);
     let (decided, journaling) =
-        Journaling::start(journal, run, Arc::clone(&counters), stop.clone()).map_err(cannot_start)?;
+        Journaling::start(journal, run.clone(), writes_unchanged, counted, stop.clone()).map_err(cannot_start)?;
     let mut dispatcher = Dispatcher::new(&settings.dispatcher, service.lines)
         .also_on(runtimes.further.iter().map(|runtime| runtime.handle().clone()));
     if !settings.report.contacts.shows(Outcome::Synced) {
@@ -141,7 +147,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     if let Some(sandbox) = service.sandbox {
         sandbox.stop().await;
     }
-    let run = journaled.run.take();
+    journaled.tally.add_rows(Outcome::Unchanged, unchanged.passed_over());
     let mut outcome = RunOutcome {
         intake,
         dispatched: sent,
@@ -172,6 +178,14 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
 }
 
 impl RowSource {
+    /// The inputs, each with the rows that an earlier try found unchanged. A replay finds none.
+    fn unchanged_before(&self) -> Vec<(Arc<str>, RowSet)> {
+        let Self::Inputs { settings, resumed, .. } = self else { return Vec::new() };
+        let before =
+            |source: &str| resumed.as_ref().map_or_else(RowSet::default, |resumed| resumed.decided.unchanged(source));
+        settings.names.iter().map(|name| (Arc::clone(name.source()), before(name.source()))).collect()
+    }
+
     /// How much there is to be done, as far as it is known.
     fn whole(&self) -> Whole {
         match self {

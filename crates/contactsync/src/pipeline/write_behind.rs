@@ -46,13 +46,18 @@ pub(super) struct WriteBehind<B> {
     oldest: Option<Instant>,
     /// Whether one of these is of a row that isn't known beside the report.
     uncovered: bool,
+    /// Rows that were unchanged get a record too.
+    writes_unchanged: bool,
+    /// Rows that were unchanged and got none.
+    pub(super) unchanged: u64,
     /// Decisions that were taken and have no record.
     pub(super) lost: u64,
 }
 
 impl<B: Beside> WriteBehind<B> {
-    pub(super) fn new(journal: Journal, beside: Option<B>, counters: Arc<Counters>) -> Self {
-        Self { journal, beside, counters, oldest: None, uncovered: false, lost: 0 }
+    pub(super) fn new(journal: Journal, beside: Option<B>, counters: Arc<Counters>, writes_unchanged: bool) -> Self {
+        let (oldest, uncovered) = (None, false);
+        Self { journal, beside, counters, oldest, uncovered, writes_unchanged, unchanged: 0, lost: 0 }
     }
 
     /// Takes decisions until none will come any more. Everything is on the disk then, unless there was an error.
@@ -95,8 +100,12 @@ impl<B: Beside> WriteBehind<B> {
         let mut decisions = batch.drain(..);
         while let Some(decision) = decisions.next() {
             self.uncovered |= self.beside.as_mut().is_some_and(|beside| !beside.covers(&decision));
-            self.journal.append(&decision);
             count(&self.counters, decision.outcome);
+            if decision.outcome == Outcome::Unchanged && !self.writes_unchanged {
+                self.unchanged += 1;
+                continue;
+            }
+            self.journal.append(&decision);
             if self.journal.is_full()
                 && let Err(error) = self.cover().and_then(|_| self.journal.write())
             {
@@ -285,7 +294,7 @@ mod tests {
         let journal = Journal::in_storage(Path::new("r.ndjson"), storage, ContactsPolicy::Failed);
         world.lock().unwrap().now = 0;
         let mut rows = Rows { world: Arc::clone(&world), start: Instant::now(), taken: 0, last: rows };
-        let mut writer = WriteBehind::new(journal.unwrap(), Some(Known(Arc::clone(&world))), Arc::default());
+        let mut writer = WriteBehind::new(journal.unwrap(), Some(Known(Arc::clone(&world))), Arc::default(), false);
         writer.run(&mut rows).unwrap();
         world
     }
@@ -335,7 +344,7 @@ mod tests {
         let journal = Journal::in_storage(Path::new("r.ndjson"), storage, ContactsPolicy::Failed).unwrap();
         world.lock().unwrap().failing = true;
         let mut rows = Rows { world: Arc::clone(&world), start: Instant::now(), taken: 0, last: 1_000 };
-        let mut writer = WriteBehind::new(journal, Some(Known(Arc::clone(&world))), Arc::default());
+        let mut writer = WriteBehind::new(journal, Some(Known(Arc::clone(&world))), Arc::default(), false);
         assert!(matches!(writer.run(&mut rows), Err(ReportError::Write { .. })));
         assert!(rows.taken > 0 && rows.taken < 1_000);
         assert_eq!(writer.journal.tally().total() + writer.journal.unwritten() + writer.lost, rows.taken);

@@ -26,6 +26,8 @@ pub(crate) struct ReportSettings {
     pub(crate) force: bool,
     /// Which records hold the contacts.
     pub(crate) contacts: ContactsPolicy,
+    /// Write a record for rows that were unchanged, too.
+    pub(crate) unchanged: bool,
     /// Where the summary goes as JSON, if anywhere.
     pub(crate) summary: Option<Output>,
 }
@@ -54,6 +56,7 @@ impl ReportSettings {
                 ContactsChoice::Always => ContactsPolicy::Always,
                 ContactsChoice::Never => ContactsPolicy::Never,
             },
+            unchanged: false,
             summary: args.summary.as_deref().map(|path| Output::of("summary", path)).transpose()?,
         })
     }

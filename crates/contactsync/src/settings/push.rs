@@ -57,7 +57,8 @@ pub(crate) struct SendingSettings {
 impl PushSettings {
     /// What the arguments and the layers say.
     pub(crate) fn of(args: &PushArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
-        let sending = SendingSettings::of(&args.run, settings, layers)?;
+        let mut sending = SendingSettings::of(&args.run, settings, layers)?;
+        sending.report.unchanged = args.report_unchanged;
         Ok(Self { input: InputSettings::of(&args.inputs, &args.rules, true)?, sending })
     }
 }

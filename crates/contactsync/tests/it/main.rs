@@ -33,4 +33,5 @@ mod slow_disk;
 mod spool;
 mod stalled;
 mod support;
+mod unchanged;
 mod window;

@@ -124,7 +124,8 @@ fn begun(bench: &Bench, server: &Server, input: &Path) -> anyhow::Result<report:
     digest.update_reader(fs::File::open(input)?)?;
     let blake3 = digest.finalize().to_hex().to_string();
     let source = run.inputs.first().map(|input| input.source.clone()).unwrap_or_default();
-    run.inputs = vec![RunInput { source, bytes: fs::metadata(input)?.len(), blake3, ended: true }];
+    run.inputs =
+        vec![RunInput { source, bytes: fs::metadata(input)?.len(), blake3, ended: true, ..RunInput::default() }];
     forget(&report)?;
     Ok(run)
 }

@@ -79,6 +79,10 @@ fn written(folder: &Path) -> anyhow::Result<PathBuf> {
     }
     journal.finish()?;
     let (command, target, options) = ("push".to_owned(), "sandbox".to_owned(), BTreeMap::new());
-    RunFile::new(&path, Run { command, target, api_key: None, options, inputs: Vec::new(), finished: None }).save()?;
+    RunFile::new(
+        &path,
+        Run { command, target, api_key: None, options, inputs: Vec::new(), comparison: None, finished: None },
+    )
+    .save()?;
     Ok(path)
 }
