@@ -123,7 +123,7 @@ mod tests {
     fn many_names_take_no_more_room_and_nothing_is_lost() {
         let figures = ComparisonFigures::default();
         let names: Vec<String> = (0..2_000).map(|number| format!("name{number}")).collect();
-        figures.clone().count(names.iter().map(|name| (name.as_str(), Change::New)));
+        figures.count(names.iter().map(|name| (name.as_str(), Change::New)));
         figures.count([("name0", Change::Changed), ("name1999", Change::Cleared)]);
         let seen = figures.figures();
         assert_eq!(seen.names.len(), MOST_NAMES);

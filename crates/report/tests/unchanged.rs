@@ -120,8 +120,7 @@ proptest! {
         write(&path, &fates, whole);
         let lose = |(at, (row, fate)): (usize, &(u64, Fate))| match fate {
             _ if at < whole => (*row, *fate),
-            Both | StoppedThenBeside => (*row, Beside),
-            Beside => (*row, Beside),
+            Beside | Both | StoppedThenBeside => (*row, Beside),
             _ => (*row, Nothing),
         };
         let known: Vec<(u64, Fate)> = fates.iter().enumerate().map(lose).collect();

@@ -94,7 +94,7 @@ mod tests {
         let unchanged = UnchangedRows::new(inputs, Arc::clone(&counters));
         unchanged.pass_over(1, 1..101);
         unchanged.note("a", 11);
-        unchanged.clone().note("b", 100);
+        unchanged.note("b", 100);
         unchanged.note("elsewhere", 1);
         assert_eq!((unchanged.count(), unchanged.passed_over(), Counters::get(&counters.unchanged)), (111, 100, 100));
         let (sets, count) = unchanged.all();
