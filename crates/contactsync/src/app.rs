@@ -6,7 +6,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     layers::{Environment, Resolved, Source, Unresolved, resolve, user_file},
-    settings::{CommandLine, PushSettings, ReplaySettings, served_sandbox},
+    settings::{CommandLine, DryRunSettings, PushSettings, ReplaySettings, served_sandbox},
     signals::Signals,
     terminal::{Printer, Stderr, Style, start_log},
 };
@@ -55,6 +55,7 @@ fn start(arguments: Vec<OsString>, environment: Environment, end: fn(Exit), stde
 fn obey(resolved: Resolved, command_line: CommandLine, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
     let Resolved { cli, settings, layers } = resolved;
     match cli.command {
+        Command::Push(args) if args.plan.dry_run => commands::dry_run(DryRunSettings::of(&args, &settings)?, printer),
         Command::Push(args) => {
             let settings = PushSettings::of(&args, &settings, &layers)?;
             commands::push(settings, command_line, printer, signals)

@@ -6,6 +6,7 @@
 
 mod app;
 mod args;
+mod books;
 mod commands;
 mod exit;
 mod failure;
@@ -13,6 +14,7 @@ mod layers;
 mod lock;
 mod opening;
 mod pipeline;
+mod plan;
 mod reading;
 mod rejected;
 mod reports;

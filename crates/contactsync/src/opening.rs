@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use model::escape_controls;
-use reader::{AskedNames, LookedAt, OpenInput};
+use reader::{AskedNames, Input, LookedAt, OpenInput};
 use report::folder_of;
+use validator::EmptyValues;
 
 use crate::{
+    exit::Exit,
     failure::Failure,
     settings::{InputSettings, refuse_shared_outputs},
     spool::spool,
@@ -27,6 +29,9 @@ pub(crate) fn open_inputs(
     let mut opened = Vec::with_capacity(settings.names.len());
     for name in &settings.names {
         let mut input = OpenInput::open(name)?;
+        if let (Some(option), true, false) = (settings.read_twice_for, input.is_once(), settings.spool) {
+            return Err(read_only_once(name.source(), option));
+        }
         // Before the next one is opened: who writes both pipes may write one after the other.
         if settings.spool && input.is_once() {
             let folder = settings.temp_dir.clone().unwrap_or_else(|| default_folder(report));
@@ -37,10 +42,46 @@ pub(crate) fn open_inputs(
         opened.push(input);
     }
     let looked_at = reader::look_at_all(opened, &settings.reader)?;
+    if settings.rules.empty == EmptyValues::Clear
+        && let Some(sheet) = looked_at.inputs.iter().find(|input| input.is_sheet())
+    {
+        return Err(clears_by_a_sheet(sheet.name()));
+    }
     for warning in &looked_at.warnings {
         printer.warning(warning, None);
     }
     Ok(looked_at)
+}
+
+fn read_only_once(input: &str, option: &str) -> Failure {
+    let message =
+        format!("{input} can be read only once, and `{option}` looks at the whole input before anything is sent");
+    let otherwise = if option == "--max-clears" { "say `--max-clears none`" } else { "leave the option out" };
+    let hint = format!("say `--spool`, which copies it into a private file first, or {otherwise}");
+    Failure::usage(message).with_hint(hint)
+}
+
+/// The same inputs once more, each from its beginning; they were opened so that they can be read twice.
+pub(crate) fn again(inputs: &[Input]) -> Result<Vec<Input>, Failure> {
+    let unread = |input: &Input| Failure::new(Exit::Bug, format!("{} can't be read twice", input.name()));
+    let again = |input: &Input| match input.again() {
+        None => Err(unread(input)),
+        Some(again) => again.map_err(|error| {
+            Failure::new(Exit::ReadOrWrite, format!("{} can't be read once more: {error}", input.name()))
+        }),
+    };
+    inputs.iter().map(again).collect()
+}
+
+/// What a row of a sheet never had must not be cleared.
+fn clears_by_a_sheet(input: &str) -> Failure {
+    let message = format!(
+        "{input} is a sheet of `report --csv`, in which a cell is empty also where the row never had that contact: \
+         `--empty clear` would clear it"
+    );
+    let hint =
+        "leave out `--empty clear` for the sheet; rows that clear contacts are sent again from the report: `replay`";
+    Failure::usage(message).with_hint(hint.to_owned())
 }
 
 /// The report's folder; the current one where no report is written into a folder.

@@ -8,7 +8,7 @@ use model::{
     wire::SetContact,
 };
 use reader::{Format, Header};
-use validator::{Rules, Validator, would_send};
+use validator::{EmptyValues, Rules, Validator, would_send};
 
 use crate::setup::Setup;
 
@@ -133,7 +133,8 @@ pub(crate) fn validated(record: &Record<'_>, validator: &mut Validator, rules: &
         assert!(names.insert(name), "{name:?} twice");
         assert!(!name.trim().is_empty() && !name.chars().any(char::is_control), "{name:?}");
         assert!(name.chars().count() <= MAX_NAME_CHARS, "{name:?}");
-        assert!(!value.trim().is_empty() && !value.contains('\0'), "{name:?} is {value:?}");
+        let clears = value.is_empty() && rules.empty == EmptyValues::Clear;
+        assert!((clears || !value.trim().is_empty()) && !value.contains('\0'), "{name:?} is {value:?}");
         assert!(value.chars().count() <= rules.max_value_chars, "{name:?} is {value:?}");
         assert!(!rules.trim || value.trim() == value, "{name:?} is {value:?}");
         assert!(!rules.nulls.iter().any(|null| null == value), "{name:?} is {value:?}");

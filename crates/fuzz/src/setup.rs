@@ -43,7 +43,11 @@ pub(crate) fn setup(data: &[u8]) -> Option<Setup> {
     };
     let limits = Rules::default();
     let rules = Rules {
-        empty: if more & 8 == 0 { EmptyValues::Skip } else { EmptyValues::Reject },
+        empty: match (more & 8, more & 7) {
+            (0, _) => EmptyValues::Skip,
+            (_, 7) => EmptyValues::Clear,
+            _ => EmptyValues::Reject,
+        },
         trim: more & 16 != 0,
         nulls: if more & 32 == 0 { Vec::new() } else { texts(&["NULL", "-"]) },
         max_value_chars: if more & 128 == 0 { limits.max_value_chars } else { 8 },

@@ -115,6 +115,11 @@ impl CsvRecords {
         taken
     }
 
+    /// Whether apostrophes in front of formulas are none of the values'.
+    pub(crate) fn is_sheet(&self) -> bool {
+        self.apostrophes != Apostrophes::Data
+    }
+
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }

@@ -1,8 +1,7 @@
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     ffi::OsStr,
-    fs::File,
-    io::{self, Seek},
+    io,
     sync::Arc,
 };
 
@@ -14,7 +13,7 @@ use crate::{
     error::{MissingName, OpenError, ReadError, UnknownColumns},
     naming::Naming,
     objects::Look,
-    opening::{InputName, OpenInput, identify},
+    opening::{Handle, InputName, OpenInput, identify},
     options::{Format, ReaderOptions},
     parser::Parser,
     raw::{Meter, Metered},
@@ -100,6 +99,7 @@ pub struct Input {
     options: ReaderOptions,
     naming: Naming,
     source: Source,
+    sheet: bool,
 }
 
 /// Where records come from.
@@ -126,6 +126,29 @@ impl Input {
         matches!(self.source, Source::File(_))
     }
 
+    /// The same file once more, to be read beside this one or before it: from its beginning, and without a digest. What
+    /// was read before a change of the file is told as ever. None of what can be read only once.
+    pub fn again(&self) -> Option<io::Result<Self>> {
+        if !self.is_regular_file() {
+            return None;
+        }
+        let again = |file| Self {
+            name: Arc::clone(&self.name),
+            file,
+            format: self.format,
+            options: ReaderOptions { digest: false, marks: BTreeMap::new(), ..self.options.clone() },
+            naming: self.naming.clone(),
+            source: Source::File(None),
+            sheet: self.sheet,
+        };
+        Some(self.file.again().map(again))
+    }
+
+    /// Whether it is a sheet of rows to be mended (`report --csv`), whose cells are empty also where there was nothing.
+    pub fn is_sheet(&self) -> bool {
+        self.sheet
+    }
+
     /// Starts to read records: a file from its beginning, each time; a pipe with what was looked at, once. Where records
     /// were given back they go on as they are, once.
     pub fn records(&mut self) -> Result<Records, ReadError> {
@@ -138,8 +161,7 @@ impl Input {
             return Err(broken(io::Error::other("it can be read only once")));
         }
         let meter = self.options.meter(&self.name);
-        let mut file = self.file.handle().map_err(broken)?;
-        file.rewind().map_err(broken)?;
+        let file = self.file.at_start().map_err(broken)?;
         let (parser, _) =
             open_parser(&self.name, &self.file, file, &meter, Some(self.format), &self.options, &self.naming).map_err(
                 |error| match error {
@@ -165,14 +187,15 @@ impl Input {
         let name = Arc::clone(file.name().source());
         let broken = |cause| OpenError::Unreadable { input: name.to_string(), cause };
         let meter = options.meter(&name);
-        let handle = file.handle().map_err(broken)?;
+        let handle = if file.is_once() { file.handle() } else { file.at_start() }.map_err(broken)?;
         let (mut parser, format) = open_parser(&name, &file, handle, &meter, options.format, options, naming)?;
         let keep = file.is_once();
-        let (mut unknown, mut ahead) = (None, None);
+        let (mut unknown, mut ahead, mut sheet) = (None, None, false);
         let mut look = Look::default();
         match &mut parser {
             Parser::Csv(records) => {
                 unknown.clone_from(&records.layout().unknown);
+                sheet = records.is_sheet();
                 // Where the input breaks off before its first record, reading it says so.
                 if !naming.asked().all_seen() && records.has_more().unwrap_or(false) {
                     names.any_records = true;
@@ -214,7 +237,7 @@ impl Input {
         } else {
             Source::File(None)
         };
-        let input = Self { name, format, options: options.clone(), naming: naming.clone(), source, file };
+        let input = Self { name, format, options: options.clone(), naming: naming.clone(), source, file, sheet };
         Ok((input, unknown))
     }
 }
@@ -229,7 +252,7 @@ impl std::fmt::Debug for Input {
 fn open_parser(
     name: &str,
     opened: &OpenInput,
-    handle: File,
+    handle: Handle,
     meter: &Arc<Meter>,
     format: Option<Format>,
     options: &ReaderOptions,

@@ -3,10 +3,10 @@
 use std::{
     ffi::OsStr,
     fs::{self, File, Metadata},
-    io::{self, ErrorKind},
+    io::{self, ErrorKind, Read},
     os::{
         fd::AsFd,
-        unix::fs::{FileTypeExt, MetadataExt},
+        unix::fs::{FileExt, FileTypeExt, MetadataExt},
     },
     path::{Path, PathBuf},
     sync::Arc,
@@ -152,9 +152,20 @@ impl OpenInput {
         self.metadata.is_file().then_some(self.metadata.len())
     }
 
-    /// Another handle of the same file, which shares its position.
-    pub(crate) fn handle(&self) -> io::Result<File> {
-        self.file.try_clone()
+    /// The same file, once more.
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        let Self { name, file, metadata, once } = self;
+        Ok(Self { name: name.clone(), file: file.try_clone()?, metadata: metadata.clone(), once: *once })
+    }
+
+    /// A handle that goes on where the file stands.
+    pub(crate) fn handle(&self) -> io::Result<Handle> {
+        Ok(Handle { file: self.file.try_clone()?, at: None })
+    }
+
+    /// A handle that reads from the beginning, whoever else reads the file.
+    pub(crate) fn at_start(&self) -> io::Result<Handle> {
+        Ok(Handle { file: self.file.try_clone()?, at: Some(0) })
     }
 
     /// Compares size and time with those at the opening.
@@ -170,6 +181,23 @@ impl OpenInput {
             Ok(_) => None,
             Err(_) => Some("it could no longer be looked at"),
         }))
+    }
+}
+
+/// Reads an input's file.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    file: File,
+    /// A position of its own; none: the file's, which all its handles share.
+    at: Option<u64>,
+}
+
+impl Read for Handle {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(at) = &mut self.at else { return self.file.read(buffer) };
+        let count = self.file.read_at(buffer, *at)?;
+        *at += count as u64;
+        Ok(count)
     }
 }
 

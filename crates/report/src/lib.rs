@@ -51,6 +51,6 @@ pub use row_set::RowSet;
 pub use run_file::{Finished, Run, RunFile, RunInput};
 pub use sheet::{Sheet, SheetError, write_sheet};
 pub use source::SourceReport;
-pub use summary::{CheckSummary, InputSummary, Latency, Summary, share_line};
+pub use summary::{CheckSummary, InputSummary, Latency, Summary, duration, share_line};
 pub use tally::Tally;
 pub use time::rfc3339;

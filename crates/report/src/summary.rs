@@ -131,8 +131,8 @@ pub fn share_line(name: &str, rows: u64, of: u64) -> String {
     format!("  {name:<10} {rows:>12}  {share:5.1} %")
 }
 
-/// A time as people say it.
-pub(crate) fn duration(seconds: f64) -> String {
+/// A time as people say it: `1.5 s`, `2 min 5 s`, `3 h 20 min`.
+pub fn duration(seconds: f64) -> String {
     let whole = seconds as u64;
     match whole {
         0..60 => format!("{seconds:.1} s"),

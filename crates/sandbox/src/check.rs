@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 /// A request's refusal: code and message.
 pub(crate) type Refusal = (i64, &'static str);
 
-/// A valid "Set Contact Information": the user, names and values.
-pub(crate) fn contact(body: &[u8]) -> Result<(u64, Map<String, Value>), Refusal> {
+/// A valid "Set Contact Information": the user, names and values. Whether a value that is empty clears its contact or is
+/// refused is said in two ways: by the documentation of the SDKs, and by the table of codes.
+pub(crate) fn contact(body: &[u8], refuse_empty: bool) -> Result<(u64, Map<String, Value>), Refusal> {
     let parameters = (55004, "business parameters invalid");
     let Ok(Value::Object(mut body)) = serde_json::from_slice(body) else { return Err(parameters) };
     let euid = match body.get("euid") {
@@ -24,7 +25,8 @@ pub(crate) fn contact(body: &[u8]) -> Result<(u64, Map<String, Value>), Refusal>
         if name.is_empty() || name.chars().any(char::is_control) || name.chars().count() > MAX_NAME_CHARS {
             return Err((55102, "attribute name invalid"));
         }
-        if value.is_empty() {
+        let clears = value.is_empty() && !refuse_empty;
+        if value.trim().is_empty() && !clears {
             return Err((55103, "attribute value empty"));
         }
         if value.chars().count() > MAX_VALUE_CHARS {
@@ -75,13 +77,20 @@ mod tests {
             (r#"{"euid":1,"contacts":{}}"#, 55004),
             (r#"{"euid":1,"contacts":{"email":1}}"#, 55004),
             (r#"{"euid":1,"contacts":{"":"a"}}"#, 55102),
-            (r#"{"euid":1,"contacts":{"email":""}}"#, 55103),
+            (r#"{"euid":1,"contacts":{"email":"a","mobile_phone":" "}}"#, 55103),
             (&format!(r#"{{"euid":1,"contacts":{{"email":"{long}"}}}}"#), 55105),
         ] {
-            assert_eq!(contact(body.as_bytes()).map_err(|(code, _)| code), Err(code), "{body}");
+            assert_eq!(contact(body.as_bytes(), false).map_err(|(code, _)| code), Err(code), "{body}");
         }
-        let (euid, contacts) = contact(br#"{"euid":10362473,"contacts":{"email":"a@example.com"}}"#).unwrap();
+        let (euid, contacts) = contact(br#"{"euid":10362473,"contacts":{"email":"a@example.com"}}"#, false).unwrap();
         assert_eq!((euid, contacts.len()), (10_362_473, 1));
+    }
+
+    #[test]
+    fn an_empty_value_clears_or_is_refused() {
+        let body = br#"{"euid":1,"contacts":{"email":"","mobile_phone":"+12025550101"}}"#;
+        assert_eq!(contact(body, false).unwrap().1.len(), 2);
+        assert_eq!(contact(body, true).unwrap_err().0, 55103);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct SandboxOptions {
     pub faults: Vec<Fault>,
     /// Decides which requests meet a fault.
     pub seed: u64,
+    /// An empty value is refused (55103) instead of clearing its contact.
+    pub refuse_empty: bool,
     /// What is kept of what arrives.
     pub recording: Recording,
     /// The API key it accepts.
@@ -53,6 +55,7 @@ impl Default for SandboxOptions {
             limit: None,
             faults: Vec::new(),
             seed: 0,
+            refuse_empty: false,
             recording: Recording::Whole,
             api_key: "sandbox-key".to_owned(),
             api_secret: "sandbox-secret".to_owned(),
@@ -69,6 +72,7 @@ impl std::fmt::Debug for SandboxOptions {
             .field("limit", &self.limit)
             .field("faults", &self.faults)
             .field("seed", &self.seed)
+            .field("refuse_empty", &self.refuse_empty)
             .field("recording", &self.recording)
             .finish_non_exhaustive()
     }

@@ -186,7 +186,7 @@ impl Record {
         lock(&self.registrations).note(first)
     }
 
-    /// Notes how a user's request ended; what was accepted is stored.
+    /// Notes how a user's request ended; what was accepted is stored, and an empty value clears its contact.
     pub(crate) fn end(&self, euid: u64, contacts: Map<String, Value>, answered: Value, accepted: bool) {
         let Some(shard) = self.shard(euid) else { return };
         let mut users = lock(shard);
@@ -197,7 +197,13 @@ impl Record {
             request.answered = answered;
         }
         if accepted {
-            user.contacts.extend(contacts);
+            for (name, value) in contacts {
+                if value.as_str() == Some("") {
+                    user.contacts.remove(&name);
+                } else {
+                    user.contacts.insert(name, value);
+                }
+            }
         }
     }
 

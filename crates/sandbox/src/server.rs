@@ -164,7 +164,7 @@ async fn contact(State(served): State<Arc<Served>>, headers: HeaderMap, body: By
     if !served.is_authorized(&headers) {
         return served.code((40050, "authentication failed")).await;
     }
-    let (euid, contacts) = match check::contact(&body) {
+    let (euid, contacts) = match check::contact(&body, served.options.refuse_empty) {
         Ok(request) => request,
         Err(refusal) => return served.code(refusal).await,
     };

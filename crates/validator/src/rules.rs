@@ -29,16 +29,26 @@ pub enum EmptyValues {
     Skip,
     /// They reject their row.
     Reject,
+    /// They are sent as `""`, which clears the contact. A field that is missing is left out.
+    Clear,
 }
 
 impl Rules {
     /// A value that is in order as it would be sent.
     pub(crate) fn sent<'a>(&self, value: ValueRef<'a>) -> &'a str {
+        if self.empty == EmptyValues::Clear {
+            return self.text(value).unwrap_or_default();
+        }
         match value {
             ValueRef::Missing | ValueRef::Null => "",
             ValueRef::Text(text) | ValueRef::Integer(text) | ValueRef::Other(_, text) if self.trim => text.trim(),
             ValueRef::Text(text) | ValueRef::Integer(text) | ValueRef::Other(_, text) => text,
         }
+    }
+
+    /// Whether a value clears its contact: it stands there, and is empty.
+    pub(crate) fn clears(&self, value: ValueRef<'_>) -> bool {
+        self.empty == EmptyValues::Clear && value != ValueRef::Missing && self.text(value).is_none()
     }
 
     /// A value as it would be sent; none where it is empty. `Other` JSON is not text and is the caller's to refuse.

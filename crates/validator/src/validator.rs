@@ -26,6 +26,8 @@ pub struct Validator {
     rules: Rules,
     columns: Columns,
     kept: Vec<u32>,
+    /// How many of those clear their contact.
+    cleared: u32,
     warned: HashSet<String>,
     notices: Vec<String>,
 }
@@ -37,6 +39,7 @@ pub struct Accepted<'v> {
     rules: &'v Rules,
     columns: &'v mut Columns,
     kept: &'v [u32],
+    cleared: u32,
 }
 
 impl Accepted<'_> {
@@ -45,9 +48,22 @@ impl Accepted<'_> {
         self.euid
     }
 
+    /// Whether it would clear a contact: a value is sent as `""`.
+    pub fn clears(&self) -> bool {
+        self.cleared > 0
+    }
+
+    /// What would be sent: each name, not looked up, with its value. `record` is the one that was validated.
+    pub fn sent<'r>(&self, record: &Record<'r>) -> impl ExactSizeIterator<Item = (Name, &'r str)> {
+        self.kept.iter().map(|index| *index as usize).map(|index| {
+            let value = record.value_at(index);
+            (record.name_at(index), self.rules.sent(value))
+        })
+    }
+
     /// The row to send. `record` is the one that was validated.
     pub fn contact(self, record: &Record<'_>) -> Contact {
-        let Self { euid, rules, columns, kept } = self;
+        let Self { euid, rules, columns, kept, .. } = self;
         let values = kept.iter().map(|index| rules.sent(record.value_at(*index as usize)));
         let contacts = Contacts::new(columns.names(record, kept), values);
         Contact { origin: record.origin(), euid_text: record.euid_text().into(), euid, contacts }
@@ -57,7 +73,14 @@ impl Accepted<'_> {
 impl Validator {
     /// A validator by these rules.
     pub fn new(rules: Rules) -> Self {
-        Self { rules, columns: Columns::default(), kept: Vec::new(), warned: HashSet::new(), notices: Vec::new() }
+        Self {
+            rules,
+            columns: Columns::default(),
+            kept: Vec::new(),
+            cleared: 0,
+            warned: HashSet::new(),
+            notices: Vec::new(),
+        }
     }
 
     /// Decides on a record. A record with several faults is rejected for the first in the order of [`Reason::ALL`].
@@ -70,6 +93,7 @@ impl Validator {
             Err(_) => euid(record.euid())?,
         };
         self.kept.clear();
+        self.cleared = 0;
         self.columns.know(record);
         // The worst fault so far: the earlier its reason, the worse.
         let mut worst: Option<Rejection> = None;
@@ -89,7 +113,13 @@ impl Validator {
         match worst {
             Some(fault) => Err(fault),
             None if self.kept.is_empty() => Err(nothing_left(record)),
-            None => Ok(Accepted { euid, rules: &self.rules, columns: &mut self.columns, kept: &self.kept }),
+            None => Ok(Accepted {
+                euid,
+                rules: &self.rules,
+                columns: &mut self.columns,
+                kept: &self.kept,
+                cleared: self.cleared,
+            }),
         }
     }
 
@@ -110,15 +140,26 @@ impl Validator {
     fn field_fault(&mut self, record: &Record<'_>, index: usize, name: &str, value: ValueRef<'_>) -> Option<Rejection> {
         let column = || record.column(index);
         let Some(text) = self.rules.text(value) else {
-            // An empty value is left out, and its name with it; where it is refused, the name's fault comes first.
-            if self.rules.empty == EmptyValues::Skip {
+            // An empty value is left out, and its name with it; where it is refused or sent, the name's fault comes first.
+            let is_left_out = match self.rules.empty {
+                EmptyValues::Skip => true,
+                EmptyValues::Reject => false,
+                EmptyValues::Clear => value == ValueRef::Missing,
+            };
+            if is_left_out {
                 return None;
             }
-            let empty = || {
-                let message = format!("{} is empty; fill it in, or use --empty skip", describe(name, column()));
-                Rejection::new(Reason::ValueEmpty, message)
-            };
-            return Some(name_fault(name, column()).unwrap_or_else(empty));
+            let fault = name_fault(name, column());
+            if fault.is_some() {
+                return fault;
+            }
+            if self.rules.empty == EmptyValues::Clear {
+                self.kept.push(index as u32);
+                self.cleared += 1;
+                return None;
+            }
+            let message = format!("{} is empty; fill it in, or use --empty skip", describe(name, column()));
+            return Some(Rejection::new(Reason::ValueEmpty, message));
         };
         let is_known = column().is_some();
         let fault =
@@ -162,7 +203,8 @@ pub fn would_send(record: &Record<'_>, rules: &Rules) -> Option<Contacts> {
     }
     let mut contacts = Contacts::default();
     for (name, value) in record.values() {
-        if let Some(text) = rules.text(value) {
+        let cleared = || rules.clears(value).then_some("");
+        if let Some(text) = rules.text(value).or_else(cleared) {
             contacts.push(record.shared_name(name), text);
         }
     }

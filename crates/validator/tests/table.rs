@@ -12,6 +12,7 @@ enum Cell<'a> {
     Text(&'a str),
     Json(&'static str, &'a str),
     Null,
+    Missing,
 }
 
 fn push(batch: &mut RecordBatch, text: &str) -> Span {
@@ -25,6 +26,7 @@ fn value(batch: &mut RecordBatch, cell: &Cell<'_>) -> Value {
         Cell::Text(text) => Value::Text(push(batch, text)),
         Cell::Json(kind, text) => Value::Other(kind, push(batch, text)),
         Cell::Null => Value::Null,
+        Cell::Missing => Value::Missing,
     }
 }
 
@@ -142,6 +144,58 @@ fn empty_trimmed_and_null_values() {
     let cells = [("email", Cell::Text(" a ")), ("x", Cell::Text("-")), ("y", Cell::Null), ("z", Cell::Text(""))];
     assert_eq!(verdict(rules, &Cell::Text("1"), &cells), r#"{"email":"a"}"#);
     assert_eq!(of("1", "email", " a "), r#"{"email":" a "}"#, "values are sent as they stand");
+}
+
+#[test]
+fn empty_values_clear_and_missing_ones_never_do() {
+    let rules = Rules { empty: EmptyValues::Clear, nulls: vec!["-".to_owned()], ..Rules::default() };
+    let said = |cells: &[(&str, Cell<'_>)]| verdict(rules.clone(), &Cell::Text("1"), cells);
+    let empty =
+        [Cell::Text(""), Cell::Text(" \t"), Cell::Text("\u{a0}"), Cell::Text("-"), Cell::Text(" - "), Cell::Null];
+    for cell in empty {
+        assert_eq!(said(&[("email", Cell::Text(" a ")), ("x", cell)]), r#"{"email":" a ","x":""}"#);
+    }
+    assert_eq!(
+        said(&[("email", Cell::Text("")), ("x", Cell::Missing)]),
+        r#"{"email":""}"#,
+        "a clear is something to send"
+    );
+    assert_eq!(said(&[("email", Cell::Text("a")), ("x", Cell::Missing)]), r#"{"email":"a"}"#);
+    assert!(said(&[("email", Cell::Missing)]).starts_with("no_contacts"));
+    assert!(said(&[("", Cell::Text(""))]).starts_with("name_invalid"), "a name that is sent must be one");
+    assert!(said(&[("", Cell::Missing), ("x", Cell::Null)]).starts_with(r#"{"x":""}"#), "one that isn't sent needn't");
+    assert!(said(&[("email", Cell::Text("")), ("x", Cell::Json("an array", "[]"))]).starts_with("value_invalid"));
+
+    let trimming = Rules { trim: true, ..rules.clone() };
+    let cells = [("email", Cell::Text(" a ")), ("x", Cell::Text(" - ")), ("y", Cell::Missing)];
+    assert_eq!(verdict(trimming.clone(), &Cell::Text("1"), &cells), r#"{"email":"a","x":""}"#);
+    let batch = batch(&Cell::Text("x"), &cells);
+    let record = batch.iter().next().unwrap();
+    let would = would_send(&record, &trimming).unwrap();
+    assert_eq!(serde_json::to_string(&would).unwrap(), r#"{"email":"a","x":""}"#, "a rejected row shows its clears");
+}
+
+#[test]
+fn what_is_sent_is_told_before_it_becomes_a_row() {
+    let rules = Rules { empty: EmptyValues::Clear, ..Rules::default() };
+    for (cells, clears) in [
+        ([("email", Cell::Text("a")), ("x", Cell::Null), ("y", Cell::Missing)], true),
+        ([("email", Cell::Text("a")), ("x", Cell::Text("b")), ("y", Cell::Missing)], false),
+    ] {
+        let batch = batch(&Cell::Text("1"), &cells);
+        let record = batch.iter().next().unwrap();
+        for (rules, clears) in [(rules.clone(), clears), (Rules::default(), false)] {
+            let mut validator = Validator::new(rules);
+            let accepted = validator.validate(&record).unwrap();
+            assert_eq!(accepted.clears(), clears);
+            let sent: Vec<(String, String)> =
+                accepted.sent(&record).map(|(name, value)| (record.name(name).to_owned(), value.to_owned())).collect();
+            let contact = accepted.contact(&record);
+            let expected: Vec<(String, String)> =
+                contact.contacts.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            assert_eq!(sent, expected);
+        }
+    }
 }
 
 #[test]

@@ -4,9 +4,9 @@ use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
 
 use super::{
-    config::LayerArgs, inputs::InputArgs, inputs::RuleArgs, replay::ReplayChoiceArgs, report::AroundArgs,
-    report::ReportArgs, report::ResumeArgs, sandbox::SandboxFaultArgs, sending::SendingArgs, survey::SurveyArgs,
-    terminal::ProgressChoice, terminal::TerminalArgs, values, window::WindowArgs,
+    config::LayerArgs, inputs::InputArgs, inputs::RuleArgs, plan::PlanArgs, replay::ReplayChoiceArgs,
+    report::AroundArgs, report::ReportArgs, report::ResumeArgs, sandbox::SandboxFaultArgs, sending::SendingArgs,
+    survey::SurveyArgs, terminal::ProgressChoice, terminal::TerminalArgs, values, window::WindowArgs,
 };
 
 const ABOUT: &str = "Bulk synchronisation of contact files with EngageLab Marketing Automation";
@@ -85,6 +85,8 @@ pub(crate) struct PushArgs {
     pub(crate) inputs: InputArgs,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
     /// Write a record for unchanged rows too; without it they are only counted [default: off]
@@ -178,6 +180,9 @@ pub(crate) struct SandboxArgs {
     /// Which requests the faults hit [default: 0]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
+    /// Refuse empty values (code 55103) instead of clearing their contacts [default: off]
+    #[arg(long)]
+    pub(crate) refuse_empty: bool,
     /// The key that is accepted (configuration key: sandbox_api_key) [default: sandbox-key]
     #[arg(id = "sandbox_api_key", long = "api-key", value_name = "KEY", value_parser = values::secret())]
     pub(crate) api_key: Option<SecretString>,

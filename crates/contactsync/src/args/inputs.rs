@@ -105,4 +105,6 @@ pub(crate) enum EmptyChoice {
     Skip,
     /// Reject the row
     Reject,
+    /// Send them as "", which clears the contact; what is missing is left out
+    Clear,
 }

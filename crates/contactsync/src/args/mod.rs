@@ -8,6 +8,7 @@
 mod commands;
 mod config;
 mod inputs;
+mod plan;
 mod replay;
 mod report;
 mod sandbox;
@@ -21,6 +22,7 @@ pub(crate) use commands::{
     CheckArgs, Cli, Command, ConfigCommand, DoctorArgs, PushArgs, ReplayArgs, RunArgs, SandboxArgs, VARIABLES,
 };
 pub(crate) use inputs::{EmptyChoice, FormatChoice, InputArgs, RuleArgs};
+pub(crate) use plan::{AtLeast, AtMost, PlanArgs, Share};
 pub(crate) use replay::ReplayChoiceArgs;
 pub(crate) use report::{AroundArgs, ContactsChoice, FailOn, NotifyFormat, ReportArgs};
 pub(crate) use sandbox::SandboxFaultArgs;

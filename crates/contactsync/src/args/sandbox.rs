@@ -48,4 +48,7 @@ pub(crate) struct SandboxFaultArgs {
         hide_short_help = true
     )]
     pub(crate) seed: Option<u64>,
+    /// Refuse empty values (code 55103) instead of clearing their contacts [default: off]
+    #[arg(id = "sandbox_refuse_empty", long = "sandbox-refuse-empty", requires = "sandbox", hide_short_help = true)]
+    pub(crate) refuse_empty: bool,
 }

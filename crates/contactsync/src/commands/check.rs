@@ -1,23 +1,22 @@
 use std::{
-    collections::BTreeMap,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
-use model::{Answered, Counters, Decision, Outcome, Reason, Record, RecordBatch, Rejection};
+use model::{Answered, Counters, Decision, Outcome, Record, RecordBatch, Rejection};
 use reader::{Input, LookedAt};
-use report::{CheckSummary, ContactsPolicy, Journal, RunFile, share_line};
+use report::{CheckSummary, ContactsPolicy, Journal, RunFile};
 use tokio::time::MissedTickBehavior;
 use validator::{Rules, Validator};
 
 use crate::{
     args::{CheckArgs, FailOn},
+    books::{Books, lines_for_people},
     exit::Exit,
     failure::Failure,
     opening::{never_seen, open_inputs},
-    pipeline::per_second,
     reading::{Read, Reading},
     rejected::{SHOWN, rejected, show},
     settings::{InputSettings, ReportSettings, RowRange},
@@ -41,7 +40,7 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
         None => None,
     };
     let counters = Arc::new(Counters::default());
-    let whole = Whole { bytes: inputs.iter().map(Input::size).sum(), rows: settings.rows.limit() };
+    let whole = Whole::of(&inputs, settings.rows.limit());
     let style = ProgressStyle::of(args.progress, printer);
     let progress = Progress::start(style, printer, Arc::clone(&counters), whole, false);
     let mut checker = Checker {
@@ -194,46 +193,6 @@ impl Checker {
     }
 }
 
-/// Rows by how they ended.
-#[derive(Debug, Clone, Copy, Default)]
-struct Books {
-    valid: u64,
-    reasons: [u64; Reason::ALL.len()],
-}
-
-impl Books {
-    fn reject(&mut self, reason: Reason) {
-        self.reasons[reason as usize] += 1;
-    }
-
-    fn rejected(&self) -> u64 {
-        self.reasons.iter().sum()
-    }
-
-    fn rows_read(&self) -> u64 {
-        self.valid + self.rejected()
-    }
-
-    fn exit(&self, fail_on: FailOn) -> Exit {
-        if fail_on == FailOn::Any && self.rejected() > 0 { Exit::RowsFailed } else { Exit::Success }
-    }
-
-    fn summary(&self, elapsed: Duration, exit: Exit) -> CheckSummary {
-        let counted = Reason::ALL.into_iter().map(|reason| (reason.as_str(), self.reasons[reason as usize]));
-        let reasons: BTreeMap<String, u64> =
-            counted.filter(|(_, rows)| *rows > 0).map(|(reason, rows)| (reason.to_owned(), rows)).collect();
-        CheckSummary {
-            rows_read: self.rows_read(),
-            valid: self.valid,
-            rejected: self.rejected(),
-            elapsed_seconds: elapsed.as_secs_f64(),
-            rows_per_second: per_second(self.rows_read(), elapsed),
-            reasons,
-            exit_code: exit.code(),
-        }
-    }
-}
-
 fn write_down(journal: &mut Journal, decision: &Decision) -> Result<(), Failure> {
     journal.append(decision);
     if journal.is_full() {
@@ -243,19 +202,11 @@ fn write_down(journal: &mut Journal, decision: &Decision) -> Result<(), Failure>
 }
 
 fn for_people(summary: &CheckSummary, report: Option<&Path>, never_seen: &[String]) -> String {
-    let CheckSummary { rows_read, valid, rejected, elapsed_seconds, rows_per_second, .. } = summary;
-    let mut lines = vec![format!("{rows_read} rows read in {elapsed_seconds:.1} s, {rows_per_second:.0} rows/s")];
-    for (name, rows) in [("valid", *valid), ("rejected", *rejected)] {
-        lines.push(share_line(name, rows, *rows_read));
-    }
-    for (name, rows) in &summary.reasons {
-        let advice = Reason::parse(name).map_or("", Reason::advice);
-        lines.push(format!("    {name:<18} {rows:>10}  {advice}"));
-    }
+    let mut lines = lines_for_people(summary);
     lines.extend(never_seen.iter().cloned());
     match report {
         Some(path) => lines.push(format!("report: {}", path.display())),
-        None if *rejected > SHOWN => {
+        None if summary.rejected > SHOWN => {
             lines.push(format!("only the first {SHOWN} rejected rows are shown; `--report FILE` keeps them all"));
         }
         None => {}

@@ -1,20 +1,23 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use reader::LookedAt;
-use report::{Resumption, Run, RunFile, RunInput};
+use model::Counters;
+use reader::{Input, InputName, LookedAt};
+use report::{Decided, Resumption, Run, RunFile, RunInput};
 
 use crate::{
+    args::ProgressChoice,
     exit::Exit,
     failure::Failure,
     lock::{Patience, RunLock},
-    opening::open_inputs,
+    opening::{again, open_inputs},
     pipeline::{
         CarriedOver, Job, PassedOver, Resumed, RowSource, WindowGuard, carry_over, compare_inputs, finished_earlier,
         open_journal, refuse_another_command, refuse_another_run, report_path, send,
     },
-    settings::{CommandLine, PushSettings, refuse_shared_outputs},
+    plan::{LastRun, Limits, Pass, Shown},
+    settings::{CommandLine, InputSettings, PushSettings, refuse_shared_outputs},
     signals::Signals,
-    terminal::Printer,
+    terminal::{Printer, Progress, ProgressStyle, Whole},
 };
 
 /// `push`: reads, validates, sends and reports.
@@ -24,7 +27,7 @@ pub(crate) fn push(
     printer: &Printer,
     signals: &Signals,
 ) -> Result<Exit, Failure> {
-    let PushSettings { mut input, sending } = settings;
+    let PushSettings { mut input, limits, sending } = settings;
     for warning in &sending.warnings {
         printer.warning(warning, None);
     }
@@ -45,19 +48,7 @@ pub(crate) fn push(
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     input.reader.marks = marks(then.as_ref());
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
-    let mut now = Run {
-        command: "push".to_owned(),
-        target: sending.target.name(),
-        api_key: None,
-        options: input.deciding(),
-        inputs: input
-            .names
-            .iter()
-            .map(|name| RunInput { source: name.source().to_string(), ..RunInput::default() })
-            .collect(),
-        comparison: None,
-        finished: None,
-    };
+    let mut now = begun_run(&input, sending.target.name());
     let mut passed = PassedOver::default();
     if let (Some(then), Some(resumption)) = (&then, &resumption) {
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
@@ -68,6 +59,10 @@ pub(crate) fn push(
             return Ok(exit);
         }
         carry_over(then, &mut now);
+    }
+    if limits.need_plan().is_some() {
+        let decided = resumption.as_ref().map(|resumption| &resumption.decided);
+        keep_limits(&limits, &input, &inputs, decided, sending.progress, printer)?;
     }
     window.hand_over()?;
     let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
@@ -85,8 +80,46 @@ pub(crate) fn push(
     )
 }
 
+/// The first pass: reads the whole input before anything is sent, and ends with status 2 where it breaks a limit.
+fn keep_limits(
+    limits: &Limits,
+    input: &InputSettings,
+    inputs: &[Input],
+    decided: Option<&Decided>,
+    progress: Option<ProgressChoice>,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let inputs = again(inputs)?;
+    let counters = Arc::new(Counters::default());
+    let style = ProgressStyle::of(progress, printer);
+    let whole = Whole::of(&inputs, limits.rows_planned(input.rows));
+    let progress = Progress::start(style, printer, Arc::clone(&counters), whole, false);
+    let started = Instant::now();
+    let (mut counted, end) = Pass::new(input, limits, decided, Shown::Nothing, counters, printer).read(inputs);
+    drop(progress);
+    end?;
+    let (rows, valid, clears) = (counted.rows_of_input, counted.books.valid, counted.clears);
+    let seconds = started.elapsed().as_secs_f64();
+    tracing::info!("first pass: {rows} rows, {valid} valid, {clears} would clear a contact, in {seconds:.1} s");
+    limits.judge(&mut counted, None::<LastRun>, printer)
+}
+
+/// What a run is about as it begins: none of its inputs was read.
+pub(super) fn begun_run(input: &InputSettings, target: String) -> Run {
+    let unread = |name: &InputName| RunInput { source: name.source().to_string(), ..RunInput::default() };
+    Run {
+        command: "push".to_owned(),
+        target,
+        api_key: None,
+        options: input.deciding(),
+        inputs: input.names.iter().map(unread).collect(),
+        comparison: None,
+        finished: None,
+    }
+}
+
 /// Up to where each input is compared with an earlier try.
-fn marks(then: Option<&Run>) -> BTreeMap<String, u64> {
+pub(super) fn marks(then: Option<&Run>) -> BTreeMap<String, u64> {
     let inputs = then.map_or(&[][..], |run| &run.inputs);
     inputs.iter().map(|input| (input.source.clone(), input.bytes)).collect()
 }

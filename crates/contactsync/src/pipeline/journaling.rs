@@ -15,10 +15,11 @@ use tokio::{
 };
 
 use super::{
+    clearing::RefusedClears,
     unchanged::UnchangedRows,
     write_behind::{Arrivals, Beside, WAITING, WriteBehind},
 };
-use crate::reading::Positions;
+use crate::{reading::Positions, terminal::Printer};
 
 /// Handfuls of decisions that may wait for the journal: each may hold as many bytes as all rows that are let in.
 const WAITING_HANDFULS: usize = 1;
@@ -166,11 +167,12 @@ impl Journaling {
         writes_unchanged: bool,
         counters: Arc<Counters>,
         stop: Stop,
+        printer: Printer,
     ) -> io::Result<(mpsc::Sender<Vec<Decision>>, Self)> {
         let (decided, decisions) = mpsc::channel(WAITING_HANDFULS);
         let runtime = Handle::current();
         let writer = WriteBehind::new(journal, run, counters, writes_unchanged);
-        let channel = Channel { decisions, runtime };
+        let channel = Channel { decisions, runtime, refused_clears: RefusedClears::new(printer) };
         let thread =
             std::thread::Builder::new().name("journal".to_owned()).spawn(move || write(writer, channel, &stop))?;
         Ok((decided, Self { thread }))
@@ -201,6 +203,14 @@ fn write(mut writer: WriteBehind<RunRecord>, mut channel: Channel, stop: &Stop) 
 struct Channel {
     decisions: mpsc::Receiver<Vec<Decision>>,
     runtime: Handle,
+    refused_clears: RefusedClears,
+}
+
+impl Channel {
+    fn arrived(&mut self, handful: Vec<Decision>, into: &mut Vec<Decision>) {
+        self.refused_clears.look(&handful);
+        into.extend(handful);
+    }
 }
 
 impl Arrivals for Channel {
@@ -211,7 +221,7 @@ impl Arrivals for Channel {
     fn take(&mut self, into: &mut Vec<Decision>) {
         while into.len() < WAITING {
             match self.decisions.try_recv() {
-                Ok(handful) => into.extend(handful),
+                Ok(handful) => self.arrived(handful, into),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
             }
         }
@@ -220,7 +230,7 @@ impl Arrivals for Channel {
     fn wait(&mut self, into: &mut Vec<Decision>, until: Instant) -> bool {
         let receive = self.decisions.recv();
         match self.runtime.block_on(async { tokio::time::timeout_at(until.into(), receive).await }) {
-            Ok(Some(handful)) => into.extend(handful),
+            Ok(Some(handful)) => self.arrived(handful, into),
             Ok(None) => return false,
             Err(_) => {}
         }

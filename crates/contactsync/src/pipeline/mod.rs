@@ -4,6 +4,7 @@
 //! same run, and [`continuing`] goes on from where it stopped.
 
 mod canary;
+mod clearing;
 mod comparing;
 mod continuing;
 mod intake;

@@ -127,7 +127,8 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         .map(|file| RunRecord::new(file, positions, unchanged.clone(), comparison, settings.target.key_fingerprint()));
     let (counted, writes_unchanged) = (Arc::clone(&counters), settings.report.unchanged);
     let (decided, journaling) =
-        Journaling::start(journal, run.clone(), writes_unchanged, counted, stop.clone()).map_err(cannot_start)?;
+        Journaling::start(journal, run.clone(), writes_unchanged, counted, stop.clone(), printer.clone())
+            .map_err(cannot_start)?;
     let mut dispatcher = Dispatcher::new(&settings.dispatcher, service.lines)
         .also_on(runtimes.further.iter().map(|runtime| runtime.handle().clone()));
     if !settings.report.contacts.shows(Outcome::Synced) {
@@ -189,9 +190,7 @@ impl RowSource {
     /// How much there is to be done, as far as it is known.
     fn whole(&self) -> Whole {
         match self {
-            Self::Inputs { inputs, settings, .. } => {
-                Whole { bytes: inputs.iter().map(Input::size).sum(), rows: settings.rows.limit() }
-            }
+            Self::Inputs { inputs, settings, .. } => Whole::of(inputs, settings.rows.limit()),
             Self::Replay { reports, .. } => {
                 Whole { bytes: None, rows: Some(reports.iter().map(|report| report.rows).sum()) }
             }

@@ -24,6 +24,8 @@ pub(crate) struct InputSettings {
     pub(crate) spool: bool,
     /// The folder of that file, where one is named.
     pub(crate) temp_dir: Option<PathBuf>,
+    /// The option because of which inputs are read twice, if any.
+    pub(crate) read_twice_for: Option<&'static str>,
 }
 
 impl InputSettings {
@@ -57,13 +59,22 @@ impl InputSettings {
             empty: match rules.empty.unwrap_or(EmptyChoice::Skip) {
                 EmptyChoice::Skip => EmptyValues::Skip,
                 EmptyChoice::Reject => EmptyValues::Reject,
+                EmptyChoice::Clear => EmptyValues::Clear,
             },
             trim: inputs.trim,
             nulls: inputs.null.clone(),
         };
         let rows = RowRange { skip: inputs.skip.unwrap_or(0), limit: inputs.limit };
         let names = inputs.inputs.iter().map(InputName::new).collect();
-        Ok(Self { names, reader, rules, rows, spool: inputs.spool.spool, temp_dir: inputs.spool.temp_dir.clone() })
+        Ok(Self {
+            names,
+            reader,
+            rules,
+            rows,
+            spool: inputs.spool.spool,
+            temp_dir: inputs.spool.temp_dir.clone(),
+            read_twice_for: None,
+        })
     }
 }
 
@@ -71,7 +82,7 @@ impl InputSettings {
     /// The options that decide which rows are sent and with what, as far as they are not the default: a resume must have
     /// the same.
     pub(crate) fn deciding(&self) -> BTreeMap<String, String> {
-        let Self { reader, rules, rows, names: _, spool: _, temp_dir: _ } = self;
+        let Self { reader, rules, rows, names: _, spool: _, temp_dir: _, read_twice_for: _ } = self;
         let default = ReaderOptions::default();
         let mut all = BTreeMap::new();
         let mut set = |name: &str, value: Option<String>| {
@@ -104,7 +115,12 @@ impl InputSettings {
         set("flexible", on(reader.flexible));
         set("trim", on(rules.trim));
         set("null", texts(&rules.nulls));
-        set("empty", (rules.empty == EmptyValues::Reject).then(|| "reject".to_owned()));
+        let empty = match rules.empty {
+            EmptyValues::Skip => None,
+            EmptyValues::Reject => Some("reject"),
+            EmptyValues::Clear => Some("clear"),
+        };
+        set("empty", empty.map(str::to_owned));
         let most = rules.max_value_chars;
         set("max-value-chars", (most != model::limits::MAX_VALUE_CHARS).then(|| most.to_string()));
         set("skip", (rows.skip > 0).then(|| rows.skip.to_string()));

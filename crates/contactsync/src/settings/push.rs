@@ -3,13 +3,14 @@ use std::{path::PathBuf, time::Duration};
 use dispatcher::MaxFailures;
 
 use super::{
-    inputs::InputSettings, notify::NotifySettings, outputs::ReportSettings, sandbox::pushed_sandbox, target::Target,
-    window::SendingWindow,
+    inputs::InputSettings, notify::NotifySettings, outputs::ReportSettings, plan::input_and_limits,
+    sandbox::pushed_sandbox, target::Target, window::SendingWindow,
 };
 use crate::{
     args::{FailOn, ProgressChoice, PushArgs, RunArgs, SendingArgs},
     failure::Failure,
     layers::{Layers, Setting},
+    plan::Limits,
 };
 
 /// Everything that a push needs to know, checked.
@@ -17,6 +18,8 @@ use crate::{
 pub(crate) struct PushSettings {
     /// What is read and let through.
     pub(crate) input: InputSettings,
+    /// What must be so of the whole input before anything is sent.
+    pub(crate) limits: Limits,
     /// Where it goes, and how.
     pub(crate) sending: SendingSettings,
 }
@@ -59,7 +62,8 @@ impl PushSettings {
     pub(crate) fn of(args: &PushArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
         let mut sending = SendingSettings::of(&args.run, settings, layers)?;
         sending.report.unchanged = args.report_unchanged;
-        Ok(Self { input: InputSettings::of(&args.inputs, &args.rules, true)?, sending })
+        let (input, limits) = input_and_limits(args)?;
+        Ok(Self { input, limits, sending })
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) fn pushed_sandbox(args: &SandboxFaultArgs) -> SandboxOptions {
         limit: args.limit.and_then(limit),
         faults: args.fault.clone(),
         seed: args.seed.unwrap_or(0),
+        refuse_empty: args.refuse_empty,
         recording: Recording::Figures,
         ..SandboxOptions::default()
     }
@@ -38,6 +39,7 @@ pub(crate) fn served_sandbox(args: &SandboxArgs) -> SandboxOptions {
         limit: args.limit.and_then(limit),
         faults: args.fault.clone(),
         seed: args.seed.unwrap_or(0),
+        refuse_empty: args.refuse_empty,
         recording: Recording::Whole,
         api_key: given(&args.api_key, api_key),
         api_secret: given(&args.api_secret, api_secret),

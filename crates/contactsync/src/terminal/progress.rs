@@ -10,6 +10,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle as BarStyle};
 use model::Counters;
+use reader::Input;
 
 use super::printer::Printer;
 use crate::args::ProgressChoice;
@@ -123,6 +124,13 @@ pub(crate) struct Whole {
     pub(crate) bytes: Option<u64>,
     /// The most rows there can be.
     pub(crate) rows: Option<u64>,
+}
+
+impl Whole {
+    /// All of these inputs, or as many of their rows as are taken.
+    pub(crate) fn of(inputs: &[Input], rows: Option<u64>) -> Self {
+        Self { bytes: inputs.iter().map(Input::size).sum(), rows }
+    }
 }
 
 struct View {

@@ -1,0 +1,57 @@
+use std::{sync::Arc, time::Instant};
+
+use model::Counters;
+use reader::LookedAt;
+use report::Resumption;
+
+use super::push::{begun_run, marks};
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    opening::{again, never_seen, open_inputs},
+    pipeline::{compare_inputs, refuse_another_command, refuse_another_run},
+    plan::{Pass, PlanSummary, Shown},
+    settings::DryRunSettings,
+    terminal::{Printer, Progress, ProgressStyle, Whole},
+};
+
+/// `push --dry-run`: says what a push would do. It begins no report and needs no credentials; a signal ends it at once.
+pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exit, Failure> {
+    let DryRunSettings { mut input, limits, rate, target, report, resume, fail_on, progress } = settings;
+    let resumption = resume.as_deref().map(Resumption::open).transpose()?.flatten();
+    let then = resumption.as_ref().and_then(|resumption| resumption.run.as_ref());
+    if let Some(resumption) = &resumption {
+        refuse_another_command(resumption, "push")?;
+        input.reader.marks = marks(then);
+        input.read_twice_for = input.read_twice_for.or(Some("--resume"));
+    }
+    let LookedAt { mut inputs, asked, .. } = open_inputs(&input, report.path.as_deref(), &report.outputs(), printer)?;
+    if let (Some(then), Some(resumption)) = (then, &resumption) {
+        // Who has no credentials can't say whether they are those of then.
+        let key = then.api_key.as_deref().unwrap_or_default();
+        refuse_another_run(then, &begun_run(&input, target.clone()), key, false)?;
+        compare_inputs(&mut inputs, then, &resumption.decided, input.rows)?;
+    }
+    // What can be read only once is read now, and only now.
+    let inputs = if input.read_twice_for.is_some() { again(&inputs)? } else { inputs };
+    let counters = Arc::new(Counters::default());
+    let whole = Whole::of(&inputs, limits.rows_planned(input.rows));
+    let style = ProgressStyle::of(progress, printer);
+    let progress = Progress::start(style, printer, Arc::clone(&counters), whole, false);
+    let started = Instant::now();
+    let decided = resumption.as_ref().map(|resumption| &resumption.decided);
+    let (mut counted, end) = Pass::new(&input, &limits, decided, Shown::All, counters, printer).read(inputs);
+    drop(progress);
+    let judged = match end {
+        Ok(()) => limits.judge(&mut counted, None, printer),
+        Err(failure) => Err(failure),
+    };
+    let exit = judged.as_ref().map_or_else(|failure| failure.exit, |()| counted.books.exit(fail_on));
+    let never_seen = never_seen(&asked, counted.books.rows_read());
+    let summary = PlanSummary::new(&mut counted, rate, target, started.elapsed(), exit);
+    printer.note(&summary.for_people(rate, false, &never_seen));
+    if let Err(failure) = judged {
+        printer.failure(&failure);
+    }
+    Ok(report.write_summary(&summary, exit, printer))
+}

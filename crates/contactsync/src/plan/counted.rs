@@ -1,0 +1,27 @@
+use super::names::Names;
+use crate::books::Books;
+
+/// What the plan counts.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    /// Rows of all inputs, those too that `--skip` and `--limit` leave out, as far as they were read.
+    pub(crate) rows_of_input: u64,
+    /// Rows that are taken, by how validation ended.
+    pub(crate) books: Books,
+    /// Of these, rows that an earlier try has decided.
+    pub(crate) decided: u64,
+    /// Rows that would be sent.
+    pub(crate) to_send: u64,
+    /// Valid rows that would not be sent, since all that they would set is there.
+    pub(crate) unchanged: u64,
+    /// Rows that would be sent and clear a contact that is there, or may be.
+    pub(crate) clears: u64,
+    /// Rows of which the state knows a contact.
+    pub(crate) known: u64,
+    /// Of these, rows that would change one.
+    pub(crate) changed: u64,
+    /// What would be set, by contact name.
+    pub(crate) names: Names,
+    /// Users that the state knows and the input lacks, where there is a state.
+    pub(crate) vanished: Option<u64>,
+}

@@ -1,0 +1,12 @@
+//! The plan: what a push would do, found out by reading the whole input before anything is sent. It is made where an
+//! option needs it: a limit on the whole input ([`Limits`]), or `--dry-run`.
+
+mod counted;
+mod limits;
+mod names;
+mod pass;
+mod summary;
+
+pub(crate) use limits::{LastRun, Limits};
+pub(crate) use pass::{Pass, Shown};
+pub(crate) use summary::PlanSummary;

@@ -1,0 +1,146 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use dispatcher::Rate;
+use model::shown_name;
+use report::{CheckSummary, duration};
+use serde::Serialize;
+
+use super::{counted::Counted, names::NameCount};
+use crate::{books::lines_for_people, exit::Exit};
+
+/// Names that people are told; programs get them all.
+const MOST_TOLD: usize = 20;
+
+/// What a push would do, for programs; [`PlanSummary::for_people`] for people.
+#[derive(Debug, Serialize)]
+pub(crate) struct PlanSummary {
+    #[serde(flatten)]
+    check: CheckSummary,
+    resumed_rows: u64,
+    unchanged: u64,
+    to_send: u64,
+    clears: u64,
+    names: BTreeMap<String, NameCount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_names: Option<NameCount>,
+    vanished: Option<u64>,
+    seconds_at_rate: Option<f64>,
+    target: String,
+}
+
+impl PlanSummary {
+    /// Of what was counted in so much time, and would be sent at this rate.
+    pub(crate) fn new(counted: &mut Counted, rate: Rate, target: String, elapsed: Duration, exit: Exit) -> Self {
+        let (names, others) = counted.names.all();
+        let names = names.iter().map(|(name, count)| (name.to_string(), *count)).collect();
+        let others = Some(others).filter(|others| *others != NameCount::default());
+        Self {
+            check: counted.books.summary(elapsed, exit),
+            resumed_rows: counted.decided,
+            unchanged: counted.unchanged,
+            to_send: counted.to_send,
+            clears: counted.clears,
+            names,
+            other_names: others,
+            vanished: counted.vanished,
+            seconds_at_rate: seconds_at(rate, counted.to_send),
+            target,
+        }
+    }
+
+    /// Lines for a terminal. `has_state`: what would be sent was compared with what was sent before.
+    pub(crate) fn for_people(&self, rate: Rate, has_state: bool, never_seen: &[String]) -> String {
+        let mut lines = lines_for_people(&self.check);
+        for (name, rows, is_told) in [
+            ("decided", self.resumed_rows, self.resumed_rows > 0),
+            ("unchanged", self.unchanged, has_state),
+            ("to send", self.to_send, true),
+        ] {
+            if is_told {
+                lines.push(report::share_line(name, rows, self.check.rows_read));
+            }
+        }
+        if !self.names.is_empty() {
+            lines.extend(self.table());
+        }
+        if self.clears > 0 {
+            lines.push(format!("{} rows would clear a contact", self.clears));
+        }
+        if let Some(vanished) = self.vanished.filter(|vanished| *vanished > 0) {
+            lines.push(format!("{vanished} users that the state knows are not in the input"));
+        }
+        match (rate, self.seconds_at_rate) {
+            (_, None) => lines.push("at an unlimited rate it takes as long as the service does".to_owned()),
+            (rate, Some(seconds)) => {
+                lines.push(format!("at {} it takes {} at least", rate_for_people(rate), duration(seconds)));
+            }
+        }
+        lines.extend(never_seen.iter().cloned());
+        lines.push(format!("target: {}; this was a dry run, and nothing was sent", self.target));
+        lines.join("\n")
+    }
+
+    fn table(&self) -> Vec<String> {
+        let line = |name: &str, columns: [&str; 4]| {
+            let [new, changed, cleared, unknown] = columns;
+            format!("    {name:<30} {new:>12} {changed:>12} {cleared:>12} {unknown:>12}")
+        };
+        let counts =
+            |count: &NameCount| [count.new, count.changed, count.cleared, count.unknown].map(|n| n.to_string());
+        let mut lines = vec![line("by contact", ["new", "changed", "cleared", "not known"])];
+        for (name, count) in self.names.iter().take(MOST_TOLD) {
+            lines.push(line(&shown_name(name), counts(count).each_ref().map(String::as_str)));
+        }
+        let left = self.names.len().saturating_sub(MOST_TOLD);
+        if left > 0 {
+            lines.push(format!("    and {left} further contacts"));
+        }
+        lines
+    }
+}
+
+/// So long it takes to start so many requests; none at an unlimited rate.
+fn seconds_at(rate: Rate, requests: u64) -> Option<f64> {
+    match rate {
+        Rate::Unlimited => None,
+        Rate::Limited { count, per } => Some(requests as f64 * per.as_secs_f64() / count.get() as f64),
+    }
+}
+
+fn rate_for_people(rate: Rate) -> String {
+    match rate {
+        Rate::Unlimited => "an unlimited rate".to_owned(),
+        Rate::Limited { count, per } => {
+            let unit = match per.as_secs() {
+                1 => "a second",
+                60 => "a minute",
+                _ => "an hour",
+            };
+            format!("{count} requests {unit}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+
+    #[test]
+    fn how_long_it_takes_is_said_for_every_rate() {
+        let limited = |count, seconds| Rate::Limited {
+            count: NonZeroU64::new(count).unwrap(),
+            per: Duration::from_secs(seconds),
+        };
+        for (rate, requests, seconds, said) in [
+            (limited(100, 1), 1_000_000, Some(10_000.0), "100 requests a second"),
+            (limited(30, 60), 45, Some(90.0), "30 requests a minute"),
+            (limited(500, 3_600), 0, Some(0.0), "500 requests an hour"),
+            (Rate::Unlimited, 5, None, "an unlimited rate"),
+        ] {
+            assert_eq!(seconds_at(rate, requests), seconds);
+            assert_eq!(rate_for_people(rate), said);
+        }
+    }
+}

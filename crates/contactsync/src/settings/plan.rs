@@ -1,0 +1,65 @@
+use std::path::PathBuf;
+
+use dispatcher::Rate;
+
+use super::{inputs::InputSettings, outputs::ReportSettings, target::Target};
+use crate::{
+    args::{FailOn, ProgressChoice, PushArgs},
+    failure::Failure,
+    layers::Setting,
+    plan::Limits,
+};
+
+/// Everything that `push --dry-run` needs to know, checked: no credentials.
+#[derive(Debug)]
+pub(crate) struct DryRunSettings {
+    /// What is read and let through.
+    pub(crate) input: InputSettings,
+    /// What must be so of the whole input.
+    pub(crate) limits: Limits,
+    /// Attempts that would be made in a time.
+    pub(crate) rate: Rate,
+    /// Where they would go.
+    pub(crate) target: String,
+    /// The report that would be written, and the summary that is.
+    pub(crate) report: ReportSettings,
+    /// The report with which the run would go on.
+    pub(crate) resume: Option<PathBuf>,
+    /// Which rows make it end with status 1.
+    pub(crate) fail_on: FailOn,
+    /// How progress is shown.
+    pub(crate) progress: Option<ProgressChoice>,
+}
+
+impl DryRunSettings {
+    /// What the arguments and the layers say.
+    pub(crate) fn of(args: &PushArgs, settings: &[Setting]) -> Result<Self, Failure> {
+        let (input, limits) = input_and_limits(args)?;
+        let sending = &args.run.sending;
+        let target = if sending.sandbox {
+            "sandbox".to_owned()
+        } else {
+            Target::Service(Target::without_credentials(sending, settings)?).name()
+        };
+        let report = ReportSettings::of_check(&args.run.report)?;
+        let resume = report.path.clone().filter(|_| args.run.resume.resume);
+        Ok(Self {
+            input,
+            limits,
+            rate: sending.rate.unwrap_or_default(),
+            target,
+            report,
+            resume,
+            fail_on: args.run.report.fail_on.unwrap_or(FailOn::Any),
+            progress: args.run.progress,
+        })
+    }
+}
+
+/// What is read, and what must be so of the whole of it.
+pub(super) fn input_and_limits(args: &PushArgs) -> Result<(InputSettings, Limits), Failure> {
+    let mut input = InputSettings::of(&args.inputs, &args.rules, true)?;
+    let limits = Limits::of(&args.plan, input.rules.empty, false)?;
+    input.read_twice_for = limits.need_plan();
+    Ok((input, limits))
+}
