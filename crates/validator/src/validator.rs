@@ -54,10 +54,11 @@ impl Accepted<'_> {
     }
 
     /// What would be sent: each name, not looked up, with its value. `record` is the one that was validated.
-    pub fn sent<'r>(&self, record: &Record<'r>) -> impl ExactSizeIterator<Item = (Name, &'r str)> {
-        self.kept.iter().map(|index| *index as usize).map(|index| {
-            let value = record.value_at(index);
-            (record.name_at(index), self.rules.sent(value))
+    pub fn sent<'r>(&self, record: &Record<'r>) -> impl ExactSizeIterator<Item = (Name, &'r str)> + Clone {
+        let (record, rules) = (*record, self.rules);
+        self.kept.iter().map(move |index| {
+            let index = *index as usize;
+            (record.name_at(index), rules.sent(record.value_at(index)))
         })
     }
 

@@ -40,10 +40,10 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     let progress = Progress::start(style, printer, Arc::clone(&counters), whole, false);
     let started = Instant::now();
     let decided = resumption.as_ref().map(|resumption| &resumption.decided);
-    let (mut counted, end) = Pass::new(&input, &limits, decided, Shown::All, counters, printer).read(inputs);
+    let (mut counted, end) = Pass::new(&input, &limits, decided, None, Shown::All, counters, printer).read(inputs);
     drop(progress);
     let judged = match end {
-        Ok(()) => limits.judge(&mut counted, None, printer),
+        Ok(()) => limits.judge(&mut counted, printer),
         Err(failure) => Err(failure),
     };
     let exit = judged.as_ref().map_or_else(|failure| failure.exit, |()| counted.books.exit(fail_on));

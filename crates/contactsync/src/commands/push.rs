@@ -14,7 +14,7 @@ use crate::{
         CarriedOver, Job, PassedOver, Resumed, RowSource, WindowGuard, carry_over, compare_inputs, finished_earlier,
         open_journal, refuse_another_command, refuse_another_run, report_path, send,
     },
-    plan::{LastRun, Limits, Pass, Shown},
+    plan::{Known, Limits, Pass, Shown},
     settings::{CommandLine, InputSettings, PushSettings, refuse_shared_outputs},
     signals::Signals,
     terminal::{Printer, Progress, ProgressStyle, Whole},
@@ -62,7 +62,7 @@ pub(crate) fn push(
     }
     if limits.need_plan().is_some() {
         let decided = resumption.as_ref().map(|resumption| &resumption.decided);
-        keep_limits(&limits, &input, &inputs, decided, sending.progress, printer)?;
+        keep_limits(&limits, &input, &inputs, decided, None, sending.progress, printer)?;
     }
     window.hand_over()?;
     let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
@@ -86,6 +86,7 @@ fn keep_limits(
     input: &InputSettings,
     inputs: &[Input],
     decided: Option<&Decided>,
+    known: Option<Known>,
     progress: Option<ProgressChoice>,
     printer: &Printer,
 ) -> Result<(), Failure> {
@@ -95,13 +96,13 @@ fn keep_limits(
     let whole = Whole::of(&inputs, limits.rows_planned(input.rows));
     let progress = Progress::start(style, printer, Arc::clone(&counters), whole, false);
     let started = Instant::now();
-    let (mut counted, end) = Pass::new(input, limits, decided, Shown::Nothing, counters, printer).read(inputs);
+    let (mut counted, end) = Pass::new(input, limits, decided, known, Shown::Nothing, counters, printer).read(inputs);
     drop(progress);
     end?;
     let (rows, valid, clears) = (counted.rows_of_input, counted.books.valid, counted.clears);
     let seconds = started.elapsed().as_secs_f64();
     tracing::info!("first pass: {rows} rows, {valid} valid, {clears} would clear a contact, in {seconds:.1} s");
-    limits.judge(&mut counted, None::<LastRun>, printer)
+    limits.judge(&mut counted, printer)
 }
 
 /// What a run is about as it begins: none of its inputs was read.

@@ -24,4 +24,6 @@ pub(crate) struct Counted {
     pub(crate) names: Names,
     /// Users that the state knows and the input lacks, where there is a state.
     pub(crate) vanished: Option<u64>,
+    /// Rows of the last finished run with this state over inputs of the same names that took all of their rows.
+    pub(crate) rows_of_last_run: Option<u64>,
 }

@@ -21,13 +21,6 @@ pub(crate) struct Limits {
     max_changes: Option<Share>,
 }
 
-/// The last finished run over inputs of the same names that took all of their rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LastRun {
-    /// Rows of all its inputs.
-    pub(crate) rows: u64,
-}
-
 impl Limits {
     /// What the arguments say.
     pub(crate) fn of(args: &PlanArgs, empty: EmptyValues, has_state: bool) -> Result<Self, Failure> {
@@ -64,29 +57,31 @@ impl Limits {
     }
 
     /// Exit 2 where the plan breaks a limit. Says where there is nothing to hold it against.
-    pub(crate) fn judge(&self, counted: &mut Counted, last: Option<LastRun>, printer: &Printer) -> Result<(), Failure> {
-        if let (Some(AtLeast::Share(share)), None) = (self.min_rows, last) {
+    pub(crate) fn judge(&self, counted: &mut Counted, printer: &Printer) -> Result<(), Failure> {
+        if let (Some(AtLeast::Share(share)), None) = (self.min_rows, counted.rows_of_last_run) {
             printer.note(&format!(
                 "`--min-rows {share}`: no run with this state over inputs of these names has finished yet, so there is \
                  nothing to compare with"
             ));
         }
-        let broken = [self.too_few(counted, last), self.too_many_changes(counted), self.too_many_clears(counted)];
-        let (messages, hints): (Vec<_>, Vec<_>) = broken.into_iter().flatten().unzip();
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let message = format!("{}\nnothing was sent", messages.join("\n"));
-        Err(Failure::usage(message).with_hint(hints.join("\n")))
+        self.broken(counted).map_or(Ok(()), Err)
     }
 
-    fn too_few(&self, counted: &Counted, last: Option<LastRun>) -> Option<(String, &'static str)> {
+    /// What the plan breaks.
+    fn broken(&self, counted: &mut Counted) -> Option<Failure> {
+        let broken = [self.too_few(counted), self.too_many_changes(counted), self.too_many_clears(counted)];
+        let (messages, hints): (Vec<_>, Vec<_>) = broken.into_iter().flatten().unzip();
+        let message = format!("{}\nnothing was sent", messages.join("\n"));
+        (!messages.is_empty()).then(|| Failure::usage(message).with_hint(hints.join("\n")))
+    }
+
+    fn too_few(&self, counted: &Counted) -> Option<(String, &'static str)> {
         let rows = counted.rows_of_input;
-        let than = match (self.min_rows?, last) {
+        let than = match (self.min_rows?, counted.rows_of_last_run) {
             (AtLeast::Rows(wanted), _) => (rows < wanted).then(|| format!("the {wanted} of `--min-rows`")),
             (AtLeast::Share(share), Some(last)) => share
-                .is_more_than(rows, last.rows)
-                .then(|| format!("`--min-rows {share}` of the {} rows that the last finished run read", last.rows)),
+                .is_more_than(rows, last)
+                .then(|| format!("`--min-rows {share}` of the {last} rows that the last finished run read")),
             (AtLeast::Share(_), None) => None,
         };
         let hint = "see whether the export is whole; where it is meant to be this small, lower `--min-rows`";
@@ -129,4 +124,60 @@ fn told(counted: &mut Counted, count: impl Fn(&super::names::NameCount) -> u64) 
         told.push(format!("and {} more", most.len() - MOST_TOLD));
     }
     told.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn limits(options: &[&str], empty: EmptyValues) -> Limits {
+        let cli = Cli::try_parse_from(["contactsync", "push", "a.csv"].iter().chain(options)).unwrap();
+        let Command::Push(args) = cli.command else { panic!("a push") };
+        Limits::of(&args.plan, empty, true).unwrap()
+    }
+
+    fn broken(options: &[&str], mut counted: Counted) -> Option<String> {
+        limits(options, EmptyValues::Skip).broken(&mut counted).map(|failure| failure.message)
+    }
+
+    #[test]
+    fn what_is_not_asked_for_needs_no_plan() {
+        let skip = |options: &[&str]| limits(options, EmptyValues::Skip).need_plan();
+        let clear = |options: &[&str]| limits(options, EmptyValues::Clear).need_plan();
+        assert_eq!((skip(&[]), skip(&["--max-clears", "5"])), (None, None));
+        assert_eq!((clear(&[]), clear(&["--max-clears", "none"])), (Some("--max-clears"), None));
+        assert_eq!(skip(&["--min-rows", "5"]), Some("--min-rows"));
+        assert_eq!(clear(&["--max-changes", "5%"]), Some("--max-changes"));
+    }
+
+    #[test]
+    fn too_few_rows_for_those_of_the_last_run() {
+        let counted = |rows, last| Counted { rows_of_input: rows, rows_of_last_run: last, ..Counted::default() };
+        let options = ["--min-rows", "90%"];
+        assert_eq!(broken(&options, counted(900, Some(1_000))), None);
+        let said = broken(&options, counted(899, Some(1_000))).unwrap();
+        let expected = "the input has 899 rows, fewer than `--min-rows 90%` of the 1000 rows that the last finished run read\n\
+                        nothing was sent";
+        assert_eq!(said, expected);
+        // Rounded up: nine tenths of eleven are no nine.
+        assert!(broken(&options, counted(9, Some(11))).is_some() && broken(&options, counted(10, Some(11))).is_none());
+        assert_eq!(broken(&options, counted(0, None)), None, "there is nothing to compare with");
+        assert_eq!(broken(&options, counted(0, Some(0))), None);
+    }
+
+    #[test]
+    fn too_many_changes_for_those_that_are_known() {
+        let counted = |changed, known| Counted { changed, known, rows_of_input: 1_000_000, ..Counted::default() };
+        let options = ["--max-changes", "20%"];
+        assert_eq!(broken(&options, counted(20, 100)), None);
+        let said = broken(&options, counted(21, 100)).unwrap();
+        assert!(
+            said.starts_with("21 of the 100 rows that the state knows changed (), more than `--max-changes 20%`"),
+            "{said}"
+        );
+        assert_eq!(broken(&options, counted(0, 0)), None, "a state that knows nobody");
+    }
 }

@@ -2,11 +2,13 @@
 //! option needs it: a limit on the whole input ([`Limits`]), or `--dry-run`.
 
 mod counted;
+mod known;
 mod limits;
 mod names;
 mod pass;
 mod summary;
 
-pub(crate) use limits::{LastRun, Limits};
+pub(crate) use known::Known;
+pub(crate) use limits::Limits;
 pub(crate) use pass::{Pass, Shown};
 pub(crate) use summary::PlanSummary;

@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use model::{Column, Name, Record};
 use serde::Serialize;
+use state::Kept;
 
 /// Names that are told apart: keys of JSON may be of any number.
 const MOST_NAMES: usize = 1_000;
@@ -31,6 +32,17 @@ pub(crate) struct Names {
 }
 
 impl NameCount {
+    /// Counts a contact that would be set to this value, by what is known of it.
+    pub(super) fn add_one(&mut self, value: &str, kept: Kept) {
+        match kept {
+            Kept::Same => {}
+            _ if value.is_empty() => self.cleared += 1,
+            Kept::Different => self.changed += 1,
+            Kept::Unknown => self.unknown += 1,
+            Kept::Nothing => self.new += 1,
+        }
+    }
+
     fn add(&mut self, other: Self) {
         let Self { new, changed, cleared, unknown } = other;
         self.new += new;

@@ -3,9 +3,10 @@ use std::{io, sync::Arc};
 use model::{Counters, Record, RecordBatch};
 use reader::Input;
 use report::Decided;
+use state::{Kept, StateError};
 use validator::{Accepted, Validator};
 
-use super::{counted::Counted, limits::Limits};
+use super::{counted::Counted, known::Known, limits::Limits};
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -33,6 +34,7 @@ pub(crate) struct Pass<'a> {
     /// Every value is counted, not only those that clear.
     counts_values: bool,
     decided: Option<&'a Decided>,
+    known: Option<Known>,
     shown: Shown,
     counters: Arc<Counters>,
     printer: Printer,
@@ -40,31 +42,36 @@ pub(crate) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    /// A pass over what these settings read. `decided`: rows that an earlier try has decided are not sent again.
+    /// A pass over what these settings read. `decided`: rows that an earlier try has decided are not sent again. `known`: what
+    /// the others are compared with.
     pub(crate) fn new(
         settings: &InputSettings,
         limits: &Limits,
         decided: Option<&'a Decided>,
+        known: Option<Known>,
         shown: Shown,
         counters: Arc<Counters>,
         printer: &Printer,
     ) -> Self {
+        let names: Vec<&str> = settings.names.iter().map(|name| &**name.source()).collect();
+        let rows_of_last_run = known.as_ref().and_then(|known| known.rows_of_last_run(&names));
         Self {
             validator: Validator::new(settings.rules.clone()),
             range: settings.rows,
             reads_all: limits.count_all_rows(),
             counts_values: shown == Shown::All,
             decided,
+            known,
             shown,
             counters,
             printer: printer.clone(),
-            counted: Counted::default(),
+            counted: Counted { rows_of_last_run, ..Counted::default() },
         }
     }
 
     /// Reads the inputs to their end; also returns why they could not be. A signal meanwhile ends the program at once.
     pub(crate) fn read(mut self, inputs: Vec<Input>) -> (Counted, Result<(), Failure>) {
-        let end = self.read_all(inputs);
+        let end = self.read_all(inputs).and_then(|()| self.look_for_vanished());
         (self.counted, end)
     }
 
@@ -78,7 +85,7 @@ impl<'a> Pass<'a> {
             while let Some(read) = reading.next().await {
                 match read {
                     Read::Batch { batch, rows_before } => {
-                        self.take(&batch, rows_before);
+                        self.take(&batch, rows_before)?;
                         reading.give_back(batch);
                     }
                     Read::Notice(notice) => self.warn(&notice),
@@ -95,13 +102,23 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn take(&mut self, batch: &RecordBatch, rows_before: u64) {
+    /// Of a part of the input nobody has vanished.
+    fn look_for_vanished(&mut self) -> Result<(), Failure> {
+        if let Some(known) = &self.known
+            && self.range == RowRange::ALL
+        {
+            self.counted.vanished = Some(known.vanished().map_err(|error| unplanned(&error))?);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, batch: &RecordBatch, rows_before: u64) -> Result<(), Failure> {
         let (rows_before_batch, rejected_before) = (self.counted.books.rows_read(), self.counted.books.rejected());
         self.counted.rows_of_input += batch.records.len() as u64;
         for record in batch.iter() {
             let number = rows_before + record.row();
             if self.range.takes(number) {
-                self.take_row(batch, &record);
+                self.take_row(batch, &record).map_err(|error| unplanned(&error))?;
             } else {
                 Counters::add(&self.counters.rows_skipped, 1);
             }
@@ -112,29 +129,38 @@ impl<'a> Pass<'a> {
         for notice in self.validator.notices() {
             self.warn(&notice);
         }
+        Ok(())
     }
 
-    fn take_row(&mut self, batch: &RecordBatch, record: &Record<'_>) {
-        let is_decided = self.decided.is_some_and(|decided| decided.contains(&batch.source, record.row()));
-        self.counted.decided += u64::from(is_decided);
-        match self.validator.validate(record) {
-            Ok(accepted) => {
-                self.counted.books.valid += 1;
-                if !is_decided {
-                    count(&mut self.counted, record, &accepted, self.counts_values);
-                }
-            }
+    fn take_row(&mut self, batch: &RecordBatch, record: &Record<'_>) -> Result<(), StateError> {
+        let Self { validator, decided, known, counted, .. } = self;
+        let is_decided = decided.is_some_and(|decided| decided.contains(&batch.source, record.row()));
+        counted.decided += u64::from(is_decided);
+        let accepted = match validator.validate(record) {
+            Ok(accepted) => accepted,
             Err(rejection) => {
-                self.counted.books.reject(rejection.reason);
+                counted.books.reject(rejection.reason);
                 if self.shown == Shown::All {
-                    show(self.counted.books.rejected(), record, &rejection, &self.printer);
+                    show(counted.books.rejected(), record, &rejection, &self.printer);
                 }
+                return known.as_mut().map_or(Ok(()), |known| known.see(record.euid_text()));
+            }
+        };
+        counted.books.valid += 1;
+        match known {
+            // What it set is known by now, or what a later row of its user set: it isn't compared again.
+            Some(known) if is_decided => known.see(record.euid_text()),
+            _ if is_decided => Ok(()),
+            Some(known) => compare(counted, record, &accepted, known),
+            None => {
+                count(counted, record, &accepted, self.counts_values);
+                Ok(())
             }
         }
     }
 }
 
-/// Counts a row that would be sent.
+/// Counts a row of which nothing is known.
 fn count(counted: &mut Counted, record: &Record<'_>, accepted: &Accepted<'_>, counts_values: bool) {
     counted.to_send += 1;
     counted.clears += u64::from(accepted.clears());
@@ -142,11 +168,36 @@ fn count(counted: &mut Counted, record: &Record<'_>, accepted: &Accepted<'_>, co
         return;
     }
     for (name, value) in accepted.sent(record) {
-        let count = counted.names.of(record, name);
-        if value.is_empty() {
-            count.cleared += 1;
-        } else {
-            count.new += 1;
-        }
+        counted.names.of(record, name).add_one(value, Kept::Nothing);
     }
+}
+
+/// Counts a row by how it compares with what is known.
+fn compare(
+    counted: &mut Counted,
+    record: &Record<'_>,
+    accepted: &Accepted<'_>,
+    known: &mut Known,
+) -> Result<(), StateError> {
+    let contacts = accepted.sent(record).map(|(name, value)| (record.name(name), value));
+    let Some(kept) = known.compare(accepted.euid(), contacts)? else {
+        counted.unchanged += 1;
+        counted.known += 1;
+        return Ok(());
+    };
+    counted.to_send += 1;
+    let has = |what: Kept| kept.contains(&what);
+    counted.known += u64::from(has(Kept::Same) || has(Kept::Different));
+    counted.changed += u64::from(has(Kept::Different));
+    let mut clears = false;
+    for ((name, value), kept) in accepted.sent(record).zip(kept) {
+        clears |= value.is_empty() && *kept != Kept::Same;
+        counted.names.of(record, name).add_one(value, *kept);
+    }
+    counted.clears += u64::from(clears);
+    Ok(())
+}
+
+fn unplanned(error: &StateError) -> Failure {
+    Failure::usage(format!("{error}; nothing was sent"))
 }

@@ -163,6 +163,9 @@ pub(crate) struct RowRange {
 }
 
 impl RowRange {
+    /// All rows.
+    pub(crate) const ALL: Self = Self { skip: 0, limit: None };
+
     /// Whether the row of this number is taken: 1 for the first of all the input. Who left some out before, because an
     /// earlier try has decided them, takes the same ones.
     pub(crate) fn takes(self, number: u64) -> bool {

@@ -1,0 +1,141 @@
+use std::{path::Path, sync::Arc};
+
+use model::Euid;
+use state::{Kept, Looker, State, StateError};
+
+/// What the state knows, and what the rows that were read so far would make of it. Nothing of that is written to the state.
+#[derive(Debug)]
+pub(crate) struct Known {
+    scratch: Arc<State>,
+    looker: Looker,
+    omitted_kept: bool,
+    refresh: bool,
+    /// How each contact of the last row that is not unchanged compares, in their order.
+    kept: Vec<Kept>,
+}
+
+impl Known {
+    /// Begins with what the state knows. `omitted_kept`: contacts that a row leaves out stay known. `refresh`: rows are sent
+    /// whatever is known. What doesn't fit into memory goes into files without a name in `folder`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "nobody opens a state yet"))]
+    pub(crate) fn new(state: &State, omitted_kept: bool, refresh: bool, folder: &Path) -> Self {
+        let scratch = Arc::new(state.scratch(folder));
+        let looker = scratch.looker();
+        Self { scratch, looker, omitted_kept, refresh, kept: Vec::new() }
+    }
+
+    /// Rows of the last finished run over inputs of these names that took all of them.
+    pub(super) fn rows_of_last_run(&self, inputs: &[&str]) -> Option<u64> {
+        self.scratch.meta().last_run_over(&inputs.iter().copied()).map(|run| run.rows)
+    }
+
+    /// A row of this EUID was read that is not compared.
+    pub(super) fn see(&mut self, euid: &str) -> Result<(), StateError> {
+        Euid::parse(euid).map_or(Ok(()), |euid| self.looker.look().see(euid))
+    }
+
+    /// How the contacts of a row compare with what is there once all rows before it are accepted, in their order; none where
+    /// the row would not be sent. The next row is compared with what this one sets.
+    pub(super) fn compare<'c>(
+        &mut self,
+        euid: Euid,
+        contacts: impl Iterator<Item = (&'c str, &'c str)> + Clone,
+    ) -> Result<Option<&[Kept]>, StateError> {
+        let Self { scratch, looker, omitted_kept, refresh, kept } = self;
+        let mut looking = looker.look();
+        if !*refresh && looking.is_unchanged(euid, contacts.clone())? {
+            return Ok(None);
+        }
+        kept.clear();
+        looking.compare(euid, contacts.clone(), |_, _, one| kept.push(one))?;
+        let to_send = looking.to_send(euid)?;
+        drop(looking);
+        scratch.mark([to_send]);
+        scratch.ended(euid, Some(contacts), 0, *omitted_kept);
+        if scratch.has_many_changes() {
+            scratch.commit()?;
+        }
+        Ok(Some(kept))
+    }
+
+    /// Users that it knew before and that no row had.
+    pub(super) fn vanished(&self) -> Result<u64, StateError> {
+        self.scratch.vanished()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn euid(euid: &str) -> Euid {
+        Euid::parse(euid).unwrap()
+    }
+
+    fn compared(known: &mut Known, number: &str, contacts: &[(&str, &str)]) -> Option<Vec<Kept>> {
+        known.compare(euid(number), contacts.iter().copied()).unwrap().map(<[Kept]>::to_vec)
+    }
+
+    /// A state that knows a user's address and phone, and of another's address that nobody knows it.
+    fn state(folder: &Path) -> Arc<State> {
+        let state = Arc::new(State::open(&folder.join("s.state")).unwrap());
+        let mut looker = state.looker();
+        for (number, contacts) in [("1", &[("email", "a"), ("phone", "")][..]), ("2", &[("email", "b")])] {
+            let to_send = looker.look().to_send(euid(number)).unwrap();
+            state.mark([to_send]);
+            state.ended(euid(number), Some(contacts.iter().copied()), 1, false);
+        }
+        let to_send = looker.look().to_send(euid("2")).unwrap();
+        state.mark([to_send]);
+        state.finish().unwrap();
+        drop((state, looker));
+        Arc::new(State::open_existing(&folder.join("s.state")).unwrap())
+    }
+
+    #[test]
+    fn each_row_is_compared_with_what_the_one_before_would_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = state(folder.path());
+        let before = std::fs::read(folder.path().join("s.state")).unwrap();
+        for _ in 0..2 {
+            let mut known = Known::new(&state, false, false, folder.path());
+            assert_eq!(compared(&mut known, "1", &[("email", "a"), ("phone", "")]), None);
+            assert_eq!(compared(&mut known, "1", &[("email", "x")]), Some(vec![Kept::Different]));
+            assert_eq!(compared(&mut known, "1", &[("email", "x")]), None);
+            // What was left out may be gone: the API doesn't say that it keeps it.
+            assert_eq!(
+                compared(&mut known, "1", &[("phone", ""), ("email", "x")]),
+                Some(vec![Kept::Unknown, Kept::Same])
+            );
+            assert_eq!(
+                compared(&mut known, "1", &[("email", "a"), ("fax", "1")]),
+                Some(vec![Kept::Different, Kept::Nothing])
+            );
+            assert_eq!(compared(&mut known, "2", &[("email", "b")]), Some(vec![Kept::Unknown]));
+            assert_eq!(compared(&mut known, "3", &[("email", "c")]), Some(vec![Kept::Nothing]));
+            assert_eq!(compared(&mut known, "3", &[("email", "c")]), None);
+        }
+        let mut keeping = Known::new(&state, true, false, folder.path());
+        assert_eq!(compared(&mut keeping, "1", &[("email", "x")]), Some(vec![Kept::Different]));
+        assert_eq!(compared(&mut keeping, "1", &[("phone", "")]), None);
+        let mut refreshing = Known::new(&state, true, true, folder.path());
+        assert_eq!(compared(&mut refreshing, "1", &[("email", "a")]), Some(vec![Kept::Same]));
+        assert_eq!(std::fs::read(folder.path().join("s.state")).unwrap(), before, "the state is as it was");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing lies beside it");
+    }
+
+    #[test]
+    fn users_that_no_row_had_have_vanished() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = state(folder.path());
+        let mut known = Known::new(&state, false, false, folder.path());
+        assert_eq!(known.vanished().unwrap(), 2);
+        known.see("x").unwrap();
+        known.see(" 02 ").unwrap();
+        assert_eq!(known.vanished().unwrap(), 1);
+        assert_eq!(compared(&mut known, "1", &[("email", "a")]), None);
+        assert_eq!(compared(&mut known, "3", &[("email", "a")]), Some(vec![Kept::Nothing]));
+        assert_eq!(known.vanished().unwrap(), 0);
+        assert_eq!(state.vanished().unwrap(), 2, "a plan has seen nobody");
+    }
+}
