@@ -34,7 +34,6 @@ impl RowSet {
         }
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "needed by the survey"))]
     /// Takes a row out.
     pub(crate) fn remove(&mut self, row: u64) {
         if self.contains(row) {

@@ -15,7 +15,7 @@ use crate::{
     file::unopened,
     gist::Gist,
     read::{ReadError, ReportReader},
-    run_file::{RunFile, RunInput},
+    run_file::{Run, RunFile, RunInput},
 };
 
 /// A report of an earlier run. What was in it when it was opened counts: it may grow, or another may come to stand under
@@ -98,10 +98,15 @@ impl SourceReport {
         Ok((metadata.dev(), metadata.ino()))
     }
 
+    /// What its run left beside it; none where nothing lies there.
+    pub(crate) fn run(&self) -> Result<Option<Run>, ReportError> {
+        if self.is_copy { Ok(None) } else { RunFile::read(&self.path) }
+    }
+
     /// Whether the run that wrote it is known not to have come to its end: rows that it didn't decide may be newer than
     /// those that failed in it.
     pub fn is_unfinished(&self) -> bool {
-        !self.is_copy && matches!(RunFile::read(&self.path), Ok(Some(run)) if run.finished.is_none())
+        matches!(self.run(), Ok(Some(run)) if run.finished.is_none())
     }
 
     /// Its size and digest. It is read for it once, by whoever asks first: others wait for that.

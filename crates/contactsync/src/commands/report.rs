@@ -9,8 +9,8 @@ use std::{
 use jiff::Timestamp;
 use model::{Reason, escape_controls};
 use report::{
-    Bucket, Filter, Outcomes, Overview, PageOptions, Sheet, SheetError, SourceReport, Survey, page, rfc3339,
-    share_line, write_sheet,
+    Bucket, Filter, NameChanges, Night, Outcomes, Overview, PageOptions, Sheet, SheetError, SourceReport, Survey, page,
+    rfc3339, share_line, write_sheet,
 };
 
 use crate::{
@@ -42,6 +42,9 @@ pub(crate) fn report(args: &SurveyArgs, printer: &Printer) -> Result<(), Failure
     for (path, bytes) in &survey.torn {
         printer.warning(&format!("{} is torn after byte {bytes}: what follows is left out", path.display()), None);
     }
+    for error in &survey.unread {
+        printer.warning(&format!("{error}: rows that were unchanged there are in no figure"), None);
+    }
     if let Some(path) = &args.csv {
         write_csv(&survey, path, printer)?;
     }
@@ -50,12 +53,12 @@ pub(crate) fn report(args: &SurveyArgs, printer: &Printer) -> Result<(), Failure
         printer.note(&format!("wrote {}", path.display()));
     }
     if args.json {
-        let json = serde_json::to_string(&survey.overview.as_json(args.show_values));
+        let json = serde_json::to_string(&survey.as_json(args.show_values));
         let json = json.map_err(|error| Failure::new(Exit::Bug, error))?;
         return write_stdout(format!("{json}\n").as_bytes());
     }
     if args.csv.is_none() && args.html.is_none() {
-        return write_stdout(table(&survey.overview, args.show_values).as_bytes());
+        return write_stdout(table(&survey, args.show_values).as_bytes());
     }
     Ok(())
 }
@@ -100,7 +103,8 @@ fn write_page(survey: &Survey, show_values: bool, path: &Path) -> Result<(), Fai
 }
 
 /// What a terminal shows.
-fn table(overview: &Overview, show_values: bool) -> String {
+fn table(survey: &Survey, show_values: bool) -> String {
+    let overview = &survey.overview;
     let mut text = String::new();
     let outcomes = overview.outcomes();
     let total = outcomes.total();
@@ -120,6 +124,8 @@ fn table(overview: &Overview, show_values: bool) -> String {
             let _ = writeln!(text, "{}", share_line(name, rows, total));
         }
     }
+    nights(&mut text, &survey.nights);
+    changes(&mut text, &overview.changes(show_values));
     reasons(&mut text, &overview.reasons());
     sources(&mut text, overview);
     columns(&mut text, &overview.columns(show_values));
@@ -131,6 +137,49 @@ fn table(overview: &Overview, show_values: bool) -> String {
         course(&mut text, &overview.timeline.buckets(), overview.timeline.seconds());
     }
     text
+}
+
+/// Several reports side by side.
+fn nights(text: &mut String, nights: &[Night]) {
+    if nights.len() < 2 {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "\n  {:<19} {:>11} {:>11} {:>11} {:>9} {:>9} {:>10} {:>12}  report",
+        "began", "rows", "unchanged", "synced", "rejected", "failed", "requests", "took"
+    );
+    // The latest are looked for.
+    let left_out = nights.len().saturating_sub(MOST_LINES);
+    if left_out > 0 {
+        let _ = writeln!(text, "  {left_out} earlier ones are left out");
+    }
+    for night in &nights[left_out..] {
+        let began = night.began_at().map(rfc3339).unwrap_or_default();
+        let began = began.get(..19).unwrap_or_default().replace('T', " ");
+        let Outcomes { synced, unchanged, rejected, failed, valid } = night.outcomes;
+        let (rows, requests, took) = (night.outcomes.total(), night.attempts, night.took());
+        let report = night.report.display().to_string();
+        let _ = writeln!(
+            text,
+            "  {began:<19} {rows:>11} {unchanged:>11} {:>11} {rejected:>9} {failed:>9} {requests:>10} {took:>12}  {}",
+            synced + valid,
+            escape_controls(&report)
+        );
+    }
+}
+
+/// What changed of the rows that were to be sent.
+fn changes(text: &mut String, changes: &[(Option<Cow<'_, str>>, NameChanges)]) {
+    if changes.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\n{:>12} {:>12} {:>12}  contacts of the rows to be sent", "new", "changed", "cleared");
+    for (name, NameChanges { new, changed, cleared }) in changes.iter().take(MOST_LINES) {
+        let name = name.as_deref().map_or("(others)".into(), escape_controls);
+        let _ = writeln!(text, "{new:>12} {changed:>12} {cleared:>12}  {name}");
+    }
+    more(text, changes.len());
 }
 
 fn reasons(text: &mut String, reasons: &[(Reason, u64)]) {

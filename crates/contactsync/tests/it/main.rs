@@ -21,6 +21,7 @@ mod inputs;
 mod layers;
 mod manual;
 mod mend;
+mod nights;
 mod plan;
 mod push;
 mod push_stops;

@@ -1,7 +1,10 @@
 //! What reports say, added up: for a terminal, for programs, for a page.
 
+mod json;
+mod nights;
 mod survey;
 mod timeline;
+mod unrecorded;
 
 use std::{
     borrow::Cow,
@@ -12,10 +15,15 @@ use std::{
 use model::{Decision, Outcome, Reason};
 use serde::Serialize;
 
+pub use nights::Night;
 pub use survey::{Filter, Survey};
 pub use timeline::{Bucket, Timeline};
 
-use crate::{mask::masked_name, summary::Latency, tally::Tally, time::rfc3339};
+use crate::{
+    comparison::{Comparison, NameChanges},
+    mask::masked_name,
+    tally::Tally,
+};
 
 /// Names of contacts that are told apart, in messages and as columns: an input may have a million of them.
 const MOST_NAMES: usize = 500;
@@ -35,8 +43,10 @@ pub struct Overview {
     pub contact_names: BTreeSet<Arc<str>>,
     /// Whether there are more contacts than that, or one with a longer name than can be sent.
     pub more_contacts: bool,
-    /// Requests and rows over time.
+    /// Requests and rows over time: those that have a record.
     pub timeline: Timeline,
+    /// What the comparison of rows came to, where they were compared and all of them are looked at.
+    pub comparison: Option<Comparison>,
     /// The first rejected and failed rows, at most 1 000.
     pub rows: Vec<Decision>,
     kept_bytes: usize,
@@ -71,6 +81,17 @@ impl Outcomes {
             Outcome::Failed => &mut self.failed,
             Outcome::Valid => &mut self.valid,
         } += 1;
+    }
+
+    pub(crate) fn of(tally: &Tally) -> Self {
+        let rows = |outcome| tally.rows(outcome);
+        Self {
+            synced: rows(Outcome::Synced),
+            unchanged: rows(Outcome::Unchanged),
+            rejected: rows(Outcome::Rejected),
+            failed: rows(Outcome::Failed),
+            valid: rows(Outcome::Valid),
+        }
     }
 
     /// All rows.
@@ -112,16 +133,28 @@ impl Overview {
         }
     }
 
+    /// Rows that were unchanged and have no record.
+    fn add_unchanged(&mut self, source: &Arc<str>, rows: u64) {
+        self.tally.add_rows(Outcome::Unchanged, rows);
+        self.sources.entry(Arc::clone(source)).or_default().unchanged += rows;
+    }
+
     /// All rows, by outcome.
     pub fn outcomes(&self) -> Outcomes {
-        let rows = |outcome| self.tally.rows(outcome);
-        Outcomes {
-            synced: rows(Outcome::Synced),
-            unchanged: rows(Outcome::Unchanged),
-            rejected: rows(Outcome::Rejected),
-            failed: rows(Outcome::Failed),
-            valid: rows(Outcome::Valid),
+        Outcomes::of(&self.tally)
+    }
+
+    /// Contacts of the rows that were to be sent, by name; under `None` those of further names. Empty where rows weren't
+    /// compared, or none differed.
+    pub fn changes(&self, show_values: bool) -> Vec<(Option<Cow<'_, str>>, NameChanges)> {
+        let Some(comparison) = &self.comparison else { return Vec::new() };
+        let mut names: BTreeMap<Cow<'_, str>, NameChanges> = BTreeMap::new();
+        for (name, changes) in &comparison.names {
+            let name = if show_values { Cow::Borrowed(&**name) } else { masked_name(name) };
+            names.entry(name).or_default().merge(changes);
         }
+        let all = names.into_iter().map(|(name, changes)| (Some(name), changes));
+        all.chain([(None, comparison.others)]).filter(|(_, changes)| !changes.is_empty()).collect()
     }
 
     /// Reasons, the one with most rows first.
@@ -140,42 +173,6 @@ impl Overview {
             *columns.entry(name).or_default() += rows;
         }
         columns
-    }
-
-    /// For programs.
-    pub fn as_json(&self, show_values: bool) -> impl Serialize + '_ {
-        #[derive(Serialize)]
-        struct Json<'a> {
-            rows: u64,
-            #[serde(flatten)]
-            outcomes: Outcomes,
-            reasons: &'a BTreeMap<String, u64>,
-            codes: &'a BTreeMap<String, u64>,
-            sources: BTreeMap<&'a str, Outcomes>,
-            columns: BTreeMap<Cow<'a, str>, u64>,
-            attempts: u64,
-            retries: u64,
-            latency_ms: Latency,
-            first_at: Option<String>,
-            last_at: Option<String>,
-            seconds_per_bucket: u64,
-            timeline: Vec<Bucket>,
-        }
-        Json {
-            rows: self.tally.total(),
-            outcomes: self.outcomes(),
-            reasons: &self.tally.reasons,
-            codes: &self.tally.codes,
-            sources: self.sources.iter().map(|(source, outcomes)| (&**source, *outcomes)).collect(),
-            columns: self.columns(show_values),
-            attempts: self.tally.attempts,
-            retries: self.tally.retries,
-            latency_ms: self.tally.latency(),
-            first_at: self.timeline.first_at().map(rfc3339),
-            last_at: self.timeline.last_at().map(rfc3339),
-            seconds_per_bucket: self.timeline.seconds(),
-            timeline: self.timeline.buckets(),
-        }
     }
 }
 

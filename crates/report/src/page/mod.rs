@@ -4,6 +4,7 @@
 //! digests. Without script everything is there but search and sorting.
 
 mod charts;
+mod nights;
 
 use std::{borrow::Cow, io};
 
@@ -18,11 +19,12 @@ use crate::{
     time::rfc3339,
 };
 use charts::{Chart, latency_chart, time_chart};
+use nights::{ChangeLine, NightLine, change_lines, night_lines};
 
 const STYLE: &str = include_str!("../../templates/page.css");
 const SCRIPT: &str = include_str!("../../templates/page.js");
 /// SHA-256 of the two, in base 64; a test compares them.
-const STYLE_DIGEST: &str = "TVPV4FZW59TDWPb0jmdHpsT7OozVKghaFzbFEqCpdYQ=";
+const STYLE_DIGEST: &str = "0sUEbtfo9749QPj1IFED5wQJEneNqVJEcG1ZM/TAPds=";
 const SCRIPT_DIGEST: &str = "HUQrV0TJUWE5lRUXJyr+Yu2E63l0WXj5Ipw8eu/W9eU=";
 /// Longest text in a cell: a value may have a mebibyte.
 const MOST_CHARS: usize = 300;
@@ -58,6 +60,9 @@ struct Page<'a> {
     latency_chart: Option<Chart>,
     latency: String,
     reasons: Vec<ReasonLine>,
+    nights: Vec<NightLine>,
+    changes: Vec<ChangeLine>,
+    changes_shown: String,
     sources: Vec<SourceLine>,
     columns: Vec<ColumnLine>,
     rows: Vec<RowLine>,
@@ -135,6 +140,7 @@ pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
         String::new()
     };
     let latency = overview.tally.latency();
+    let (changes, changes_shown) = change_lines(overview, options.show_values);
     let page = Page {
         policy: format!(
             "default-src 'none'; style-src 'sha256-{STYLE_DIGEST}'; script-src 'sha256-{SCRIPT_DIGEST}'; \
@@ -145,16 +151,7 @@ pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
         title: title(overview),
         sentence: sentence(outcomes),
         period: period(overview),
-        warnings: survey
-            .torn
-            .iter()
-            .map(|(path, bytes)| {
-                format!(
-                    "{} is torn after byte {bytes}: what follows is not in here.",
-                    text(&path.display().to_string())
-                )
-            })
-            .collect(),
+        warnings: warnings(survey),
         outcome_bar: outcome_bar(outcomes),
         outcomes: outcome_lines(outcomes),
         time_chart: time_chart(&overview.timeline),
@@ -170,6 +167,9 @@ pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
             latency.max
         ),
         reasons: overview.reasons().into_iter().map(reason_line).collect(),
+        nights: night_lines(&survey.nights),
+        changes,
+        changes_shown,
         sources: overview
             .sources
             .iter()
@@ -183,6 +183,17 @@ pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
         footer: format!("Made by contactsync {} at {}.", options.version, rfc3339(options.made_at_ms)),
     };
     page.render().map_err(io::Error::other)
+}
+
+fn warnings(survey: &Survey) -> Vec<String> {
+    let torn = survey.torn.iter().map(|(path, bytes)| {
+        format!("{} is torn after byte {bytes}: what follows is not in here.", text(&path.display().to_string()))
+    });
+    let unread = survey
+        .unread
+        .iter()
+        .map(|error| format!("{}: rows that were unchanged there are not in here.", text(&error.to_string())));
+    torn.chain(unread).collect()
 }
 
 fn title(overview: &Overview) -> String {
@@ -333,7 +344,12 @@ fn share(rows: u64, total: u64) -> String {
         return String::new();
     }
     let percent = rows as f64 * 100.0 / total as f64;
-    if rows > 0 && percent < 0.1 { "< 0.1 %".to_owned() } else { format!("{percent:.1} %") }
+    match percent {
+        // Neither none nor all.
+        ..0.1 if rows > 0 => "< 0.1 %".to_owned(),
+        99.9.. if rows < total => "> 99.9 %".to_owned(),
+        _ => format!("{percent:.1} %"),
+    }
 }
 
 /// A number with its thousands apart.
@@ -374,6 +390,12 @@ mod tests {
             "Of 10\u{202f}000\u{202f}000 rows: 9\u{202f}999\u{202f}999 accepted, 1 failed."
         );
         assert_eq!(of(0, 3, 2), "Of 5 rows: 3 rejected before sending, 2 failed.");
+    }
+
+    #[test]
+    fn a_share_says_neither_none_nor_all_where_it_is_not() {
+        let seen = [(0, 3), (1, 10_000), (9_999, 10_000), (3, 3), (1, 3)].map(|(rows, total)| share(rows, total));
+        assert_eq!(seen, ["0.0 %", "< 0.1 %", "> 99.9 %", "100.0 %", "33.3 %"]);
     }
 
     #[test]

@@ -1,0 +1,71 @@
+use std::path::PathBuf;
+
+use super::Outcomes;
+use crate::{gist::Gist, run_file::Run, source::SourceReport, summary::duration, tally::Tally};
+
+/// One of several reports by itself: a night beside others.
+#[derive(Debug, Clone)]
+pub struct Night {
+    /// The report, as it was given.
+    pub report: PathBuf,
+    /// Its rows by outcome; those that were unchanged also where they have no record.
+    pub outcomes: Outcomes,
+    /// Requests made for these rows.
+    pub attempts: u64,
+    /// Of these, those after the first of a row.
+    pub retries: u64,
+    /// When the first and the last row with a record were decided, in milliseconds since 1970.
+    first_at: Option<i64>,
+    last_at: Option<i64>,
+    /// When its run came to its end, where that is known.
+    finished_at: Option<i64>,
+}
+
+impl Night {
+    pub(super) fn of(report: &SourceReport, run: Option<&Run>) -> Self {
+        let finished = run.and_then(|run| run.finished.as_ref());
+        let finished_at = finished.and_then(|finished| finished.at.parse::<jiff::Timestamp>().ok());
+        Self {
+            report: report.path().to_owned(),
+            outcomes: Outcomes::default(),
+            attempts: 0,
+            retries: 0,
+            first_at: None,
+            last_at: None,
+            finished_at: finished_at.map(jiff::Timestamp::as_millisecond),
+        }
+    }
+
+    /// Takes note of when a row was decided.
+    pub(super) fn see(&mut self, record: &Gist<'_>) {
+        let at = record.at_ms;
+        self.first_at = Some(self.first_at.map_or(at, |first| first.min(at)));
+        self.last_at = Some(self.last_at.map_or(at, |last| last.max(at)));
+    }
+
+    /// What its rows add up to.
+    pub(super) fn count(&mut self, tally: &Tally) {
+        (self.outcomes, self.attempts, self.retries) = (Outcomes::of(tally), tally.attempts, tally.retries);
+    }
+
+    /// When it began, as far as that is known: with its first record, or where it has none, when it came to its end.
+    pub fn began_at(&self) -> Option<i64> {
+        self.first_at.or(self.finished_at)
+    }
+
+    /// When its run came to its end, in milliseconds since 1970. None where it didn't, or nobody knows.
+    pub fn finished_at(&self) -> Option<i64> {
+        self.finished_at
+    }
+
+    /// How long it took from the first record on, in seconds.
+    pub fn seconds(&self) -> Option<f64> {
+        let (first, last) = (self.first_at?, self.last_at.max(self.finished_at)?);
+        Some((last - first) as f64 / 1_000.0)
+    }
+
+    /// The same as people say it; empty where it isn't known.
+    pub fn took(&self) -> String {
+        self.seconds().map(duration).unwrap_or_default()
+    }
+}
