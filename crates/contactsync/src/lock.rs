@@ -68,7 +68,7 @@ impl<'a> Patience<'a> {
     }
 
     /// Waits a little, or says that there is no time left. That it waits, and for whom, is told once.
-    fn waits_for(&mut self, what: &str, path: &Path) -> bool {
+    pub(crate) fn waits_for(&mut self, what: &str, path: &Path) -> bool {
         let left = self.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return false;

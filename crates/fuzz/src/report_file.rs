@@ -140,7 +140,7 @@ fn decides(decided: &Decided, records: &[Decision]) {
 fn replayed(path: &Path, records: &[Decision]) {
     let choice = ReplayChoice { chosen: Chosen::All, include_superseded: true, max_age: Duration::MAX };
     let source = SourceReport::open(path).expect("it is there");
-    let Ok(plan) = ReplayPlan::make(&[source], None, &choice, 0) else { return };
+    let Ok(plan) = ReplayPlan::make(&[source], None, &choice, 0, |_| None) else { return };
     let planned = plan.rows();
     let rows: Vec<Decision> =
         plan.into_rows().and_then(Iterator::collect).expect("what was read before can be read again");

@@ -109,12 +109,14 @@ struct FirstRecord {
 
 impl ReplayPlan {
     /// Looks through the reports. `own`: the replay's report so far, where it is resumed: rows that it decides are not
-    /// sent once more. `now_ms`: milliseconds since 1970.
+    /// sent once more. `now_ms`: milliseconds since 1970. `set_at`: when an EUID was last set, likewise, where that is known:
+    /// rows decided before are left alone, but for those behind which the replay itself has set it.
     pub fn make(
         reports: &[SourceReport],
         own: Option<&SourceReport>,
         choice: &ReplayChoice,
         now_ms: i64,
+        mut set_at: impl FnMut(Euid) -> Option<i64>,
     ) -> Result<Self, ReportError> {
         let mut plan = Self {
             records: vec![Vec::new(); reports.len()],
@@ -187,15 +189,19 @@ impl ReplayPlan {
             let (_, _, euid) = key;
             let own_record = FirstRecord { place: candidate.place, can_be_sent: candidate.has_contacts };
             let first = places.get(&(key, number)).copied().unwrap_or(own_record);
+            let has_others = rows_of_euid.get(&euid).is_some_and(|rows| *rows > 1);
+            // A resumed replay may have set it itself, by an earlier row.
+            let set_at = if has_others && own.is_some() { None } else { Euid::new(euid).and_then(&mut set_at) };
             if !choice.include_superseded
                 && accepted.get(&euid).is_some_and(|moment| *moment > Some(first.place.moment))
             {
                 plan.superseded += 1;
             } else if now_ms.saturating_sub(candidate.at_ms)
                 > i64::try_from(choice.max_age.as_millis()).unwrap_or(i64::MAX)
+                || set_at.is_some_and(|set_at| candidate.at_ms < set_at)
             {
                 plan.expired += 1;
-            } else if first.can_be_sent && rows_of_euid.get(&euid).is_some_and(|rows| *rows > 1) {
+            } else if first.can_be_sent && has_others {
                 // Rows are sent in the order of their records: that of the first keeps it.
                 let (_, number, _) = first.place.moment;
                 plan.records[number].push(first.place);

@@ -34,6 +34,7 @@ pub struct Summary {
     pub inputs: Vec<InputSummary>,
     pub profile_requests: u64,
     pub register_requests: u64,
+    pub vanished: Option<u64>,
 }
 
 /// Latency of last attempts, in milliseconds.
@@ -102,6 +103,9 @@ impl Summary {
         for (name, rows) in &self.reasons {
             let advice = Reason::parse(name).map_or("", Reason::advice);
             let _ = writeln!(text, "    {name:<18} {rows:>10}  {advice}");
+        }
+        if let Some(users) = self.vanished.filter(|users| *users > 0) {
+            let _ = writeln!(text, "  {users} users that the state knows are in no row (--report-vanished lists them)");
         }
         if self.attempts > 0 {
             let Latency { p50, p99, max, .. } = self.latency_ms;

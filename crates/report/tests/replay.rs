@@ -61,7 +61,7 @@ fn planned(reports: &[&[Decision]], choice: &ReplayChoice) -> (Vec<(u64, u64)>, 
     let names = ["1.ndjson", "2.csv.gz", "3.csv", "4.ndjson.zst"];
     let paths = reports.iter().zip(names).map(|(records, name)| report(&folder, name, records));
     let sources: Vec<SourceReport> = paths.map(|path| SourceReport::open(&path).unwrap()).collect();
-    let plan = ReplayPlan::make(&sources, None, choice, NOW).unwrap();
+    let plan = ReplayPlan::make(&sources, None, choice, NOW, |_| None).unwrap();
     let counts = (plan.superseded, plan.expired, plan.rows());
     let rows = rows(plan);
     assert_eq!(rows.len() as u64, counts.2);
@@ -162,7 +162,7 @@ fn a_replay_that_goes_on_sends_nothing_twice_and_its_own_rows_are_no_newer_for_b
     let refused = record(4, 9, 0, Outcome::Failed, Some(Reason::HttpStatus));
     let own = report(&folder, "own.ndjson", &[synced(1, 7, 0), failed(3, 8, 0), refused]);
     let sources = [SourceReport::open(&night).unwrap()];
-    let plan = ReplayPlan::make(&sources, Some(&SourceReport::open(&own).unwrap()), &CURABLE, NOW).unwrap();
+    let plan = ReplayPlan::make(&sources, Some(&SourceReport::open(&own).unwrap()), &CURABLE, NOW, |_| None).unwrap();
     assert_eq!((plan.superseded, rows(plan)), (0, vec![(2, 7), (4, 9)]));
 }
 
@@ -176,7 +176,7 @@ fn reports_without_contacts_and_reports_that_are_written_are_refused() {
     assert!(matches!(SourceReport::open(&path).unwrap().hold(), Err(ReportError::BeingWritten(_))));
     journal.finish().unwrap();
     let sources = [SourceReport::open(&path).unwrap()];
-    let plan = ReplayPlan::make(&sources, None, &CURABLE, NOW);
+    let plan = ReplayPlan::make(&sources, None, &CURABLE, NOW, |_| None);
     assert!(matches!(plan, Err(ReportError::WithoutContacts { record: 1, .. })));
 }
 
@@ -187,7 +187,7 @@ fn a_torn_end_is_named_and_what_is_whole_is_sent() {
     let size = std::fs::metadata(&path).unwrap().len();
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(size - 1).unwrap();
     let sources = [SourceReport::open(&path).unwrap()];
-    let plan = ReplayPlan::make(&sources, None, &CURABLE, NOW).unwrap();
+    let plan = ReplayPlan::make(&sources, None, &CURABLE, NOW, |_| None).unwrap();
     assert_eq!(plan.torn.len(), 1);
     assert_eq!(rows(plan), [(1, 1)]);
 }
@@ -206,7 +206,7 @@ fn a_report_that_is_replaced_or_grows_is_read_as_it_was() {
     write(&path, 1..=3);
     let source = SourceReport::open(&path).unwrap();
     let (before, held) = (source.as_input().unwrap(), source.file_id().unwrap());
-    let plan = ReplayPlan::make(std::slice::from_ref(&source), None, &CURABLE, NOW).unwrap();
+    let plan = ReplayPlan::make(std::slice::from_ref(&source), None, &CURABLE, NOW, |_| None).unwrap();
     write(&path, 7..=9);
     assert_eq!(source.as_input().unwrap(), before);
     let rows: Vec<u64> = plan.into_rows().unwrap().map(|row| row.unwrap().origin.row).collect();
@@ -253,7 +253,7 @@ fn a_row_that_an_earlier_replay_sent_keeps_its_place() {
         finished: None,
     };
     RunFile::new(&replay, run).save().unwrap();
-    let plan = ReplayPlan::make(&sources, None, &CURABLE, NOW).unwrap();
+    let plan = ReplayPlan::make(&sources, None, &CURABLE, NOW, |_| None).unwrap();
     assert_eq!(plan.superseded, 0);
     assert_eq!(rows(plan), [(5, 7), (2, 8), (6, 8)]);
 }

@@ -34,6 +34,14 @@ pub enum StateError {
         /// What the system said.
         cause: io::Error,
     },
+    /// What was asked to be listed of it can't be.
+    #[error("{} can't be written: {cause}", path.display())]
+    Listing {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// It is no state, or one of a later version.
     #[error("{} is no state of this version: {what}", path.display())]
     Foreign {
@@ -55,6 +63,6 @@ pub enum StateError {
 impl StateError {
     /// Whether it is the file that can't be used, rather than the disk.
     pub fn is_of_the_file(&self) -> bool {
-        !matches!(self, Self::Read { .. } | Self::Write { .. })
+        !matches!(self, Self::Read { .. } | Self::Write { .. } | Self::Listing { .. })
     }
 }

@@ -62,6 +62,15 @@ impl Accepted<'_> {
         })
     }
 
+    /// The same, the names looked up.
+    pub fn contacts<'r>(&self, record: &Record<'r>) -> impl Iterator<Item = (&'r str, &'r str)> {
+        let (record, rules) = (*record, self.rules);
+        self.kept.iter().map(move |index| {
+            let index = *index as usize;
+            (record.name(record.name_at(index)), rules.sent(record.value_at(index)))
+        })
+    }
+
     /// The row to send. `record` is the one that was validated.
     pub fn contact(self, record: &Record<'_>) -> Contact {
         let Self { euid, rules, columns, kept, .. } = self;

@@ -6,7 +6,8 @@ use secrecy::SecretString;
 use super::{
     config::LayerArgs, inputs::InputArgs, inputs::RuleArgs, plan::PlanArgs, replay::ReplayChoiceArgs,
     report::AroundArgs, report::ReportArgs, report::ResumeArgs, sandbox::SandboxFaultArgs, sending::SendingArgs,
-    survey::SurveyArgs, terminal::ProgressChoice, terminal::TerminalArgs, values, window::WindowArgs,
+    state::PushStateArgs, state::StateArgs, survey::SurveyArgs, terminal::ProgressChoice, terminal::TerminalArgs,
+    values, window::WindowArgs,
 };
 
 const ABOUT: &str = "Bulk synchronisation of contact files with EngageLab Marketing Automation";
@@ -89,6 +90,8 @@ pub(crate) struct PushArgs {
     pub(crate) plan: PlanArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) state: PushStateArgs,
     /// Write a record for unchanged rows too; without it they are only counted [default: off]
     #[arg(long, help_heading = "Report", hide_short_help = true)]
     pub(crate) report_unchanged: bool,
@@ -99,6 +102,8 @@ pub(crate) struct PushArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) sending: SendingArgs,
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
     #[command(flatten)]
     pub(crate) window: WindowArgs,
     #[command(flatten)]

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use model::Counters;
 use reader::{Input, InputName, LookedAt};
-use report::{Decided, Resumption, Run, RunFile, RunInput};
+use report::{Decided, Resumption, Run, RunFile, RunInput, folder_of};
 
 use crate::{
     args::ProgressChoice,
@@ -11,11 +11,11 @@ use crate::{
     lock::{Patience, RunLock},
     opening::{again, open_inputs},
     pipeline::{
-        CarriedOver, Job, PassedOver, Resumed, RowSource, WindowGuard, carry_over, compare_inputs, finished_earlier,
-        open_journal, refuse_another_command, refuse_another_run, report_path, send,
+        CarriedOver, Job, PassedOver, Remembered, Resumed, RowSource, WindowGuard, carry_over, compare_inputs,
+        finished_earlier, open_journal, refuse_another_command, refuse_another_run, report_path, send,
     },
     plan::{Known, Limits, Pass, Shown},
-    settings::{CommandLine, InputSettings, PushSettings, refuse_shared_outputs},
+    settings::{CommandLine, InputSettings, PushSettings, StateSettings, refuse_shared_outputs},
     signals::Signals,
     terminal::{Printer, Progress, ProgressStyle, Whole},
 };
@@ -48,11 +48,15 @@ pub(crate) fn push(
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     input.reader.marks = marks(then.as_ref());
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
+    let remembered =
+        sending.state.as_ref().map(|state| Remembered::open(state, &sending, &mut patience)).transpose()?;
     let mut now = begun_run(&input, sending.target.name());
+    now.options.extend(sending.state.iter().flat_map(StateSettings::deciding));
     let mut passed = PassedOver::default();
     if let (Some(then), Some(resumption)) = (&then, &resumption) {
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
-        passed = compare_inputs(&mut inputs, then, &resumption.decided, input.rows)?;
+        let mut see = Remembered::see(remembered.as_ref());
+        passed = compare_inputs(&mut inputs, then, &resumption.decided, input.rows, &mut see)?;
         if then.inputs.len() == now.inputs.len()
             && let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer)
         {
@@ -62,9 +66,12 @@ pub(crate) fn push(
     }
     if limits.need_plan().is_some() {
         let decided = resumption.as_ref().map(|resumption| &resumption.decided);
-        keep_limits(&limits, &input, &inputs, decided, None, sending.progress, printer)?;
+        let folder = input.temp_dir.clone().unwrap_or_else(|| folder_of(&report).to_owned());
+        let known = remembered.as_ref().map(|it| it.known(&folder));
+        keep_limits(&limits, &input, &inputs, decided, known, sending.progress, printer)?;
     }
     window.hand_over()?;
+    let compared = now.comparison.clone().unwrap_or_default();
     let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
     let mut run = journal.is_resumable().then(|| RunFile::new(&report, now));
     if let Some(run) = &mut run {
@@ -74,7 +81,7 @@ pub(crate) fn push(
     let resumed = decided.map(|decided| Box::new(Resumed { decided, passed }));
     let rows = RowSource::Inputs { inputs, settings: Box::new(input), asked, resumed };
     send(
-        Job { settings: sending, rows, journal, report, run, comparison: None, carried_over, command_line },
+        Job { settings: sending, rows, journal, report, run, remembered, compared, carried_over, command_line },
         printer,
         signals,
     )

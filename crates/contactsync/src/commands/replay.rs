@@ -2,18 +2,18 @@ use std::{path::Path, time::Duration};
 
 use jiff::Timestamp;
 use model::{Decision, Reason, escape_controls};
-use report::{InputSummary, ReplayPlan, Resumption, Run, RunFile, RunInput, SourceReport, rfc3339};
+use report::{Comparison, InputSummary, ReplayPlan, Resumption, Run, RunFile, RunInput, SourceReport, rfc3339};
 
 use crate::{
     exit::Exit,
     failure::Failure,
     lock::{Patience, RunLock},
     pipeline::{
-        CarriedOver, Job, RowSource, WindowGuard, carry_over, finished_earlier, open_journal, refuse_another_command,
-        refuse_another_run, report_path, send,
+        CarriedOver, Job, Remembered, RowSource, WindowGuard, carry_over, finished_earlier, open_journal,
+        refuse_another_command, refuse_another_run, report_path, send, usage_of,
     },
     reports::open_reports,
-    settings::{CommandLine, ReplaySettings, refuse_shared_outputs},
+    settings::{CommandLine, ReplaySettings, StateSettings, refuse_shared_outputs},
     signals::Signals,
     terminal::{Printer, write_stdout},
 };
@@ -35,7 +35,7 @@ pub(crate) fn replay(
         patience.open(|| source.hold())?;
     }
     let Some(sending) = settings.sending.take() else {
-        let plan = plan(&sources, None, &settings, printer)?;
+        let plan = plan(&sources, None, None, &settings, printer)?;
         return list(plan, printer).map(|()| Exit::Success);
     };
     for warning in &sending.warnings {
@@ -55,11 +55,15 @@ pub(crate) fn replay(
     if let Some(resumption) = &resumption {
         refuse_another_command(resumption, "replay")?;
     }
+    let remembered =
+        sending.state.as_ref().map(|state| Remembered::open(state, &sending, &mut patience)).transpose()?;
+    let remembered = remembered.map(|it| Remembered { only_sets: true, ..it });
+    let state_deciding = sending.state.iter().flat_map(StateSettings::deciding);
     let mut now = Run {
         command: "replay".to_owned(),
         target: sending.target.name(),
         api_key: None,
-        options: settings.deciding(),
+        options: settings.deciding().into_iter().chain(state_deciding).collect(),
         inputs: Vec::new(),
         comparison: None,
         finished: None,
@@ -75,7 +79,7 @@ pub(crate) fn replay(
         carry_over(then, &mut now);
     }
     let own = resumption.as_ref().map(Resumption::report);
-    let plan = plan(&sources, own.as_ref(), &settings, printer)?;
+    let plan = plan(&sources, own.as_ref(), remembered.as_ref(), &settings, printer)?;
     if then.is_none() {
         now.inputs = as_inputs(&sources)?;
     }
@@ -94,8 +98,9 @@ pub(crate) fn replay(
     let reports =
         reports.map(|(input, rows)| InputSummary { source: input.source, rows, bytes: input.bytes }).collect();
     let rows = RowSource::Replay { rows: plan.into_rows()?, reports };
+    let compared = Comparison::default();
     let end = send(
-        Job { settings: sending, rows, journal, report, run, comparison: None, carried_over, command_line },
+        Job { settings: sending, rows, journal, report, run, remembered, compared, carried_over, command_line },
         printer,
         signals,
     );
@@ -131,6 +136,7 @@ fn open_own(
 fn plan(
     sources: &[SourceReport],
     own: Option<&SourceReport>,
+    remembered: Option<&Remembered>,
     settings: &ReplaySettings,
     printer: &Printer,
 ) -> Result<ReplayPlan, Failure> {
@@ -139,7 +145,19 @@ fn plan(
         let hint = "resume it first, where its input is still there: rows that it has not decided may be newer";
         printer.warning(&text, Some(hint));
     }
-    let plan = ReplayPlan::make(sources, own, &settings.choice, Timestamp::now().as_millisecond())?;
+    let mut looker = remembered.map(|remembered| remembered.state.looker());
+    let mut broken = None;
+    let set_at = |euid| match looker.as_mut()?.look().set_at(euid) {
+        Ok(set_at) => set_at.and_then(|time| i64::try_from(time).ok()),
+        Err(error) => {
+            broken.get_or_insert(error);
+            None
+        }
+    };
+    let plan = ReplayPlan::make(sources, own, &settings.choice, Timestamp::now().as_millisecond(), set_at)?;
+    if let Some(error) = broken {
+        return Err(usage_of(error));
+    }
     for (path, bytes) in &plan.torn {
         let text = format!("{} is torn after byte {bytes}: what follows is left out", path.display());
         printer.warning(&text, None);

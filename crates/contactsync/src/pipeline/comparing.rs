@@ -59,12 +59,13 @@ pub(crate) struct PassedOver {
 
 /// Reads what an earlier try has read once more, before anything is sent: the same bytes, and in each row that the
 /// report decides the same EUID. Undecided rows, as far as they lie in the range that is taken, are held in memory and
-/// come first afterwards; those of a file only where they are few.
+/// come first afterwards; those of a file only where they are few. `see` is shown all that is read.
 pub(crate) fn compare_inputs(
     inputs: &mut [Input],
     then: &Run,
     decided: &Decided,
     range: RowRange,
+    see: &mut dyn FnMut(&RecordBatch) -> Result<(), Failure>,
 ) -> Result<PassedOver, Failure> {
     for source in decided.sources() {
         if !inputs.iter().any(|input| **input.name() == *source) {
@@ -83,7 +84,7 @@ pub(crate) fn compare_inputs(
         if before.bytes == 0 && last_row == 0 && !before.ended {
             continue;
         }
-        let (rows, here) = compare(input, before, last_row, RowNumbers { range, rows_before }, &mut euids)?;
+        let (rows, here) = compare(input, before, last_row, RowNumbers { range, rows_before }, &mut euids, see)?;
         rows_before += rows;
         if let Some(row) = decided.unchanged(&name).last().filter(|row| *row > rows) {
             return Err(ReportError::MissingRow { origin: name.to_string(), row }.into());
@@ -111,6 +112,7 @@ fn compare(
     last_row: u64,
     RowNumbers { range, rows_before }: RowNumbers,
     euids: &mut EuidComparison<'_>,
+    see: &mut dyn FnMut(&RecordBatch) -> Result<(), Failure>,
 ) -> Result<(u64, PassedOver), Failure> {
     let name = input.name().clone();
     let mut records = input.records()?;
@@ -130,6 +132,7 @@ fn compare(
             Ok(true) => {}
             ended => end = Some(ended.map(drop)),
         }
+        see(&batch)?;
         wanted.clear();
         for record in batch.iter() {
             let (row, number) = (record.row(), rows_before + record.row());
@@ -292,7 +295,7 @@ mod tests {
             let resumption =
                 decided(folder.path(), &path.display().to_string(), (1..=2_990).filter(|row| *row != 1_500));
             let range = RowRange { skip: 10, limit: Some(2_985) };
-            let passed = compare_inputs(&mut inputs, &then, &resumption.decided, range).unwrap();
+            let passed = compare_inputs(&mut inputs, &then, &resumption.decided, range, &mut |_| Ok(())).unwrap();
             // Ten are skipped, 2,979 of those behind are decided, five lie behind the range.
             assert_eq!(passed, PassedOver { rows: 2_994, decided: 2_979, skipped: 10 });
             assert_eq!(rows(&mut inputs[0]), [1_500, 2_991, 2_992, 2_993, 2_994, 2_995]);
@@ -307,7 +310,7 @@ mod tests {
         let (mut inputs, then) = input(&path, 40_000, false);
         let resumption = decided(folder.path(), &path.display().to_string(), [1, 40_000]);
         let range = RowRange { skip: 0, limit: None };
-        let passed = compare_inputs(&mut inputs, &then, &resumption.decided, range).unwrap();
+        let passed = compare_inputs(&mut inputs, &then, &resumption.decided, range, &mut |_| Ok(())).unwrap();
         assert_eq!(passed, PassedOver::default());
         assert_eq!(rows(&mut inputs[0]).len(), 40_000);
     }

@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
-use dispatcher::Intake;
+use dispatcher::{Intake, StopCause};
 use jiff::Timestamp;
-use model::{Counters, RecordBatch};
+use model::{Answered, Contact, Counters, Decision, Outcome, RecordBatch};
 use reader::AskedNames;
 use report::{ContactsPolicy, Decided, InputSummary};
+use state::StateError;
 use validator::{Rules, Validator};
 
-use super::{RowSink, comparing::Resumed};
+use super::{RowSink, comparing::Resumed, remembering::Glancing};
 use crate::{
     failure::Failure,
     opening::never_seen,
@@ -36,6 +37,7 @@ pub(crate) async fn take_in(
     settings: InputSettings,
     asked: AskedNames,
     resumed: Option<Box<Resumed>>,
+    glancing: Option<Glancing>,
     contacts: ContactsPolicy,
     sink: RowSink,
 ) -> IntakeResult {
@@ -53,6 +55,7 @@ pub(crate) async fn take_in(
         range: settings.rows,
         contacts,
         decided,
+        glancing,
         counters,
         printer,
         rejected: 0,
@@ -79,8 +82,12 @@ pub(crate) async fn take_in(
                 break;
             }
             Some(Read::Batch { batch, rows_before }) => {
-                let taken = intake.take(&batch, rows_before);
+                let mut taken = Vec::with_capacity(if intake.glancing.is_some() { 0 } else { batch.records.len() });
+                let looked = intake.take(&batch, rows_before, &mut taken);
                 reading.give_back(batch);
+                if let Err(broken) = looked {
+                    stop.because(StopCause::Report(broken.to_string()));
+                }
                 // The dispatcher takes rows until this end is closed, also after a stop: it counts them.
                 if !taken.is_empty() && rows.send(taken).await.is_err() {
                     break;
@@ -103,6 +110,8 @@ struct Validating {
     contacts: ContactsPolicy,
     /// Rows of an earlier try.
     decided: Option<Decided>,
+    /// Looks at rows where what the service holds is known.
+    glancing: Option<Glancing>,
     counters: Arc<Counters>,
     printer: Printer,
     rejected: u64,
@@ -113,11 +122,34 @@ struct Validating {
 }
 
 impl Validating {
-    fn take(&mut self, batch: &RecordBatch, rows_before: u64) -> Vec<Intake> {
+    /// Takes the rows of a batch in. Where it can't be looked at what the service holds, those up to there.
+    fn take(&mut self, batch: &RecordBatch, rows_before: u64, taken: &mut Vec<Intake>) -> Result<(), StateError> {
         while self.inputs.get(self.current).is_some_and(|input| *input.source != *batch.source) {
             self.current += 1;
         }
-        let mut taken = Vec::with_capacity(batch.records.len());
+        let (counted, looked) = self.take_rows(batch, rows_before, taken);
+        let rows = counted + taken.len() as u64;
+        self.rows += rows;
+        Counters::add(&self.counters.rows_read, rows);
+        if let Some(input) = self.inputs.get_mut(self.current) {
+            input.rows += rows;
+        }
+        for notice in self.validator.notices() {
+            self.printer.warning(&notice, None);
+        }
+        looked
+    }
+
+    /// How many rows go no further, beside those that are taken in.
+    fn take_rows(
+        &mut self,
+        batch: &RecordBatch,
+        rows_before: u64,
+        taken: &mut Vec<Intake>,
+    ) -> (u64, Result<(), StateError>) {
+        let mut passed_over = 0;
+        let writes_unchanged = self.glancing.as_ref().is_some_and(Glancing::writes_unchanged);
+        let mut glance = self.glancing.as_mut().map(|glancing| glancing.begin(self.current));
         for record in batch.iter() {
             let number = rows_before + record.row();
             if !self.range.takes(number) {
@@ -126,27 +158,57 @@ impl Validating {
             }
             if self.decided.as_ref().is_some_and(|decided| decided.contains(&batch.source, record.row())) {
                 Counters::add(&self.counters.rows_decided_before, 1);
+                if let Some(Err(error)) = glance.as_mut().map(|glance| glance.see(record.euid_text())) {
+                    return (passed_over, Err(error));
+                }
                 continue;
             }
-            let verdict = self.validator.validate(&record).map(|accepted| accepted.contact(&record));
-            taken.push(match verdict {
-                Ok(contact) => Intake::Send(contact),
+            match self.validator.validate(&record) {
+                Ok(accepted) => {
+                    let is_unchanged = glance
+                        .as_mut()
+                        .map_or(Ok(false), |glance| glance.is_unchanged(accepted.euid(), accepted.contacts(&record)));
+                    match (is_unchanged, &mut glance) {
+                        (Ok(true), Some(glance)) if writes_unchanged => {
+                            glance.note(record.row());
+                            taken.push(Intake::Decided(unchanged(accepted.contact(&record))));
+                        }
+                        (Ok(true), Some(glance)) => {
+                            glance.pass_over(record.row());
+                            passed_over += 1;
+                        }
+                        (Ok(_), _) => taken.push(Intake::Send(accepted.contact(&record))),
+                        (Err(error), _) => return (passed_over, Err(error)),
+                    }
+                }
                 Err(rejection) => {
                     self.rejected += 1;
                     show(self.rejected, &record, &rejection, &self.printer);
                     let at_ms = Timestamp::now().as_millisecond();
-                    Intake::Decided(rejected(&record, &rejection, &self.rules, self.contacts, at_ms))
+                    taken.push(Intake::Decided(rejected(&record, &rejection, &self.rules, self.contacts, at_ms)));
+                    if let Some(Err(error)) = glance.as_mut().map(|glance| glance.see(record.euid_text())) {
+                        return (passed_over, Err(error));
+                    }
                 }
-            });
+            }
         }
-        self.rows += taken.len() as u64;
-        Counters::add(&self.counters.rows_read, taken.len() as u64);
-        if let Some(input) = self.inputs.get_mut(self.current) {
-            input.rows += taken.len() as u64;
-        }
-        for notice in self.validator.notices() {
-            self.printer.warning(&notice, None);
-        }
-        taken
+        (passed_over, Ok(()))
+    }
+}
+
+/// A row that equals what the service holds.
+fn unchanged(contact: Contact) -> Decision {
+    let Contact { origin, euid_text, contacts, .. } = contact;
+    Decision {
+        origin,
+        euid: euid_text,
+        outcome: Outcome::Unchanged,
+        reason: None,
+        answered: Answered::default(),
+        attempts: 0,
+        latency_ms: None,
+        at_ms: Timestamp::now().as_millisecond(),
+        contacts: Some(contacts),
+        raw: None,
     }
 }

@@ -81,7 +81,6 @@ impl RunRecord {
         Self(Arc::new(Mutex::new(kept)))
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "nobody compares rows yet"))]
     /// Comes back once every row that is known to be unchanged by now is so on the disk. Blocking, from any thread; where
     /// nothing is new it costs nothing.
     pub(crate) fn save_unchanged(&self) -> Result<(), ReportError> {

@@ -11,6 +11,7 @@ mod intake;
 mod journaling;
 mod notify;
 mod outcome;
+mod remembering;
 mod replayed;
 mod send;
 mod service;
@@ -29,6 +30,7 @@ use crate::terminal::Printer;
 pub(crate) use comparing::{PassedOver, Resumed, compare_inputs, refuse_another_command, refuse_another_run};
 pub(crate) use continuing::{CarriedOver, carry_over, finished_earlier, open_journal, report_path};
 pub(crate) use outcome::per_second;
+pub(crate) use remembering::{Remembered, usage_of};
 pub(crate) use send::{Job, RowSource, send};
 pub(crate) use window::WindowGuard;
 

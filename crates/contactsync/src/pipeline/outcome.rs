@@ -31,6 +31,8 @@ pub(super) struct RunDetails {
     pub(super) report: String,
     pub(super) target: String,
     pub(super) sandbox: bool,
+    /// Users that the state knows and no row had, where that is known.
+    pub(super) vanished: Option<u64>,
 }
 
 impl RunOutcome {
@@ -59,6 +61,11 @@ impl RunOutcome {
         })
     }
 
+    /// Whether it came to its end.
+    pub(super) fn is_finished(&self) -> bool {
+        self.stopped().is_none() && self.exit() != Exit::Bug
+    }
+
     fn not_sent(&self) -> u64 {
         self.dispatched.not_sent + self.journaled.lost
     }
@@ -81,7 +88,7 @@ impl RunOutcome {
     /// Writes down beside the report that the run came to its end, where it did.
     pub(super) fn note_finish(&mut self, run: Option<RunRecord>) {
         let Some(run) = run else { return };
-        if self.stopped().is_some() || self.exit() == Exit::Bug {
+        if !self.is_finished() {
             return;
         }
         let at = rfc3339(Timestamp::now().as_millisecond());
@@ -151,6 +158,7 @@ impl RunOutcome {
             resumed_rows: self.carried_over.rows,
             started_at: details.started_at,
             inputs: self.intake.inputs.clone(),
+            vanished: details.vanished,
             ..of_tally(tally, details.report, details.target, details.sandbox)
         }
     }
@@ -229,6 +237,7 @@ fn of_tally(tally: &Tally, report: String, target: String, sandbox: bool) -> Sum
         // Neither is asked yet.
         profile_requests: 0,
         register_requests: 0,
+        vanished: None,
     }
 }
 

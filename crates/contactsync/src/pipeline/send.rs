@@ -4,7 +4,7 @@ use dispatcher::{Canary, Dispatcher, Stop, StopCause};
 use jiff::Timestamp;
 use model::{Counters, Outcome};
 use reader::{AskedNames, Input};
-use report::{ComparisonFigures, InputSummary, Journal, ReplayRows, RowSet, RunFile, Summary, rfc3339};
+use report::{Comparison, ComparisonFigures, InputSummary, Journal, ReplayRows, RowSet, RunFile, Summary, rfc3339};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     journaling::{Journaling, RunRecord},
     notify::notify,
     outcome::{RunDetails, RunOutcome},
+    remembering::{Remembered, Remembering, WhatWasRead},
     replayed::take_replayed,
     service::Service,
     unchanged::UnchangedRows,
@@ -42,8 +43,9 @@ pub(crate) struct Job {
     pub(crate) report: PathBuf,
     /// What lies beside the report; none beside a pipe or a device.
     pub(crate) run: Option<RunFile>,
-    /// What the comparison of rows comes to, where they are compared.
-    pub(crate) comparison: Option<ComparisonFigures>,
+    /// What the API last accepted, where that is kept, and what was compared with it before.
+    pub(crate) remembered: Option<Remembered>,
+    pub(crate) compared: Comparison,
     pub(crate) carried_over: CarriedOver,
     pub(crate) command_line: CommandLine,
 }
@@ -94,7 +96,7 @@ impl Runtimes {
 }
 
 async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes) -> Result<(Exit, Summary), Failure> {
-    let Job { settings, rows, journal, report, run, comparison, carried_over, command_line } = job;
+    let Job { settings, rows, journal, report, run, remembered, compared, carried_over, command_line } = job;
     let started_at = Timestamp::now().as_millisecond();
     let started = Instant::now();
     let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
@@ -110,21 +112,26 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     let sink = RowSink { rows: hand_on, counters: Arc::clone(&counters), stop: stop.clone(), printer: printer.clone() };
     let is_resumable = run.is_some();
     let unchanged = UnchangedRows::new(rows.unchanged_before(), Arc::clone(&counters));
+    let mut remembering = remembered.map(|remembered| Remembering::new(remembered, unchanged.clone()));
+    let comparison = remembering.as_ref().map(|_| ComparisonFigures::from(compared));
+    let takes_all = rows.takes_all();
     let mut positions = Positions::new(0);
     let intake: tokio::task::JoinHandle<IntakeResult> = match rows {
         RowSource::Inputs { inputs, settings: input, asked, resumed } => {
             let reading = Reading::start(inputs, input.rows.last(), Arc::clone(&counters)).map_err(cannot_start)?;
             positions = reading.positions().clone();
             let (contacts, runtime) = (settings.report.contacts, Handle::current());
+            let glancing = remembering.as_ref().map(|it| it.glancing(settings.report.unchanged));
             // Reading and validating keep a thread busy, and not the one that sends.
             tokio::task::spawn_blocking(move || {
-                runtime.block_on(take_in(reading, *input, asked, resumed, contacts, sink))
+                runtime.block_on(take_in(reading, *input, asked, resumed, glancing, contacts, sink))
             })
         }
         RowSource::Replay { rows, reports } => tokio::task::spawn_blocking(move || take_replayed(rows, reports, &sink)),
     };
-    let run = run
-        .map(|file| RunRecord::new(file, positions, unchanged.clone(), comparison, settings.target.key_fingerprint()));
+    let key = settings.target.key_fingerprint();
+    let run =
+        run.map(|file| RunRecord::new(file, positions.clone(), unchanged.clone(), comparison.clone(), key.clone()));
     let (counted, writes_unchanged) = (Arc::clone(&counters), settings.report.unchanged);
     let (decided, journaling) =
         Journaling::start(journal, run.clone(), writes_unchanged, counted, stop.clone(), printer.clone())
@@ -133,6 +140,10 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         .also_on(runtimes.further.iter().map(|runtime| runtime.handle().clone()));
     if !settings.report.contacts.shows(Outcome::Synced) {
         dispatcher = dispatcher.without_accepted_contacts();
+    }
+    if let (Some(remembering), Some(figures)) = (&mut remembering, comparison) {
+        let memory = remembering.memory(run.clone(), figures, stop.clone()).map_err(cannot_start)?;
+        dispatcher = dispatcher.with_memory(memory);
     }
     if let Some(canary) = settings.canary {
         let (limit, watch) = Canary::new(canary.rows);
@@ -157,6 +168,10 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         cause: stop.cause().cloned(),
         fail_on: settings.fail_on,
     };
+    let mut vanished = None;
+    if let Some(remembering) = remembering {
+        vanished = remembering.end(&mut outcome, &WhatWasRead { takes_all, positions }, printer);
+    }
     outcome.note_finish(run);
     outcome.tell(printer);
     let summary = outcome.summary(RunDetails {
@@ -166,6 +181,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         report: report.display().to_string(),
         target: service.url,
         sandbox: matches!(settings.target, Target::Sandbox(_)),
+        vanished,
     });
     let mut steps = outcome.intake.never_seen.clone();
     steps.extend(outcome.next_steps(&command_line, &report, is_resumable));
@@ -185,6 +201,11 @@ impl RowSource {
         let before =
             |source: &str| resumed.as_ref().map_or_else(RowSet::default, |resumed| resumed.decided.unchanged(source));
         settings.names.iter().map(|name| (Arc::clone(name.source()), before(name.source()))).collect()
+    }
+
+    /// Whether all rows of inputs are taken.
+    fn takes_all(&self) -> bool {
+        matches!(self, Self::Inputs { settings, .. } if settings.rows.takes_all())
     }
 
     /// How much there is to be done, as far as it is known.

@@ -35,7 +35,6 @@ impl UnchangedRows {
         Self(Arc::new(Shared { sources, rows: Mutex::new(rows), count, passed_over: AtomicU64::new(0), counters }))
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "nobody compares rows yet"))]
     /// Rows of one input that go no further: no decision of them is made, so they are counted here. `input`: which of the
     /// inputs, from 0. One call for as many rows as stand together.
     pub(crate) fn pass_over(&self, input: usize, rows: Range<u64>) {
@@ -48,8 +47,13 @@ impl UnchangedRows {
     /// where it is written down. A row of another source than the inputs is left alone.
     pub(crate) fn note(&self, source: &str, row: u64) {
         if let Some(input) = self.0.sources.iter().position(|name| **name == *source) {
-            self.insert(input, row..row.saturating_add(1));
+            self.note_in(input, row);
         }
+    }
+
+    /// The same where it is known which input it is.
+    pub(crate) fn note_in(&self, input: usize, row: u64) {
+        self.insert(input, row..row.saturating_add(1));
     }
 
     /// How many rows were unchanged, in earlier tries too. It only grows.

@@ -17,7 +17,6 @@ pub(crate) struct Known {
 impl Known {
     /// Begins with what the state knows. `omitted_kept`: contacts that a row leaves out stay known. `refresh`: rows are sent
     /// whatever is known. What doesn't fit into memory goes into files without a name in `folder`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nobody opens a state yet"))]
     pub(crate) fn new(state: &State, omitted_kept: bool, refresh: bool, folder: &Path) -> Self {
         let scratch = Arc::new(state.scratch(folder));
         let looker = scratch.looker();

@@ -177,6 +177,11 @@ impl RowRange {
         number <= self.skip
     }
 
+    /// Whether all rows are.
+    pub(crate) fn takes_all(self) -> bool {
+        self.skip == 0 && self.limit.is_none()
+    }
+
     /// At most so many rows are taken.
     pub(crate) fn limit(self) -> Option<u64> {
         self.limit

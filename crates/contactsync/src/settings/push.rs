@@ -4,7 +4,7 @@ use dispatcher::MaxFailures;
 
 use super::{
     inputs::InputSettings, notify::NotifySettings, outputs::ReportSettings, plan::input_and_limits,
-    sandbox::pushed_sandbox, target::Target, window::SendingWindow,
+    sandbox::pushed_sandbox, state::StateSettings, target::Target, window::SendingWindow,
 };
 use crate::{
     args::{FailOn, ProgressChoice, PushArgs, RunArgs, SendingArgs},
@@ -43,6 +43,8 @@ pub(crate) struct SendingSettings {
     pub(crate) canary: Option<CanarySettings>,
     /// Who hears of the end.
     pub(crate) notify: Option<NotifySettings>,
+    /// What the API last accepted, where that is kept.
+    pub(crate) state: Option<StateSettings>,
     /// For how long is sent.
     pub(crate) window: SendingWindow,
     /// A file that is locked while the run lasts.
@@ -62,6 +64,7 @@ impl PushSettings {
     pub(crate) fn of(args: &PushArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
         let mut sending = SendingSettings::of(&args.run, settings, layers)?;
         sending.report.unchanged = args.report_unchanged;
+        sending.state = StateSettings::of_push(&args.run.state, &args.state);
         let (input, limits) = input_and_limits(args)?;
         Ok(Self { input, limits, sending })
     }
@@ -96,6 +99,7 @@ impl SendingSettings {
                 yes: args.sending.yes,
             }),
             notify: NotifySettings::of(&args.around, &args.sending)?,
+            state: StateSettings::of(&args.state),
             window: SendingWindow::of(&args.window)?,
             lock: args.around.lock.clone(),
             lock_wait: args.around.lock_wait.unwrap_or_default(),
@@ -108,7 +112,8 @@ impl SendingSettings {
     /// The files that are written, each with the option that asks for it.
     pub(crate) fn outputs(&self) -> Vec<(&'static str, PathBuf)> {
         let lock = self.lock.iter().map(|path| ("--lock", path.clone()));
-        self.report.outputs().into_iter().chain(lock).collect()
+        let state = self.state.iter().flat_map(StateSettings::outputs);
+        self.report.outputs().into_iter().chain(lock).chain(state).collect()
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn resume(rows: u64) -> anyhow::Result<()> {
 pub(super) fn replay(rows: u64) -> anyhow::Result<()> {
     let choice = ReplayChoice { chosen: Chosen::Curable, include_superseded: false, max_age: Duration::MAX };
     over("replay", rows, |path| {
-        let plan = ReplayPlan::make(&[SourceReport::open(path)?], None, &choice, AT_MS)?;
+        let plan = ReplayPlan::make(&[SourceReport::open(path)?], None, &choice, AT_MS, |_| None)?;
         Ok(plan.rows() * RECORDS)
     })
 }

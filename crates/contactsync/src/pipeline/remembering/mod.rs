@@ -1,0 +1,79 @@
+//! `--state` at work: rows that the service is known to hold are not sent. [`opening`] takes the file, the intake has a
+//! [`glancing`] look at rows as they are read, the dispatcher asks the [`memory`] about all others, and what must be durable
+//! before a row is sent is made so by [`committing`]. [`Remembering`] joins them, and ends the state with its run.
+
+mod committing;
+mod ending;
+mod glancing;
+mod memory;
+mod opening;
+
+use std::{io, sync::Arc};
+
+use dispatcher::{Memory, Stop, StopCause};
+use report::ComparisonFigures;
+use state::{State, StateError};
+
+pub(super) use ending::WhatWasRead;
+pub(super) use glancing::Glancing;
+
+use self::{committing::Committer, glancing::Undecided, memory::StateMemory};
+use super::{journaling::RunRecord, unchanged::UnchangedRows};
+use crate::settings::StateSettings;
+
+pub(crate) use opening::usage_of;
+
+/// A state that was opened for a run.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    pub(crate) state: Arc<State>,
+    pub(crate) settings: StateSettings,
+    /// Fingerprint of the API key, to which the first accepted row binds it.
+    pub(crate) api_key: String,
+    /// Rows are only marked and set, and never found unchanged.
+    pub(crate) only_sets: bool,
+}
+
+/// A state in a run.
+pub(super) struct Remembering {
+    remembered: Remembered,
+    undecided: Arc<Undecided>,
+    unchanged: UnchangedRows,
+    committer: Option<Committer>,
+}
+
+impl Remembering {
+    pub(super) fn new(remembered: Remembered, unchanged: UnchangedRows) -> Self {
+        Self { remembered, undecided: Arc::default(), unchanged, committer: None }
+    }
+
+    /// For whoever reads rows.
+    pub(super) fn glancing(&self, writes_unchanged: bool) -> Glancing {
+        Glancing {
+            looker: self.remembered.state.looker(),
+            undecided: Arc::clone(&self.undecided),
+            unchanged: self.unchanged.clone(),
+            compares: !self.remembered.settings.refresh,
+            writes_unchanged,
+        }
+    }
+
+    /// For the dispatcher. What lies beside the report is saved where that must come before a mark.
+    pub(super) fn memory(
+        &mut self,
+        run: Option<RunRecord>,
+        figures: ComparisonFigures,
+        stop: Stop,
+    ) -> io::Result<Arc<dyn Memory>> {
+        let state = &self.remembered.state;
+        let committer = Committer::start(Arc::clone(state), run, stop)?;
+        let memory = StateMemory::new(&self.remembered, &self.undecided, &self.unchanged, figures, committer.handle());
+        self.committer = Some(committer);
+        Ok(Arc::new(memory))
+    }
+}
+
+/// What stops a run that can't go on without its state.
+fn stop_cause(error: &StateError) -> StopCause {
+    StopCause::Report(error.to_string())
+}

@@ -1,0 +1,99 @@
+use std::{path::Path, sync::Arc};
+
+use model::{Euid, RecordBatch};
+use report::destination;
+use state::{Meta, State, StateError};
+
+use super::Remembered;
+use crate::{
+    failure::Failure,
+    lock::Patience,
+    plan::Known,
+    settings::{SendingSettings, StateSettings, Target},
+};
+
+impl Remembered {
+    /// Opens the state of a run, or creates it. Exit 2 where it belongs to another service, key or process, or is no state.
+    pub(crate) fn open(
+        settings: &StateSettings,
+        sending: &SendingSettings,
+        patience: &mut Patience<'_>,
+    ) -> Result<Self, Failure> {
+        let path = destination(&settings.path);
+        let state = loop {
+            match State::open(&path) {
+                Err(StateError::Locked(path)) if patience.waits_for("the state", &path) => {}
+                opened => break opened.map_err(usage_of)?,
+            }
+        };
+        let (target, api_key) = (&sending.target, sending.target.key_fingerprint());
+        refuse_other_binding(&state, &state.meta(), target, &api_key, sending.accept_new_key)?;
+        state.set_meta(|meta| meta.target = Some(target.name())).map_err(usage_of)?;
+        Ok(Self { state: Arc::new(state), settings: settings.clone(), api_key, only_sets: false })
+    }
+
+    /// What is known, for a plan that changes nothing of it.
+    pub(crate) fn known(&self, folder: &Path) -> Known {
+        Known::new(&self.state, self.settings.omitted_kept, self.settings.refresh, folder)
+    }
+
+    /// Takes note of the users of rows that were read and may not be read again.
+    pub(crate) fn see(remembered: Option<&Self>) -> impl FnMut(&RecordBatch) -> Result<(), Failure> {
+        let mut looker = remembered.map(|remembered| remembered.state.looker());
+        move |batch| {
+            let Some(looker) = &mut looker else { return Ok(()) };
+            let mut looking = looker.look();
+            for euid in batch.iter().filter_map(|record| Euid::parse(record.euid_text()).ok()) {
+                looking.see(euid).map_err(usage_of)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn refuse_other_binding(
+    state: &State,
+    meta: &Meta,
+    target: &Target,
+    api_key: &str,
+    accept_new_key: bool,
+) -> Result<(), Failure> {
+    let path = state.path().display();
+    let now = target.name();
+    if let Some(then) = meta.target.as_ref().filter(|then| **then != now) {
+        let message = format!("the state {path} belongs to {then}, not to {now}; nothing was sent");
+        let hint = "say another `--state`, one for each service; where the same service has another address now: \
+                    `contactsync state rebind`";
+        return Err(Failure::usage(message).with_hint(hint.to_owned()));
+    }
+    if meta.api_key.as_deref().is_some_and(|then| then != api_key) && !accept_new_key {
+        let message = format!("the rows of the state {path} were accepted under another API key; nothing was sent");
+        let hint = "where the key of the same project was changed: `contactsync state rebind`, or `--accept-new-key`";
+        return Err(Failure::usage(message).with_hint(hint.to_owned()));
+    }
+    Ok(())
+}
+
+/// What is wrong with a state before anything was sent.
+pub(crate) fn usage_of(error: StateError) -> Failure {
+    let hint = hint_of(&error);
+    Failure::usage(format!("{error}; nothing was sent")).with_hint(hint)
+}
+
+fn hint_of(error: &StateError) -> Option<String> {
+    let hint = match error {
+        StateError::Locked(_) => {
+            "wait until it ends, here with `--lock-wait 1h`; the lock goes with it, also where it is killed"
+        }
+        StateError::Damaged { .. } => {
+            "move it away: the next run then sends every row once and makes a new one. An older copy of it would take old \
+             values for those that the service holds"
+        }
+        StateError::Foreign { .. } => "name a state, or a file that isn't there yet",
+        StateError::Write { .. } => {
+            "see that there is room: a new state is written beside the old one before it replaces it"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
