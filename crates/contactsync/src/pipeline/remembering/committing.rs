@@ -28,9 +28,12 @@ pub(super) struct Committer {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Requests that may wait.
+const MOST_REQUESTS: usize = 64;
+
 /// Asks for a commit.
 #[derive(Debug, Clone)]
-pub(super) struct CommitHandle(mpsc::Sender<Request>);
+pub(super) struct CommitHandle(mpsc::SyncSender<Request>);
 
 #[derive(Debug)]
 enum Request {
@@ -57,7 +60,8 @@ impl CommitHandle {
 
 impl Committer {
     pub(super) fn start(state: Arc<State>, run: Option<RunRecord>, stop: Stop) -> io::Result<Self> {
-        let (handle, requests) = mpsc::channel();
+        // More calls are never under way at once, so nobody waits here.
+        let (handle, requests) = mpsc::sync_channel(MOST_REQUESTS);
         let work = Work { state, run, stop };
         let thread = std::thread::Builder::new().name("state".to_owned()).spawn(move || work.run(&requests))?;
         Ok(Self { handle: CommitHandle(handle), thread: Some(thread) })

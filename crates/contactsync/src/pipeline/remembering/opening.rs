@@ -75,6 +75,7 @@ fn refuse_other_binding(
 }
 
 /// What is wrong with a state before anything was sent.
+#[expect(clippy::needless_pass_by_value, reason = "errors are turned into failures")]
 pub(crate) fn usage_of(error: StateError) -> Failure {
     let hint = hint_of(&error);
     Failure::usage(format!("{error}; nothing was sent")).with_hint(hint)
