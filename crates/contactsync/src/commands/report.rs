@@ -159,12 +159,12 @@ fn nights(text: &mut String, nights: &[Night]) {
         let began = began.get(..19).unwrap_or_default().replace('T', " ");
         let Outcomes { synced, unchanged, rejected, failed, valid } = night.outcomes;
         let (rows, requests, took) = (night.outcomes.total(), night.attempts, night.took());
-        let report = night.report.display().to_string();
+        let (synced, report) = (synced + valid, night.report.display().to_string());
+        let (report, remark) = (escape_controls(&report), if night.is_unfinished { " (not finished)" } else { "" });
         let _ = writeln!(
             text,
-            "  {began:<19} {rows:>11} {unchanged:>11} {:>11} {rejected:>9} {failed:>9} {requests:>10} {took:>12}  {}",
-            synced + valid,
-            escape_controls(&report)
+            "  {began:<19} {rows:>11} {unchanged:>11} {synced:>11} {rejected:>9} {failed:>9} {requests:>10} {took:>12}  \
+             {report}{remark}"
         );
     }
 }

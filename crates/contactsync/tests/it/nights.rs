@@ -66,6 +66,8 @@ fn unchanged_rows_count_also_where_only_the_run_names_them() {
         (&json!(1_003), &json!(1_000), &json!(2))
     );
     assert_eq!(figures["sources"]["export.csv"]["unchanged"], 1_000);
+    let alone = &figures["reports"][0];
+    assert_eq!((&alone["rows"], &alone["unchanged"], &alone["seconds"]), (&json!(1_003), &json!(1_000), &json!(30.0)));
     assert_eq!(figures["changes"]["mobile_phone"], json!({"new": 2, "changed": 0, "cleared": 1}));
     let table = place.run(&["report", "mon.ndjson"]).ends_with(0).stdout;
     for line in
@@ -118,7 +120,8 @@ fn nights_stand_side_by_side_in_the_order_of_time() {
     place.run(&[&report[..], &["--html", "page.html"]].concat()).ends_with(0);
     let page = place.read("page.html");
     assert!(page.contains("Reports side by side") && page.contains("What changed") && !page.contains("hidden-word"));
-    assert_eq!(page.matches("data-label=\"Took\"").count(), 3);
+    assert_eq!((page.matches("data-label=\"Took\"").count(), page.matches("not finished").count()), (3, 1));
+    assert!(table.contains("  wed.ndjson (not finished)\n") && table.matches("not finished").count() == 1, "{table}");
 }
 
 #[test]

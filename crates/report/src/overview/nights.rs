@@ -19,6 +19,8 @@ pub struct Night {
     last_at: Option<i64>,
     /// When its run came to its end, where that is known.
     finished_at: Option<i64>,
+    /// Whether its run is known not to have come to its end.
+    pub is_unfinished: bool,
 }
 
 impl Night {
@@ -33,6 +35,7 @@ impl Night {
             first_at: None,
             last_at: None,
             finished_at: finished_at.map(jiff::Timestamp::as_millisecond),
+            is_unfinished: run.is_some_and(|run| run.finished.is_none()),
         }
     }
 

@@ -73,10 +73,11 @@ impl Survey {
         let mut gathered = Gathered::default();
         // First: a row has a record in whichever of the reports that stands.
         let runs: Vec<Option<Run>> = reports.iter().map(|report| gathered.look_beside(report, &filter)).collect();
+        gathered.several = reports.len() > 1;
         for (number, (report, run)) in reports.iter().zip(&runs).enumerate() {
             gathered.look_through(number, report, run.as_ref(), &filter)?;
         }
-        let Gathered { overview, repeats, unrecorded, mut nights, torn, unread } = gathered;
+        let Gathered { overview, repeats, unrecorded, mut nights, torn, unread, .. } = gathered;
         // Stable: those of which no time is known stay where they were.
         nights.sort_by_key(|night| night.began_at().unwrap_or(i64::MAX));
         let mut survey = Self { reports, filter, latest: repeats.into_latest(), overview, nights, torn, unread };
@@ -97,6 +98,9 @@ impl Survey {
         for (source, rows) in unrecorded.by_source() {
             survey.overview.add_unchanged(source, rows);
         }
+        if let [night] = &mut survey.nights[..] {
+            night.count(&survey.overview.tally);
+        }
         Ok(survey)
     }
 
@@ -116,6 +120,8 @@ impl Survey {
 /// What is found out while each report is looked through once.
 #[derive(Debug, Default)]
 struct Gathered {
+    /// Each report is added up by itself, too: one alone is what all are.
+    several: bool,
     overview: Overview,
     repeats: Repeats,
     unrecorded: Unrecorded,
@@ -152,13 +158,17 @@ impl Gathered {
         let bytes = report.scan(number, |_, record| {
             let gist = Gist::of(record);
             self.repeats.see(&gist);
-            repeats.see(&gist);
-            unrecorded.see(&gist);
+            if self.several {
+                repeats.see(&gist);
+                unrecorded.see(&gist);
+            }
             self.unrecorded.see(&gist);
             if filter.takes(&gist) {
                 self.overview.add(record);
-                tally.add(record);
                 night.see(&gist);
+                if self.several {
+                    tally.add(record);
+                }
             }
             Ok::<_, ReadError>(())
         })?;
