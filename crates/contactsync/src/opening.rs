@@ -34,7 +34,7 @@ pub(crate) fn open_inputs(
         }
         // Before the next one is opened: who writes both pipes may write one after the other.
         if settings.spool && input.is_once() {
-            let folder = settings.temp_dir.clone().unwrap_or_else(|| default_folder(report));
+            let folder = folder_for_copies(settings, report);
             let shown = escape_controls(name.source()).into_owned();
             input = input.replace_by_copy(|file| spool(&shown, file, &folder))?;
             tracing::info!("{shown}: copied into {}", folder.display());
@@ -82,6 +82,11 @@ fn clears_by_a_sheet(input: &str) -> Failure {
     let hint =
         "leave out `--empty clear` for the sheet; rows that clear contacts are sent again from the report: `replay`";
     Failure::usage(message).with_hint(hint.to_owned())
+}
+
+/// Where files lie that are gone with the program.
+pub(crate) fn folder_for_copies(settings: &InputSettings, report: Option<&Path>) -> PathBuf {
+    settings.temp_dir.clone().unwrap_or_else(|| default_folder(report))
 }
 
 /// The report's folder; the current one where no report is written into a folder.

@@ -63,7 +63,7 @@ impl Accepted<'_> {
     }
 
     /// The same, the names looked up.
-    pub fn contacts<'r>(&self, record: &Record<'r>) -> impl Iterator<Item = (&'r str, &'r str)> {
+    pub fn contacts<'r>(&self, record: &Record<'r>) -> impl Iterator<Item = (&'r str, &'r str)> + Clone {
         let (record, rules) = (*record, self.rules);
         self.kept.iter().map(move |index| {
             let index = *index as usize;

@@ -8,8 +8,9 @@ use super::push::{begun_run, marks};
 use crate::{
     exit::Exit,
     failure::Failure,
-    opening::{again, never_seen, open_inputs},
-    pipeline::{compare_inputs, refuse_another_command, refuse_another_run},
+    lock::Patience,
+    opening::{again, folder_for_copies, never_seen, open_inputs},
+    pipeline::{Remembered, compare_inputs, refuse_another_command, refuse_another_run},
     plan::{Pass, PlanSummary, Shown},
     settings::DryRunSettings,
     terminal::{Printer, Progress, ProgressStyle, Whole},
@@ -17,7 +18,9 @@ use crate::{
 
 /// `push --dry-run`: says what a push would do. It begins no report and needs no credentials; a signal ends it at once.
 pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exit, Failure> {
-    let DryRunSettings { mut input, limits, rate, target, report, resume, fail_on, progress } = settings;
+    let DryRunSettings { mut input, limits, state, lock_wait, rate, target, report, resume, fail_on, progress } =
+        settings;
+    let mut patience = Patience::new(lock_wait, printer);
     let resumption = resume.as_deref().map(Resumption::open).transpose()?.flatten();
     let then = resumption.as_ref().and_then(|resumption| resumption.run.as_ref());
     if let Some(resumption) = &resumption {
@@ -29,8 +32,15 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     if let (Some(then), Some(resumption)) = (then, &resumption) {
         // Who has no credentials can't say whether they are those of then.
         let key = then.api_key.as_deref().unwrap_or_default();
-        refuse_another_run(then, &begun_run(&input, target.clone()), key, false)?;
+        refuse_another_run(then, &begun_run(&input, state.as_ref(), target.clone()), key, false)?;
         compare_inputs(&mut inputs, then, &resumption.decided, input.rows, &mut |_| Ok(()))?;
+    }
+    let folder = folder_for_copies(&input, report.path.as_deref());
+    let known =
+        state.as_ref().map(|state| Remembered::known_by_file(state, &target, &mut patience, &folder)).transpose()?;
+    let has_state = known.is_some();
+    if let (Some(None), Some(state)) = (&known, &state) {
+        printer.note(&format!("there is no state {} yet, so nothing is known", state.path.display()));
     }
     // What can be read only once is read now, and only now.
     let inputs = if input.read_twice_for.is_some() { again(&inputs)? } else { inputs };
@@ -40,7 +50,8 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     let progress = Progress::start(style, printer, Arc::clone(&counters), whole, false);
     let started = Instant::now();
     let decided = resumption.as_ref().map(|resumption| &resumption.decided);
-    let (mut counted, end) = Pass::new(&input, &limits, decided, None, Shown::All, counters, printer).read(inputs);
+    let (mut counted, end) =
+        Pass::new(&input, &limits, decided, known.flatten(), Shown::All, counters, printer).read(inputs);
     drop(progress);
     let judged = match end {
         Ok(()) => limits.judge(&mut counted, printer),
@@ -49,7 +60,7 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     let exit = judged.as_ref().map_or_else(|failure| failure.exit, |()| counted.books.exit(fail_on));
     let never_seen = never_seen(&asked, counted.books.rows_read());
     let summary = PlanSummary::new(&mut counted, rate, target, started.elapsed(), exit);
-    printer.note(&summary.for_people(rate, false, &never_seen));
+    printer.note(&summary.for_people(rate, has_state, &never_seen));
     if let Err(failure) = judged {
         printer.failure(&failure);
     }

@@ -2,14 +2,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use model::Counters;
 use reader::{Input, InputName, LookedAt};
-use report::{Decided, Resumption, Run, RunFile, RunInput, folder_of};
+use report::{Decided, Resumption, Run, RunFile, RunInput};
 
 use crate::{
     args::ProgressChoice,
     exit::Exit,
     failure::Failure,
     lock::{Patience, RunLock},
-    opening::{again, open_inputs},
+    opening::{again, folder_for_copies, open_inputs},
     pipeline::{
         CarriedOver, Job, PassedOver, Remembered, Resumed, RowSource, WindowGuard, carry_over, compare_inputs,
         finished_earlier, open_journal, refuse_another_command, refuse_another_run, report_path, send,
@@ -50,8 +50,7 @@ pub(crate) fn push(
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
     let remembered =
         sending.state.as_ref().map(|state| Remembered::open(state, &sending, &mut patience)).transpose()?;
-    let mut now = begun_run(&input, sending.target.name());
-    now.options.extend(sending.state.iter().flat_map(StateSettings::deciding));
+    let mut now = begun_run(&input, sending.state.as_ref(), sending.target.name());
     let mut passed = PassedOver::default();
     if let (Some(then), Some(resumption)) = (&then, &resumption) {
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
@@ -66,8 +65,8 @@ pub(crate) fn push(
     }
     if limits.need_plan().is_some() {
         let decided = resumption.as_ref().map(|resumption| &resumption.decided);
-        let folder = input.temp_dir.clone().unwrap_or_else(|| folder_of(&report).to_owned());
-        let known = remembered.as_ref().map(|it| it.known(&folder));
+        let folder = folder_for_copies(&input, Some(&report));
+        let known = remembered.as_ref().map(|remembered| remembered.known(&folder));
         keep_limits(&limits, &input, &inputs, decided, known, sending.progress, printer)?;
     }
     window.hand_over()?;
@@ -113,13 +112,13 @@ fn keep_limits(
 }
 
 /// What a run is about as it begins: none of its inputs was read.
-pub(super) fn begun_run(input: &InputSettings, target: String) -> Run {
+pub(super) fn begun_run(input: &InputSettings, state: Option<&StateSettings>, target: String) -> Run {
     let unread = |name: &InputName| RunInput { source: name.source().to_string(), ..RunInput::default() };
     Run {
         command: "push".to_owned(),
         target,
         api_key: None,
-        options: input.deciding(),
+        options: input.deciding().into_iter().chain(state.into_iter().flat_map(StateSettings::deciding)).collect(),
         inputs: input.names.iter().map(unread).collect(),
         comparison: None,
         finished: None,

@@ -57,6 +57,17 @@ impl Known {
         Ok(Some(kept))
     }
 
+    /// Whether anything is known of a row's contacts, where the row is not compared.
+    pub(super) fn knows<'c>(
+        &mut self,
+        euid: Euid,
+        contacts: impl Iterator<Item = (&'c str, &'c str)>,
+    ) -> Result<bool, StateError> {
+        let mut any = false;
+        self.looker.look().compare(euid, contacts, |_, _, kept| any |= matches!(kept, Kept::Same | Kept::Different))?;
+        Ok(any)
+    }
+
     /// Users that it knew before and that no row had.
     pub(super) fn vanished(&self) -> Result<u64, StateError> {
         self.scratch.vanished()

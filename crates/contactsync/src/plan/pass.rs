@@ -149,9 +149,12 @@ impl<'a> Pass<'a> {
         counted.books.valid += 1;
         match known {
             // What it set is known by now, or what a later row of its user set: it isn't compared again.
-            Some(known) if is_decided => known.see(record.euid_text()),
+            Some(known) if is_decided => {
+                counted.known += u64::from(known.knows(accepted.euid(), accepted.contacts(record))?);
+                Ok(())
+            }
             _ if is_decided => Ok(()),
-            Some(known) => compare(counted, record, &accepted, known),
+            Some(known) => compare(counted, record, &accepted, known, decided.is_some()),
             None => {
                 count(counted, record, &accepted, self.counts_values);
                 Ok(())
@@ -172,26 +175,33 @@ fn count(counted: &mut Counted, record: &Record<'_>, accepted: &Accepted<'_>, co
     }
 }
 
-/// Counts a row by how it compares with what is known.
+/// Counts a row by how it compares with what is known. Where a run goes on, what is not known may be so because an earlier
+/// try let the row in and stopped before it was decided. It was let through then, so that none of the limits is broken by
+/// it now: it is no clear, and counts as known.
 fn compare(
     counted: &mut Counted,
     record: &Record<'_>,
     accepted: &Accepted<'_>,
     known: &mut Known,
+    goes_on: bool,
 ) -> Result<(), StateError> {
-    let contacts = accepted.sent(record).map(|(name, value)| (record.name(name), value));
-    let Some(kept) = known.compare(accepted.euid(), contacts)? else {
+    let Some(kept) = known.compare(accepted.euid(), accepted.contacts(record))? else {
         counted.unchanged += 1;
         counted.known += 1;
         return Ok(());
     };
     counted.to_send += 1;
     let has = |what: Kept| kept.contains(&what);
-    counted.known += u64::from(has(Kept::Same) || has(Kept::Different));
+    counted.known += u64::from(has(Kept::Same) || has(Kept::Different) || (goes_on && has(Kept::Unknown)));
     counted.changed += u64::from(has(Kept::Different));
     let mut clears = false;
     for ((name, value), kept) in accepted.sent(record).zip(kept) {
-        clears |= value.is_empty() && *kept != Kept::Same;
+        let is_there = match kept {
+            Kept::Same => false,
+            Kept::Unknown => !goes_on,
+            Kept::Different | Kept::Nothing => true,
+        };
+        clears |= value.is_empty() && is_there;
         counted.names.of(record, name).add_one(value, *kept);
     }
     counted.clears += u64::from(clears);

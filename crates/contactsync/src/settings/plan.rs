@@ -1,8 +1,8 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use dispatcher::Rate;
 
-use super::{inputs::InputSettings, outputs::ReportSettings, target::Target};
+use super::{inputs::InputSettings, outputs::ReportSettings, state::StateSettings, target::Target};
 use crate::{
     args::{FailOn, ProgressChoice, PushArgs},
     failure::Failure,
@@ -17,6 +17,10 @@ pub(crate) struct DryRunSettings {
     pub(crate) input: InputSettings,
     /// What must be so of the whole input.
     pub(crate) limits: Limits,
+    /// What the API last accepted, where that is kept.
+    pub(crate) state: Option<StateSettings>,
+    /// How long is waited for a state that another run uses.
+    pub(crate) lock_wait: Duration,
     /// Attempts that would be made in a time.
     pub(crate) rate: Rate,
     /// Where they would go.
@@ -46,6 +50,8 @@ impl DryRunSettings {
         Ok(Self {
             input,
             limits,
+            state: StateSettings::of_push(&args.run.state, &args.state),
+            lock_wait: args.run.around.lock_wait.unwrap_or_default(),
             rate: sending.rate.unwrap_or_default(),
             target,
             report,
@@ -59,7 +65,7 @@ impl DryRunSettings {
 /// What is read, and what must be so of the whole of it.
 pub(super) fn input_and_limits(args: &PushArgs) -> Result<(InputSettings, Limits), Failure> {
     let mut input = InputSettings::of(&args.inputs, &args.rules, true)?;
-    let limits = Limits::of(&args.plan, input.rules.empty, false)?;
+    let limits = Limits::of(&args.plan, input.rules.empty, args.run.state.state.is_some())?;
     input.read_twice_for = limits.need_plan();
     Ok((input, limits))
 }

@@ -23,6 +23,7 @@ mod manual;
 mod mend;
 mod nights;
 mod plan;
+mod plan_state;
 mod push;
 mod push_stops;
 mod reference;

@@ -19,17 +19,27 @@ impl Remembered {
         sending: &SendingSettings,
         patience: &mut Patience<'_>,
     ) -> Result<Self, Failure> {
-        let path = destination(&settings.path);
-        let state = loop {
-            match State::open(&path) {
-                Err(StateError::Locked(path)) if patience.waits_for("the state", &path) => {}
-                opened => break opened.map_err(usage_of)?,
-            }
-        };
+        let state = opened(settings, State::open, patience)?;
         let (target, api_key) = (&sending.target, sending.target.key_fingerprint());
         refuse_other_binding(&state, &state.meta(), target, &api_key, sending.accept_new_key)?;
         state.set_meta(|meta| meta.target = Some(target.name())).map_err(usage_of)?;
         Ok(Self { state: Arc::new(state), settings: settings.clone(), api_key, only_sets: false })
+    }
+
+    /// What a state knows that no run has opened, for the same; none where there is no such file yet. Who has no credentials
+    /// can't say whether it belongs to them.
+    pub(crate) fn known_by_file(
+        settings: &StateSettings,
+        target: &str,
+        patience: &mut Patience<'_>,
+        folder: &Path,
+    ) -> Result<Option<Known>, Failure> {
+        if !settings.path.exists() {
+            return Ok(None);
+        }
+        let state = opened(settings, State::open_existing, patience)?;
+        refuse_other_target(&state, &state.meta(), target)?;
+        Ok(Some(Known::new(&state, settings.omitted_kept, settings.refresh, folder)))
     }
 
     /// What is known, for a plan that changes nothing of it.
@@ -51,6 +61,29 @@ impl Remembered {
     }
 }
 
+/// Opens a state, or waits for whoever uses it.
+fn opened(
+    settings: &StateSettings,
+    open: impl Fn(&Path) -> Result<State, StateError>,
+    patience: &mut Patience<'_>,
+) -> Result<State, Failure> {
+    let path = destination(&settings.path);
+    loop {
+        match open(&path) {
+            Err(StateError::Locked(path)) if patience.waits_for("the state", &path) => {}
+            opened => return opened.map_err(usage_of),
+        }
+    }
+}
+
+fn refuse_other_target(state: &State, meta: &Meta, now: &str) -> Result<(), Failure> {
+    let Some(then) = meta.target.as_ref().filter(|then| **then != now) else { return Ok(()) };
+    let message = format!("the state {} belongs to {then}, not to {now}; nothing was sent", state.path().display());
+    let hint = "say another `--state`, one for each service; where the same service has another address now: \
+                `contactsync state rebind`";
+    Err(Failure::usage(message).with_hint(hint.to_owned()))
+}
+
 fn refuse_other_binding(
     state: &State,
     meta: &Meta,
@@ -58,14 +91,8 @@ fn refuse_other_binding(
     api_key: &str,
     accept_new_key: bool,
 ) -> Result<(), Failure> {
+    refuse_other_target(state, meta, &target.name())?;
     let path = state.path().display();
-    let now = target.name();
-    if let Some(then) = meta.target.as_ref().filter(|then| **then != now) {
-        let message = format!("the state {path} belongs to {then}, not to {now}; nothing was sent");
-        let hint = "say another `--state`, one for each service; where the same service has another address now: \
-                    `contactsync state rebind`";
-        return Err(Failure::usage(message).with_hint(hint.to_owned()));
-    }
     if meta.api_key.as_deref().is_some_and(|then| then != api_key) && !accept_new_key {
         let message = format!("the rows of the state {path} were accepted under another API key; nothing was sent");
         let hint = "where the key of the same project was changed: `contactsync state rebind`, or `--accept-new-key`";
