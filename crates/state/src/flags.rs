@@ -32,4 +32,9 @@ impl Flags {
     pub(crate) fn get(&self, position: u64) -> u8 {
         self.add(position, 0)
     }
+
+    /// How many entries were seen.
+    pub(crate) fn seen(&self) -> u64 {
+        self.0.iter().map(|word| u64::from((word.load(Relaxed) & 0x5555_5555_5555_5555).count_ones())).sum()
+    }
 }

@@ -44,7 +44,7 @@ pub enum Kept {
 
 impl Looker {
     pub(crate) fn new(state: Arc<State>) -> Self {
-        let prints = state.prints.clone();
+        let prints = state.prints().clone();
         Self { state, cursor: Cursor::new(), generation: 0, prints }
     }
 

@@ -1,8 +1,6 @@
 use std::{
     collections::HashMap,
-    fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -13,12 +11,13 @@ use crate::{
     base::{Base, BaseError, Cursor},
     entry::{self, Entry},
     error::StateError,
-    fingerprint::Fingerprints,
+    fingerprint::{Fingerprints, Print},
     flags::{Flags, SEEN},
-    log::{Change, Changes, Log},
+    log::{Changes, Log},
     look::Looker,
-    merge::{self, MergeError, Written, beside},
+    merge,
     meta::Meta,
+    opening::of_base,
     overlay::Overlay,
     tables::Tables,
 };
@@ -37,18 +36,18 @@ pub(crate) const MANY_CHANGES_BYTES: usize = 1 << 20;
 /// What the API last accepted, per EUID and contact name, in a file. It is locked as long as this lives.
 #[derive(Debug)]
 pub struct State {
-    path: PathBuf,
-    place: Place,
+    pub(crate) path: PathBuf,
+    pub(crate) place: Place,
     tables: RwLock<Tables>,
     waiting: Mutex<Waiting>,
     log: Mutex<Log>,
     limit: usize,
-    pub(crate) prints: Fingerprints,
+    prints: Mutex<Fingerprints>,
 }
 
 /// Where a new base goes.
 #[derive(Debug)]
-enum Place {
+pub(crate) enum Place {
     /// Into the place of the old one.
     File,
     /// Nowhere: it has no name, and what changed is forgotten with it.
@@ -101,83 +100,17 @@ pub struct Figures {
 }
 
 impl State {
-    /// Opens the state, or creates one where there is none.
-    pub fn open(path: &Path) -> Result<Self, StateError> {
-        match Self::open_existing(path) {
-            Err(StateError::Missing(_)) => {}
-            opened => return opened,
-        }
-        match Self::create(path) {
-            // Another process was quicker.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(cause) => return Err(StateError::Open { path: path.to_owned(), cause }),
-            Ok(()) => {}
-        }
-        Self::open_existing(path)
-    }
-
-    fn create(path: &Path) -> io::Result<()> {
-        let path = destination(path);
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{}.new", std::process::id()));
-        let temporary = PathBuf::from(name);
-        let placed = merge::create(&temporary)
-            .map_err(MergeError::New)
-            .and_then(|file| merge::write_empty(file, &Meta::default()))
-            .map_err(|error| match error {
-                MergeError::New(error) | MergeError::Old(BaseError::Io(error)) => error,
-                MergeError::Old(BaseError::Foreign(what) | BaseError::Damaged(what)) => io::Error::other(what),
-            })
-            .and_then(|_| fs::hard_link(&temporary, &path));
-        let removed = fs::remove_file(&temporary);
-        placed.and(removed)?;
-        merge::sync_folder(&path)
-    }
-
-    /// Opens a state that is there.
-    pub fn open_existing(path: &Path) -> Result<Self, StateError> {
-        let path = destination(path);
-        let failed = |cause: io::Error| match cause.kind() {
-            io::ErrorKind::NotFound => StateError::Missing(path.clone()),
-            _ => StateError::Open { path: path.clone(), cause },
-        };
-        let file = loop {
-            let metadata = fs::metadata(&path).map_err(failed)?;
-            if !metadata.is_file() {
-                return Err(StateError::Foreign { path, what: "it is no regular file" });
-            }
-            let file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(StateError::Locked(path)),
-                Err(TryLockError::Error(cause)) => return Err(StateError::Open { path, cause }),
-            }
-            // Whoever held the lock may have put another file in its place.
-            let (locked, named) = (file.metadata().map_err(failed)?, fs::metadata(&path).map_err(failed)?);
-            if (locked.dev(), locked.ino()) == (named.dev(), named.ino()) {
-                break Arc::new(file);
-            }
-        };
-        let base = Base::open(Arc::clone(&file)).map_err(|error| of_base(&path, error))?;
-        let (mut newest, mut meta) = (Overlay::default(), None);
-        let log = Log::open(file, base.salt, base.log_at, |change| match change {
-            Change::Meta(read) => meta = Some(*read),
-            Change::Entry(euid, entry) => newest.insert(euid, Some(entry.bytes().into()), 0),
-            Change::Gone(euid) => newest.insert(euid, None, 0),
-        });
-        let log = log.map_err(|error| of_base(&path, error))?;
-        let Some(meta) = meta else {
-            return Err(StateError::Damaged { path, what: "nothing says what it belongs to" });
-        };
-        Ok(Self {
+    /// One whose file was opened.
+    pub(crate) fn of_file(path: PathBuf, base: Base, newest: Overlay, log: Log, meta: Meta) -> Self {
+        Self {
             path,
             place: Place::File,
-            prints: Fingerprints::new(&base.key),
+            prints: Mutex::new(Fingerprints::new(&base.key)),
             tables: RwLock::new(Tables::new(base, newest)),
             waiting: Mutex::new(Waiting { meta, ..Waiting::default() }),
             log: Mutex::new(log),
             limit: MOST_NEWER_BYTES,
-        })
+        }
     }
 
     /// A state of its own that begins as this one is and is forgotten in the end: to find out what would become of it.
@@ -193,7 +126,7 @@ impl State {
         Self {
             path: self.path.clone(),
             place: Place::Scratch(folder.to_owned()),
-            prints: self.prints.clone(),
+            prints: Mutex::new(self.prints().clone()),
             tables: RwLock::new(Tables { base, flags, merging: None, newest, generation: 0 }),
             waiting: Mutex::new(Waiting { meta: self.meta(), ..Waiting::default() }),
             log: Mutex::new(log),
@@ -262,8 +195,10 @@ impl State {
             self.waiting().before.remove(&euid);
             return;
         };
-        let mut prints = self.prints.clone();
-        let sent: Vec<_> = accepted.map(|(name, value)| prints.of(euid, name, value)).collect();
+        let sent: Vec<_> = {
+            let mut prints = self.prints();
+            accepted.map(|(name, value)| prints.of(euid, name, value)).collect()
+        };
         let mut tables = self.tables_mut();
         let mut waiting = self.waiting();
         let before = waiting.before.remove(&euid).flatten();
@@ -338,80 +273,9 @@ impl State {
         self.merge(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Makes a new base of the old one and what is newer. Meanwhile rows can be looked up, marked and ended.
-    fn merge(&self, log: &mut Log) -> Result<(), StateError> {
-        let (base, newer) = {
-            let mut tables = self.tables_mut();
-            let newer = Arc::new(std::mem::take(&mut tables.newest));
-            tables.merging = Some(Arc::clone(&newer));
-            (Arc::clone(&tables.base), newer)
-        };
-        let written = self.write_merged(&base, &newer);
-        let mut tables = self.tables_mut();
-        tables.merging = None;
-        match written {
-            Ok(Written { base, log: new_log }) => {
-                // What was seen meanwhile is noted where it stood until now.
-                let flags = carried_flags(&tables, &newer, base.entries).map_err(|error| of_base(&self.path, error))?;
-                tables.base = Arc::new(base);
-                tables.flags = flags;
-                tables.generation += 1;
-                *log = new_log;
-                Ok(())
-            }
-            Err(error) => {
-                let newest = std::mem::take(&mut tables.newest);
-                let mut all = Arc::try_unwrap(newer).unwrap_or_else(|newer| newer.copy());
-                all.update(newest);
-                tables.newest = all;
-                Err(error)
-            }
-        }
-    }
-
-    fn write_merged(&self, base: &Base, newer: &Overlay) -> Result<Written, StateError> {
-        if let Place::Scratch(folder) = &self.place {
-            let path = folder.join(format!(".contactsync-state-{}", std::process::id()));
-            let file = merge::create(&path).and_then(|file| fs::remove_file(&path).map(|()| file));
-            let file = file.map_err(|cause| self.unwritten(cause))?;
-            return merge::write(file, base, newer, &self.meta(), false).map_err(|error| self.unmerged(error));
-        }
-        self.replace(|file, meta| merge::write(file, base, newer, meta, true))
-    }
-
-    /// Writes another file and puts it in the place of this one.
-    fn replace(&self, write: impl FnOnce(File, &Meta) -> Result<Written, MergeError>) -> Result<Written, StateError> {
-        let path = beside(&self.path);
-        let placed = merge::create(&path).map_err(MergeError::New).and_then(|file| {
-            // Nobody may take it before it has its place.
-            file.lock()?;
-            let written = write(file, &self.meta())?;
-            fs::rename(&path, &self.path)?;
-            merge::sync_folder(&self.path)?;
-            Ok(written)
-        });
-        if placed.is_err() {
-            // It may not be there at all.
-            let _ = fs::remove_file(&path);
-        }
-        placed.map_err(|error| self.unmerged(error))
-    }
-
-    fn unmerged(&self, error: MergeError) -> StateError {
-        match error {
-            MergeError::Old(error) => of_base(&self.path, error),
-            MergeError::New(cause) => self.unwritten(cause),
-        }
-    }
-
     /// How many EUIDs it knows that no row of this run had.
     pub fn vanished(&self) -> Result<u64, StateError> {
-        let mut count = 0;
-        self.for_each_vanished(|_| {
-            count += 1;
-            Ok(())
-        })?;
-        Ok(count)
+        self.tables().unseen().map_err(|error| self.of_base(error))
     }
 
     /// These EUIDs, ascending. An error of `take` ends it.
@@ -430,7 +294,7 @@ impl State {
             figures.euids += 1;
             for (_, print) in entry.contacts() {
                 figures.contacts += 1;
-                figures.unknown += u64::from(print == crate::fingerprint::Print::UNKNOWN);
+                figures.unknown += u64::from(print == Print::UNKNOWN);
             }
             Ok(())
         });
@@ -445,7 +309,7 @@ impl State {
         }
     }
 
-    fn unwritten(&self, cause: io::Error) -> StateError {
+    pub(crate) fn unwritten(&self, cause: io::Error) -> StateError {
         StateError::Write { path: self.path.clone(), cause }
     }
 
@@ -458,8 +322,12 @@ impl State {
         self.tables.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tables_mut(&self) -> RwLockWriteGuard<'_, Tables> {
+    pub(crate) fn tables_mut(&self) -> RwLockWriteGuard<'_, Tables> {
         self.tables.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn prints(&self) -> MutexGuard<'_, Fingerprints> {
+        self.prints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -477,30 +345,4 @@ impl From<BaseError> for Stopped {
     fn from(error: BaseError) -> Self {
         Self::Base(error)
     }
-}
-
-/// The flags of a new base that was made of an old one and what was newer than that.
-fn carried_flags(tables: &Tables, newer: &Overlay, entries: u64) -> Result<Flags, BaseError> {
-    let flags = Flags::new(entries);
-    let mut position = 0;
-    crate::tables::merged(&tables.base, &tables.flags, newer, &mut |_, _, carried| -> Result<(), BaseError> {
-        flags.add(position, carried);
-        position += 1;
-        Ok(())
-    })?;
-    Ok(flags)
-}
-
-fn of_base(path: &Path, error: BaseError) -> StateError {
-    let path = path.to_owned();
-    match error {
-        BaseError::Io(cause) => StateError::Read { path, cause },
-        BaseError::Foreign(what) => StateError::Foreign { path, what },
-        BaseError::Damaged(what) => StateError::Damaged { path, what },
-    }
-}
-
-/// Links are followed, so that a new file takes the place of the old one and not of a link to it.
-fn destination(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

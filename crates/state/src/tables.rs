@@ -69,6 +69,20 @@ impl Tables {
         merged(&self.base, &self.flags, &all, &mut take)
     }
 
+    /// How many EUIDs no row of this run had. Reads of the base only what is newer elsewhere.
+    pub(crate) fn unseen(&self) -> Result<u64, BaseError> {
+        let mut count = self.base.entries - self.flags.seen();
+        let mut cursor = Cursor::new();
+        let merging = self.merging.iter().flat_map(|merging| merging.iter());
+        let merging = merging.filter(|(euid, _)| self.newest.get(*euid).is_none());
+        for (euid, newer) in self.newest.iter().chain(merging) {
+            let replaced = cursor.find(&self.base, euid)?;
+            count -= u64::from(replaced.is_some_and(|(position, _)| self.flags.get(position) & SEEN == 0));
+            count += u64::from(newer.entry().is_some() && newer.flags() & SEEN == 0);
+        }
+        Ok(count)
+    }
+
     /// EUIDs that no row of this run had.
     pub(crate) fn for_each_unseen<E: From<BaseError>>(
         &self,
