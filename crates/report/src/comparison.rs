@@ -19,6 +19,7 @@ pub struct Comparison {
     /// Contacts of the rows that were to be sent, by name. Contacts that are the same, or not known, are in no figure.
     pub names: BTreeMap<String, NameChanges>,
     /// Those of further names.
+    #[serde(skip_serializing_if = "NameChanges::is_empty")]
     pub others: NameChanges,
 }
 
