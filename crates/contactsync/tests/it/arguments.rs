@@ -22,9 +22,11 @@ fn the_short_help_shows_what_matters_most() {
             "--map",
             "--contacts",
             "--limit",
+            "--dry-run",
             "--region",
             "--sandbox",
             "--rate",
+            "--state",
             "--report",
             "--summary",
             "--resume"
