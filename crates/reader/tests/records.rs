@@ -548,6 +548,41 @@ fn a_file_that_changes_while_it_is_read_loses_its_unterminated_end() {
     }
 }
 
+/// Beside itself, too: neither disturbs the other. A change in between is told by whichever comes behind it.
+#[test]
+fn a_file_is_read_again_and_a_pipe_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: String = (1..=50_000).map(|euid| format!("{euid},user{euid}@example.com\n")).collect();
+    let text = format!("euid,email\n{rows}");
+    for (name, bytes) in [("a.csv", text.clone().into_bytes()), ("a.csv.gz", gz(text.as_bytes()))] {
+        let path = file(&folder, name, &bytes);
+        let options = ReaderOptions { digest: true, ..ReaderOptions::default() };
+        let mut input = open_all(std::slice::from_ref(&path), &options).unwrap().pop().unwrap();
+        let (mut first, mut batch) = (input.records().unwrap(), RecordBatch::default());
+        assert!(first.next_batch(&mut batch).unwrap());
+        let taken = batch.records.len();
+        let (whole, error) = drain(input.again().unwrap().unwrap().records().unwrap());
+        assert!(whole.len() == 50_000 && error.is_none(), "{} rows, {error:?}", whole.len());
+        let (rest, error) = drain(first);
+        assert!(rest == whole[taken..] && error.is_none(), "{error:?}");
+
+        let mut again = input.again().unwrap().unwrap();
+        assert_eq!(drain(again.records().unwrap()).0.len(), 50_000);
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"x").unwrap();
+        for input in [&mut again, &mut input] {
+            let (_, error) = drain(input.records().unwrap());
+            assert!(matches!(error, Some(ReadError::Changed { .. })), "{error:?}");
+        }
+    }
+    let (reader, writer) = io::pipe().unwrap();
+    let options = ReaderOptions { format: Some(Format::Csv), ..ReaderOptions::default() };
+    let names = [format!("/dev/fd/{}", reader.as_raw_fd())];
+    let writing = std::thread::spawn(move || (&writer).write_all(b"euid,email\n1,a\n").unwrap());
+    let input = open_all(&names, &options).unwrap().pop().unwrap();
+    assert!(input.again().is_none());
+    writing.join().unwrap();
+}
+
 #[test]
 fn position_and_digest_follow_the_file() {
     let folder = tempfile::tempdir().unwrap();

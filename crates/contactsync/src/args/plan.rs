@@ -7,7 +7,7 @@ use clap::Args;
 #[command(next_help_heading = "Plan")]
 pub(crate) struct PlanArgs {
     /// Read, validate and compare, say what would be sent, and send nothing: no credentials needed, no report written
-    /// [default: off]
+    /// (never from environment or configuration) [default: off]
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Under --empty clear: send nothing where more rows would clear a contact than so many, or than so many percent of the

@@ -39,7 +39,7 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     let known =
         state.as_ref().map(|state| Remembered::known_by_file(state, &target, &mut patience, &folder)).transpose()?;
     let has_state = known.is_some();
-    if let (Some(None), Some(state)) = (&known, &state) {
+    if let Some(state) = state.filter(|state| !state.path.exists()) {
         printer.note(&format!("there is no state {} yet, so nothing is known", state.path.display()));
     }
     // What can be read only once is read now, and only now.
@@ -50,8 +50,7 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     let progress = Progress::start(style, printer, Arc::clone(&counters), whole, false);
     let started = Instant::now();
     let decided = resumption.as_ref().map(|resumption| &resumption.decided);
-    let (mut counted, end) =
-        Pass::new(&input, &limits, decided, known.flatten(), Shown::All, counters, printer).read(inputs);
+    let (mut counted, end) = Pass::new(&input, &limits, decided, known, Shown::All, counters, printer).read(inputs);
     drop(progress);
     let judged = match end {
         Ok(()) => limits.judge(&mut counted, printer),

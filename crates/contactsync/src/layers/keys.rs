@@ -7,8 +7,8 @@ use crate::failure::Failure;
 /// Keys that hold a secret, or say which command tells it or where in the keyring it is.
 pub(crate) const CREDENTIAL_KEYS: [&str; 6] =
     ["api_key", "api_secret", "api_key_command", "api_secret_command", "api_key_keyring", "api_secret_keyring"];
-/// Options that choose the configuration, and the one that must be typed each time.
-const FLAGS_ONLY: [&str; 2] = ["config", "sandbox"];
+/// Options that choose the configuration, and those that must be typed each time.
+const FLAGS_ONLY: [&str; 3] = ["config", "sandbox", "dry_run"];
 /// Commands whose options can be set in the environment and in files.
 const CONFIGURABLE: [&str; 4] = ["push", "replay", "check", "sandbox"];
 
@@ -45,6 +45,9 @@ impl Keys {
         let hint = match (key, self.suggestion(key)) {
             ("sandbox", _) => {
                 Some("`--sandbox` is typed each time: left in a configuration it would send nothing".into())
+            }
+            ("dry_run", _) => {
+                Some("`--dry-run` is typed each time: left in a configuration it would send nothing".into())
             }
             ("config", _) => Some("one configuration file can't name another".into()),
             (_, Some(known)) => Some(format!("did you mean `{known}`?")),

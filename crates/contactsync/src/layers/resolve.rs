@@ -224,13 +224,17 @@ fn check_profile(profile: Option<&str>, files: &[ConfigFile]) -> Result<(), Fail
     Err(Failure::usage(format!("no configuration file has the profile `{name}`")).with_hint(hint))
 }
 
-/// A misspelt variable would be ignored in silence, and `CONTACTSYNC_SANDBOX` obeyed by nobody.
+/// A misspelt variable would be ignored in silence, and one of an option that must be typed obeyed by nobody.
 fn check_variables(environment: &Environment, keys: &Keys) -> Result<Vec<String>, Failure> {
-    if environment.is_set("CONTACTSYNC_SANDBOX") {
-        let message = "CONTACTSYNC_SANDBOX is set, but the sandbox can't be chosen by the environment";
-        let hint = "type `--sandbox` where you want it, and unset the variable: left in a crontab it would send nothing, \
-                    every night";
-        return Err(Failure::usage(message).with_hint(hint.to_owned()));
+    let cases = [
+        ("CONTACTSYNC_SANDBOX", "--sandbox", "the sandbox can't be chosen by the environment"),
+        ("CONTACTSYNC_DRY_RUN", "--dry-run", "the environment can't ask for a dry run"),
+    ];
+    if let Some((name, option, what)) = cases.into_iter().find(|(name, ..)| environment.is_set(name)) {
+        let hint = format!(
+            "type `{option}` where you want it, and unset the variable: left in a crontab it would send nothing, every night"
+        );
+        return Err(Failure::usage(format!("{name} is set, but {what}")).with_hint(hint));
     }
     let known: Vec<String> =
         keys.iter().filter(|(_, arg)| !is_flag_only(arg)).flat_map(|(_, arg)| variables(arg)).collect();

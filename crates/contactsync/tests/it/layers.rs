@@ -194,6 +194,7 @@ fn unknown_keys_are_refused_with_a_suggestion() {
         ("in-flight = 2", "unknown key `in-flight`", "did you mean `in_flight`?"),
         ("[profile.a]\nnonsense_key = 1", "[profile.a]: unknown key `nonsense_key`", "config show"),
         ("sandbox = true", "unknown key `sandbox`", "`--sandbox` is typed each time"),
+        ("dry_run = true", "unknown key `dry_run`", "`--dry-run` is typed each time"),
         ("config = \"x\"", "unknown key `config`", "can't name another"),
     ] {
         place.file("contactsync.toml", content);
@@ -282,6 +283,11 @@ fn the_sandbox_is_typed_or_not_used() {
     let place = Workplace::new().variable("CONTACTSYNC_SANDBOX", "1");
     place.file("a.csv", "euid,email\n1,a@example.com\n");
     place.run(&["push", "a.csv"]).ends_with(2).says("CONTACTSYNC_SANDBOX is set").says("type `--sandbox`");
+    let place = Workplace::new().variable("CONTACTSYNC_DRY_RUN", "1");
+    place.file("a.csv", "euid,email\n1,a@example.com\n");
+    // Obeyed by nobody it would send.
+    let ran = place.run(&["push", "a.csv", "--sandbox"]).ends_with(2);
+    ran.says("CONTACTSYNC_DRY_RUN is set").says("type `--dry-run`");
 }
 
 #[test]

@@ -219,3 +219,47 @@ fn a_resume_with_a_state_is_never_refused_for_what_an_earlier_try_did() {
     run(&["--max-failures", "none"]).ends_with(1);
     assert_eq!(service.record().contacts().len(), 1_000);
 }
+
+/// Whatever the nights bring: a plan says beforehand what the push then counts, and what the service holds in the end is
+/// what the last rows say.
+#[test]
+fn a_plan_of_any_night_is_what_the_push_then_does() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut any_unchanged = 0;
+    for night in 0..12 {
+        let mut rows = Vec::new();
+        for _ in 0..random.usize(1..60) {
+            let mut contacts = serde_json::Map::new();
+            for name in ["email", "mobile_phone", "note"] {
+                match random.u32(0..4) {
+                    0 => {}
+                    1 => drop(contacts.insert(name.to_owned(), Value::Null)),
+                    _ => drop(contacts.insert(name.to_owned(), json!(format!("+1202555010{}", random.u32(0..2))))),
+                }
+            }
+            let euid = if random.u32(0..20) == 0 { json!("x") } else { json!(random.u32(1..25)) };
+            rows.push(json!({"euid": euid, "contacts": contacts}).to_string());
+        }
+        // Some rows of the night before come again.
+        let before = place.read_if_there("a.ndjson");
+        rows.extend(before.lines().filter(|_| random.bool()).map(str::to_owned));
+        place.file("a.ndjson", rows.join("\n"));
+        let mut options = vec!["a.ndjson", "--empty", "clear", "--max-clears", "none", "--fail-on", "none"];
+        if random.bool() {
+            options.push("--omitted-kept");
+        }
+        let planned = plan(&place, &options).ends_with(0);
+        let before = service.record().stats().requests;
+        let pushed = push(&place, &options).ends_with(0);
+        let sent = service.record().stats().requests - before;
+        assert_eq!(planned.json()["to_send"], sent, "night {night}\n{planned}\n{pushed}");
+        for name in ["rows_read", "unchanged", "rejected"] {
+            assert_eq!(planned.json()[name], pushed.json()[name], "night {night}, {name}\n{planned}\n{pushed}");
+        }
+        assert_eq!(planned.json()["vanished"], pushed.json()["vanished"], "night {night}\n{planned}\n{pushed}");
+        any_unchanged += pushed.json()["unchanged"].as_u64().unwrap();
+    }
+    assert!(any_unchanged > 20, "{any_unchanged}");
+}

@@ -1,4 +1,4 @@
-use std::{path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use model::{Euid, RecordBatch};
 use report::destination;
@@ -26,25 +26,23 @@ impl Remembered {
         Ok(Self { state: Arc::new(state), settings: settings.clone(), api_key, only_sets: false })
     }
 
-    /// What a state knows that no run has opened, for the same; none where there is no such file yet. Who has no credentials
+    /// What is known, for a plan that changes nothing of it.
+    pub(crate) fn known(&self, folder: &Path) -> Known {
+        Known::new(&self.state, self.settings.omitted_kept, self.settings.refresh, folder)
+    }
+
+    /// The same of a state that no run has opened; nothing is known where there is no such file yet. Who has no credentials
     /// can't say whether it belongs to them.
     pub(crate) fn known_by_file(
         settings: &StateSettings,
         target: &str,
         patience: &mut Patience<'_>,
         folder: &Path,
-    ) -> Result<Option<Known>, Failure> {
-        if !settings.path.exists() {
-            return Ok(None);
-        }
-        let state = opened(settings, State::open_existing, patience)?;
+    ) -> Result<Known, Failure> {
+        let state =
+            if settings.path.exists() { opened(settings, State::open_existing, patience)? } else { empty(folder)? };
         refuse_other_target(&state, &state.meta(), target)?;
-        Ok(Some(Known::new(&state, settings.omitted_kept, settings.refresh, folder)))
-    }
-
-    /// What is known, for a plan that changes nothing of it.
-    pub(crate) fn known(&self, folder: &Path) -> Known {
-        Known::new(&self.state, self.settings.omitted_kept, self.settings.refresh, folder)
+        Ok(Known::new(&state, settings.omitted_kept, settings.refresh, folder))
     }
 
     /// Takes note of the users of rows that were read and may not be read again.
@@ -59,6 +57,15 @@ impl Remembered {
             Ok(())
         }
     }
+}
+
+/// A state of nothing, which is gone with the program.
+fn empty(folder: &Path) -> Result<State, Failure> {
+    let path = folder.join(format!(".contactsync-plan-{}", std::process::id()));
+    let state = State::open(&path).map_err(|error| usage_of(error))?;
+    fs::remove_file(&path)
+        .map_err(|error| Failure::usage(format!("the temporary file {} can't be removed: {error}", path.display())))?;
+    Ok(state)
 }
 
 /// Opens a state, or waits for whoever uses it.
