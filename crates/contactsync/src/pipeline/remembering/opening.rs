@@ -62,7 +62,7 @@ impl Remembered {
 /// A state of nothing, which is gone with the program.
 fn empty(folder: &Path) -> Result<State, Failure> {
     let path = folder.join(format!(".contactsync-plan-{}", std::process::id()));
-    let state = State::open(&path).map_err(|error| usage_of(error))?;
+    let state = State::open(&path).map_err(usage_of)?;
     fs::remove_file(&path)
         .map_err(|error| Failure::usage(format!("the temporary file {} can't be removed: {error}", path.display())))?;
     Ok(state)
