@@ -18,7 +18,7 @@ use crate::failure::Failure;
 
 /// What the current folder's file must not hold: whoever wrote that folder, an archive or a checkout say, could else
 /// read credentials, run commands, choose where contacts go, or which files are written.
-const NOT_IN_THE_CURRENT_FOLDER: [&str; 11] = [
+const NOT_IN_THE_CURRENT_FOLDER: [&str; 12] = [
     "base_url",
     "region",
     "proxy",
@@ -27,6 +27,7 @@ const NOT_IN_THE_CURRENT_FOLDER: [&str; 11] = [
     "profile",
     "state",
     "report",
+    "report_vanished",
     "summary",
     "notify",
     "lock",
