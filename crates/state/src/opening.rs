@@ -46,9 +46,16 @@ impl State {
                 MergeError::New(error) | MergeError::Old(BaseError::Io(error)) => error,
                 MergeError::Old(BaseError::Foreign(what) | BaseError::Damaged(what)) => io::Error::other(what),
             })
-            .and_then(|_| fs::hard_link(&temporary, &path));
-        let removed = fs::remove_file(&temporary);
-        placed.and(removed)?;
+            // Unlike a rename it never takes the place of what another process has just put there.
+            .and_then(|_| match fs::hard_link(&temporary, &path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&temporary, &path),
+                placed => placed.and_then(|()| fs::remove_file(&temporary)),
+            });
+        if placed.is_err() {
+            // It may not be there at all.
+            let _ = fs::remove_file(&temporary);
+        }
+        placed?;
         merge::sync_folder(&path)
     }
 
