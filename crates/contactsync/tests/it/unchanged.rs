@@ -263,3 +263,39 @@ fn a_run_that_is_stopped_balances_its_books_and_is_finished_by_a_resume() {
         assert_eq!(summary(&place)["unchanged"], 400);
     }
 }
+
+#[test]
+fn a_report_that_keeps_nothing_still_has_them_counted() {
+    let service = Service::with_faults(&[]);
+    let changed = users(3_000).replace("user7@", "user007@");
+    let place = second_night(&service, &users(3_000), &changed);
+    for (report, more, records) in
+        [("/dev/null", &[][..], 0), ("-", &[][..], 0), ("-", &["--report-unchanged"][..], 3_000)]
+    {
+        let push = [&NIGHT[..], &["--report", report], more].concat();
+        let ran = place.run(&push).ends_with(0);
+        let counts = summary(&place);
+        assert_eq!(
+            (counts["unchanged"].as_u64().unwrap() + counts["synced"].as_u64().unwrap(), &counts["rows_read"]),
+            (3_000, &json!(3_000))
+        );
+        assert_eq!(ran.stdout.matches("\"unchanged\"").count(), records);
+    }
+}
+
+/// What was unchanged and could not be written down is decided or not sent, never both.
+#[test]
+fn a_report_that_can_not_be_written_loses_none_of_them() {
+    let service = Service::with_faults(&[]);
+    let rows = users(5_000);
+    let place = second_night(&service, &rows, &rows);
+    for more in [&[][..], &["--report-unchanged"]] {
+        let push = [&NIGHT[..], &["--report", "/dev/full"], more].concat();
+        let ran = place.run(&push);
+        let counts = summary(&place);
+        let count = |name: &str| counts[name].as_u64().unwrap();
+        assert_eq!(count("rows_read"), count("unchanged") + count("not_sent"), "{ran}");
+        assert_eq!(ran.status, if more.is_empty() { Some(0) } else { Some(5) }, "{ran}");
+        assert_eq!(more.is_empty(), count("unchanged") == 5_000, "{ran}");
+    }
+}
