@@ -69,3 +69,27 @@ fn its_settings_come_from_the_layers_too() {
         .says("invalid value 'x' for '--limit <RATE>'")
         .says("CONTACTSYNC_SANDBOX_LIMIT");
 }
+
+#[test]
+fn an_empty_value_clears_its_contact_or_is_refused() {
+    let place = Workplace::new()
+        .variable("ENGAGELAB_MA_API_KEY", "sandbox-key")
+        .variable("ENGAGELAB_MA_API_SECRET", "sandbox-secret");
+    for (options, status, left) in [
+        (&[][..], 0, r#""contacts":{"mobile_phone":"+12025550101"}"#),
+        (&["--refuse-empty"], 1, r#""contacts":{"email":"a@example.com","mobile_phone":"+12025550101"}"#),
+    ] {
+        let (mut sandbox, address, _) = start(&place, options);
+        let url = format!("http://{address}");
+        let push = ["push", "a.csv", "--base-url", &url, "--report", "r.ndjson", "--force", "--empty", "clear"];
+        let held = || get(address, "/_sandbox/contacts/1");
+        place.file("a.csv", "euid,email,mobile_phone\n1,a@example.com,+12025550101\n");
+        place.run(&push).ends_with(0);
+        assert!(held().contains(r#""contacts":{"email":"a@example.com","mobile_phone":"+12025550101"}"#), "{}", held());
+        place.file("a.csv", "euid,email\n1,\n");
+        place.run(&[&push[..], &["--max-clears", "1"]].concat()).ends_with(status);
+        assert!(held().contains(left), "{}", held());
+        sandbox.signal(Signal::INT);
+        sandbox.finish().ends_with(130);
+    }
+}
