@@ -10,6 +10,8 @@ pub(crate) struct Counted {
     pub(crate) books: Books,
     /// Of these, rows that an earlier try has decided.
     pub(crate) decided: u64,
+    /// Whether rows were compared with a state.
+    pub(crate) compared: bool,
     /// Rows that would be sent.
     pub(crate) to_send: u64,
     /// Valid rows that would not be sent, since all that they would set is there.

@@ -110,8 +110,13 @@ impl Limits {
         let names = told(counted, |count| count.cleared);
         let message =
             format!("{clears} of {valid} valid rows would clear a contact ({names}), more than `--max-clears {limit}`");
-        let hint = "a column that lost its values looks like this: see whether the export is whole; where the clears are \
-                    meant, say `--max-clears` with a higher number or share, or `none`";
+        let hint = if counted.compared && counted.known == 0 {
+            "the state knows none of these users yet, so every empty value counts: where the export is whole, say \
+             `--max-clears none` this once"
+        } else {
+            "a column that lost its values looks like this: see whether the export is whole; where the clears are meant, say \
+             `--max-clears` with a higher number or share, or `none`"
+        };
         Some((message, hint))
     }
 }

@@ -55,6 +55,7 @@ impl<'a> Pass<'a> {
     ) -> Self {
         let names: Vec<&str> = settings.names.iter().map(|name| &**name.source()).collect();
         let rows_of_last_run = known.as_ref().and_then(|known| known.rows_of_last_run(&names));
+        let counted = Counted { rows_of_last_run, compared: known.is_some(), ..Counted::default() };
         Self {
             validator: Validator::new(settings.rules.clone()),
             range: settings.rows,
@@ -65,7 +66,7 @@ impl<'a> Pass<'a> {
             shown,
             counters,
             printer: printer.clone(),
-            counted: Counted { rows_of_last_run, ..Counted::default() },
+            counted,
         }
     }
 

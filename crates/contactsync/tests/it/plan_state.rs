@@ -85,13 +85,16 @@ fn only_clears_of_what_may_be_there_are_limited() {
     let rows: String = std::iter::once("euid,email,mobile_phone\n".to_owned()).chain((1..=100).map(row)).collect();
     place.file("a.csv", &rows);
     let said = "50 of 100 valid rows would clear a contact (\"mobile_phone\" 50), more than `--max-clears 1%`";
-    push(&place, &clear).ends_with(2).says(said);
+    push(&place, &clear).ends_with(2).says(said).says("hint: the state knows none of these users yet");
     plan(&place, &clear).ends_with(2).says(said);
     push(&place, &[&clear[..], &["--max-clears", "none"]].concat()).ends_with(0);
     // From then on only what goes counts.
     push(&place, &clear).ends_with(0);
     place.file("a.csv", rows.replacen("user2@example.com,+12025550100", "user2@example.com,", 1));
-    push(&place, &[&clear[..], &["--max-clears", "0"]].concat()).ends_with(2).says("1 of 100 valid rows");
+    push(&place, &[&clear[..], &["--max-clears", "0"]].concat())
+        .ends_with(2)
+        .says("1 of 100 valid rows")
+        .says("hint: a column that lost");
     let pushed = push(&place, &clear).ends_with(0);
     assert_eq!(figures(&pushed, &["unchanged", "synced"]), [99, 1]);
     let held = service.record().contacts();
