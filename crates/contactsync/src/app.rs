@@ -1,7 +1,7 @@
 use std::{ffi::OsString, time::Duration};
 
 use crate::{
-    args::{Cli, Command, ConfigCommand},
+    args::{Cli, Command, ConfigCommand, StateCommand},
     commands,
     exit::Exit,
     failure::Failure,
@@ -69,6 +69,12 @@ fn obey(resolved: Resolved, command_line: CommandLine, printer: &Printer, signal
         Command::Doctor(args) => commands::doctor(&args, &settings, &layers),
         Command::Sandbox(args) => commands::serve_sandbox(served_sandbox(&args), printer, signals),
         Command::Explain(args) => commands::explain(args.subject.as_deref()).map(|()| Exit::Success),
+        Command::State(args) => match args.command {
+            StateCommand::Info(args) => commands::state_info(&args, printer),
+            StateCommand::Forget(args) => commands::state_forget(&args, printer),
+            StateCommand::Rebind(args) => commands::state_rebind(&args, &settings, &layers, printer),
+        }
+        .map(|()| Exit::Success),
         Command::Config(args) => match args.command {
             ConfigCommand::Show(_) => commands::config_show(&settings, &layers).map(|()| Exit::Success),
             ConfigCommand::Init(args) => {

@@ -12,7 +12,7 @@ def rows(path):
 
 def main(yesterday, today, output, threads):
     duckdb.execute(f"SET threads = {int(threads)}")
-    changed = f"SELECT * FROM {rows(today)} ANTI JOIN {rows(yesterday)} USING (euid, mobile_phone, email)"
+    changed = f"SELECT t.* FROM {rows(today)} AS t ANTI JOIN {rows(yesterday)} AS y USING (euid, mobile_phone, email)"
     duckdb.execute(f"COPY ({changed}) TO '{output}' (HEADER true)")
 
 

@@ -6,8 +6,8 @@ use secrecy::SecretString;
 use super::{
     config::LayerArgs, inputs::InputArgs, inputs::RuleArgs, plan::PlanArgs, replay::ReplayChoiceArgs,
     report::AroundArgs, report::ReportArgs, report::ResumeArgs, sandbox::SandboxFaultArgs, sending::SendingArgs,
-    state::PushStateArgs, state::StateArgs, survey::SurveyArgs, terminal::ProgressChoice, terminal::TerminalArgs,
-    values, window::WindowArgs,
+    state::PushStateArgs, state::StateArgs, state_command::StateCommandArgs, survey::SurveyArgs,
+    terminal::ProgressChoice, terminal::TerminalArgs, values, window::WindowArgs,
 };
 
 const ABOUT: &str = "Bulk synchronisation of contact files with EngageLab Marketing Automation";
@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Sandbox(Box<SandboxArgs>),
     /// Say what an API code or a reason means and what to do
     Explain(ExplainArgs),
+    /// Look at the file of --state, forget users in it, bind it to a changed key
+    State(StateCommandArgs),
     /// Show the settings that hold, or write a configuration file
     Config(ConfigArgs),
     /// Write a shell's completions to standard output
@@ -143,6 +145,9 @@ pub(crate) struct DoctorArgs {
     pub(crate) sending: SendingArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
+    /// The file of --state of the push that is to come [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Nightly runs")]
+    pub(crate) state: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) layers: LayerArgs,
 }

@@ -14,6 +14,7 @@ mod report;
 mod sandbox;
 mod sending;
 mod state;
+mod state_command;
 mod survey;
 mod terminal;
 mod values;
@@ -29,6 +30,7 @@ pub(crate) use report::{AroundArgs, ContactsChoice, FailOn, NotifyFormat, Report
 pub(crate) use sandbox::SandboxFaultArgs;
 pub(crate) use sending::{Region, SendingArgs};
 pub(crate) use state::{PushStateArgs, StateArgs};
+pub(crate) use state_command::{StateCommand, StateFileArgs, StateForgetArgs, StateInfoArgs, StateRebindArgs};
 pub(crate) use survey::SurveyArgs;
 pub(crate) use terminal::{ColorChoice, LogFormat, ProgressChoice, TerminalArgs};
 pub(crate) use window::{Until, WindowArgs};

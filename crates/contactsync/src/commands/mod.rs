@@ -12,6 +12,7 @@ mod push;
 mod replay;
 mod report;
 mod sandbox;
+mod state;
 
 pub(crate) use check::check;
 pub(crate) use completions::completions;
@@ -24,3 +25,4 @@ pub(crate) use push::push;
 pub(crate) use replay::replay;
 pub(crate) use report::report;
 pub(crate) use sandbox::serve_sandbox;
+pub(crate) use state::{state_forget, state_info, state_rebind};

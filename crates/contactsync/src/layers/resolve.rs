@@ -70,6 +70,11 @@ pub(crate) fn resolve(arguments: Vec<OsString>, environment: Environment) -> Res
             let (cli, settings) = complete(&command, arguments, &layers)?;
             Ok(Resolved { cli, settings, layers })
         }
+        Some(("state", typed)) if let Some(("rebind", typed)) = typed.subcommand() => {
+            let layers = Layers::read(typed, environment, &Keys::of(&command))?;
+            let (cli, settings) = complete(&command, arguments, &layers)?;
+            Ok(Resolved { cli, settings, layers })
+        }
         Some(("config", typed)) if let Some(("show", typed)) = typed.subcommand() => {
             let layers = Layers::read(typed, environment, &Keys::of(&command))?;
             let settings = settings_of_all(&command, &layers)?;
@@ -105,10 +110,7 @@ fn complete(
     layers: &Layers,
 ) -> Result<(Cli, Vec<Setting>), Unresolved> {
     let matches = parse_typed(command, &arguments)?;
-    let Some((name, typed)) = matches.subcommand() else { return Ok((Cli::from_arg_matches(&matches)?, Vec::new())) };
-    let Some(subcommand) = command.find_subcommand(name) else {
-        return Ok((Cli::from_arg_matches(&matches)?, Vec::new()));
-    };
+    let (subcommand, typed) = innermost(command, &matches);
     let Merged { arguments: further, settings } = merge(subcommand, typed, &layers.in_order())?;
     let parsed = command
         .clone()
@@ -117,6 +119,14 @@ fn complete(
     match parsed {
         Ok(cli) => Ok((cli, settings)),
         Err(error) => Err(blame(error, subcommand, &settings)),
+    }
+}
+
+/// The command that was typed, of those that have commands of their own the one within.
+fn innermost<'c>(command: &'c clap::Command, matches: &'c ArgMatches) -> (&'c clap::Command, &'c ArgMatches) {
+    match matches.subcommand().and_then(|(name, typed)| Some((command.find_subcommand(name)?, typed))) {
+        Some((subcommand, typed)) => innermost(subcommand, typed),
+        None => (command, matches),
     }
 }
 

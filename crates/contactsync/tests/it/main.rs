@@ -36,6 +36,7 @@ mod signals;
 mod slow_disk;
 mod spool;
 mod stalled;
+mod state_command;
 mod support;
 mod unchanged;
 mod window;

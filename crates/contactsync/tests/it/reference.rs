@@ -10,7 +10,7 @@ const HEAD: &str = "\
 What the program says of itself: options, environment, exit statuses, reasons and codes. Written by `cargo xtask docs`; a test
 fails where it is out of date.
 ";
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 14] = [
     "push",
     "replay",
     "check",
@@ -18,6 +18,9 @@ const COMMANDS: [&str; 11] = [
     "doctor",
     "sandbox",
     "explain",
+    "state info",
+    "state forget",
+    "state rebind",
     "config show",
     "config init",
     "completions",
