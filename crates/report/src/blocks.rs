@@ -1,8 +1,6 @@
 //! Which rows of a source have a record, and what their EUIDs were: some bytes for each 64 rows, not the records.
 
-use model::Euid;
-
-use crate::numbers::{NumberMap, mixed};
+use model::{Euid, NumberMap, mixed};
 
 /// Rows that are kept together.
 pub(crate) const BLOCK_ROWS: u64 = 64;

@@ -1,12 +1,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use model::{Euid, Outcome, Reason};
+use model::{Euid, NumberMap, Outcome, Reason};
 
 use crate::{
     blocks::{SourceRows, euid_digest},
     euids::EuidComparison,
     gist::Gist,
-    numbers::NumberMap,
     row_set::RowSet,
     run_file::Run,
     source::SourceReport,

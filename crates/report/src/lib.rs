@@ -16,7 +16,6 @@ mod gist;
 mod journal;
 mod latest;
 mod mask;
-mod numbers;
 mod overview;
 mod page;
 mod parse;

@@ -7,13 +7,12 @@ use std::{
     time::Duration,
 };
 
-use model::{Decision, Euid, Outcome, Reason};
+use model::{Decision, Euid, NumberMap, Outcome, Reason};
 
 use crate::{
     decided::is_sent_again,
     error::ReportError,
     gist::Gist,
-    numbers::NumberMap,
     read::{ReadError, ReportReader},
     run_file::RunFile,
     source::{Moment, SourceReport},

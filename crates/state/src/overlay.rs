@@ -1,19 +1,23 @@
 //! Entries that are newer than those of the base.
 
-use std::{
-    collections::HashMap,
-    sync::atomic::{AtomicU8, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use model::{NumberMap, mixed};
 
 use crate::entry::Entry;
 
 /// What an entry takes in memory beside its bytes, roughly.
 const BESIDE: usize = 72;
 
+/// Bits of the filter for each entry, at least.
+const FILTER_BITS: usize = 8;
+
 /// Entries by EUID.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
-    entries: HashMap<u64, Newer>,
+    entries: NumberMap<Newer>,
+    /// A bit for each entry, by a part of its hash. Most EUIDs have no entry here: that is told by what fits into a cache.
+    filter: Vec<u64>,
     bytes: usize,
 }
 
@@ -48,7 +52,28 @@ impl Clone for Newer {
 impl Overlay {
     pub(crate) fn get(&self, euid: u64) -> Option<&Newer> {
         // Nothing is newer on most nights' first rows.
-        if self.entries.is_empty() { None } else { self.entries.get(&euid) }
+        let (word, bit) = self.place(euid);
+        if self.filter.get(word)? & bit == 0 { None } else { self.entries.get(&euid) }
+    }
+
+    /// An EUID's bit in the filter, which has a power of two of words.
+    fn place(&self, euid: u64) -> (usize, u64) {
+        let hash = mixed(euid, 0);
+        ((hash >> 6) as usize & self.filter.len().wrapping_sub(1), 1 << (hash & 63))
+    }
+
+    fn note(&mut self, euid: u64) {
+        let bits = self.filter.len() * 64;
+        if self.entries.len() * FILTER_BITS > bits {
+            self.filter = vec![0; (self.entries.len() * FILTER_BITS / 32).next_power_of_two()];
+            let places: Vec<_> = self.entries.keys().map(|euid| self.place(*euid)).collect();
+            for (word, bit) in places {
+                self.filter[word] |= bit;
+            }
+        } else {
+            let (word, bit) = self.place(euid);
+            self.filter[word] |= bit;
+        }
     }
 
     pub(crate) fn insert(&mut self, euid: u64, entry: Option<Box<[u8]>>, flags: u8) {
@@ -56,6 +81,8 @@ impl Overlay {
         self.bytes += bytes(&entry);
         if let Some(before) = self.entries.insert(euid, Newer { entry, flags: AtomicU8::new(flags) }) {
             self.bytes -= bytes(&before.entry);
+        } else {
+            self.note(euid);
         }
     }
 
@@ -85,6 +112,28 @@ impl Overlay {
 
     pub(crate) fn copy(&self) -> Self {
         let entries = self.iter().map(|(euid, newer)| (euid, newer.clone())).collect();
-        Self { entries, bytes: self.bytes }
+        Self { entries, filter: self.filter.clone(), bytes: self.bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_in_is_found_at_every_size() {
+        let mut overlay = Overlay::default();
+        assert!(overlay.get(1).is_none());
+        for count in 1..=3_000_u64 {
+            overlay.insert(count * 977, Some(Box::default()), 0);
+            overlay.insert(count * 977, None, 3);
+            for number in (1..=count).step_by(1 + count as usize / 7) {
+                assert_eq!(overlay.get(number * 977).map(Newer::flags), Some(3), "{number} of {count}");
+            }
+            assert!(overlay.get(count * 977 + 1).is_none());
+        }
+        assert_eq!((overlay.iter().count(), overlay.bytes()), (3_000, 3_000 * BESIDE));
+        let copy = overlay.copy();
+        assert!((1..=3_000).all(|number| copy.get(number * 977).is_some()));
     }
 }

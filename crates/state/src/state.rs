@@ -1,11 +1,10 @@
 use std::{
-    collections::HashMap,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use model::Euid;
+use model::{Euid, NumberMap};
 
 use crate::{
     base::{Base, BaseError, Cursor},
@@ -60,7 +59,7 @@ struct Waiting {
     meta: Meta,
     changes: Changes,
     /// Entries as they were before their EUIDs were marked.
-    before: HashMap<u64, Option<Box<[u8]>>>,
+    before: NumberMap<Option<Box<[u8]>>>,
 }
 
 /// A row that is to be sent, as far as the state has to know it. Made by [`crate::Looking::to_send`].

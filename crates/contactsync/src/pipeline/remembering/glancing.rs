@@ -1,32 +1,29 @@
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::Euid;
+use model::{Euid, NumberMap};
 use state::{Looker, Looking, StateError};
 
 use super::super::unchanged::UnchangedRows;
 
 /// Which EUIDs have rows that were read and are not decided.
 #[derive(Debug, Default)]
-pub(super) struct Undecided(Mutex<HashMap<Euid, u32>>);
+pub(super) struct Undecided(Mutex<NumberMap<u32>>);
 
 impl Undecided {
     /// A row of this EUID was decided, or is so but for its record. What is known of the EUID is so already.
     pub(super) fn decided(&self, euids: impl IntoIterator<Item = Euid>) {
         let mut rows = self.rows();
         for euid in euids {
-            if let Some(count) = rows.get_mut(&euid) {
+            if let Some(count) = rows.get_mut(&euid.get()) {
                 *count -= 1;
                 if *count == 0 {
-                    rows.remove(&euid);
+                    rows.remove(&euid.get());
                 }
             }
         }
     }
 
-    fn rows(&self) -> MutexGuard<'_, HashMap<Euid, u32>> {
+    fn rows(&self) -> MutexGuard<'_, NumberMap<u32>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -48,7 +45,7 @@ pub(in super::super) struct Glancing {
 #[derive(Debug)]
 pub(in super::super) struct Glance<'a> {
     looking: Looking<'a>,
-    undecided: MutexGuard<'a, HashMap<Euid, u32>>,
+    undecided: MutexGuard<'a, NumberMap<u32>>,
     unchanged: &'a UnchangedRows,
     compares: bool,
     input: usize,
@@ -80,11 +77,11 @@ impl Glance<'_> {
         euid: Euid,
         contacts: impl Iterator<Item = (&'c str, &'c str)>,
     ) -> Result<bool, StateError> {
-        let has_turn = self.compares && (self.undecided.is_empty() || !self.undecided.contains_key(&euid));
+        let has_turn = self.compares && (self.undecided.is_empty() || !self.undecided.contains_key(&euid.get()));
         if has_turn && self.looking.is_unchanged(euid, contacts)? {
             return Ok(true);
         }
-        *self.undecided.entry(euid).or_default() += 1;
+        *self.undecided.entry(euid.get()).or_default() += 1;
         Ok(false)
     }
 

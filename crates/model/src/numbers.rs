@@ -1,4 +1,4 @@
-//! Hashing of numbers that nobody chooses to collide: of rows and EUIDs in reports of our own.
+//! Hashing of numbers that nobody chooses to collide: of rows and EUIDs.
 
 use std::{
     collections::HashMap,
@@ -6,14 +6,15 @@ use std::{
 };
 
 /// A map by numbers.
-pub(crate) type NumberMap<T> = HashMap<u64, T, BuildHasherDefault<NumberHasher>>;
+pub type NumberMap<T> = HashMap<u64, T, BuildHasherDefault<NumberHasher>>;
 
 /// Two odd numbers without a pattern: digits of π and of e.
 const PI: u64 = 0x243f_6a88_85a3_08d3;
 const E: u64 = 0xb7e1_5162_8aed_2a6b;
 
+/// Hashes a number.
 #[derive(Debug, Default)]
-pub(crate) struct NumberHasher(u64);
+pub struct NumberHasher(u64);
 
 impl Hasher for NumberHasher {
     fn write_u64(&mut self, number: u64) {
@@ -32,7 +33,7 @@ impl Hasher for NumberHasher {
 }
 
 /// Every bit of both numbers may change every bit of this.
-pub(crate) fn mixed(a: u64, b: u64) -> u64 {
+pub fn mixed(a: u64, b: u64) -> u64 {
     let wide = u128::from(a ^ PI) * u128::from(b ^ E);
     let folded = wide as u64 ^ (wide >> 64) as u64;
     let wide = u128::from(folded ^ a.rotate_left(32)) * u128::from(PI ^ b.rotate_left(17));
