@@ -9,6 +9,10 @@ pub enum Fault {
     Status(u16, f64),
     /// Closes the connection without an answer; the request is not carried out.
     Drop(f64),
+    /// Carries the request out and closes the connection without an answer.
+    Lost(f64),
+    /// Answers with code 0 and another message than `success`: of the contacts all but the last by name are carried out.
+    Partial(f64),
     /// Never answers.
     Hang(f64),
     /// Answers 200 with something that is not JSON.
@@ -19,7 +23,9 @@ pub enum Fault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FaultError {
     /// Not one of the forms.
-    #[error("{0:?} is no fault: write code=N:P, status=N:P, drop:P, hang:P or garbage:P, as in code=-1:0.05")]
+    #[error(
+        "{0:?} is no fault: write code=N:P, status=N:P, drop:P, lost:P, partial:P, hang:P or garbage:P, as in code=-1:0.05"
+    )]
     Form(String),
     /// Not a probability.
     #[error("{0:?} is no probability: it lies between 0 and 1")]
@@ -43,6 +49,8 @@ impl FromStr for Fault {
                 Ok(Self::Status(status.ok_or_else(form)?, p))
             }
             None if kind == "drop" => Ok(Self::Drop(p)),
+            None if kind == "lost" => Ok(Self::Lost(p)),
+            None if kind == "partial" => Ok(Self::Partial(p)),
             None if kind == "hang" => Ok(Self::Hang(p)),
             None if kind == "garbage" => Ok(Self::Garbage(p)),
             _ => Err(form()),
@@ -57,6 +65,8 @@ impl Fault {
             Self::Code(code, _) => format!("code={code}"),
             Self::Status(status, _) => format!("status={status}"),
             Self::Drop(_) => "drop".to_owned(),
+            Self::Lost(_) => "lost".to_owned(),
+            Self::Partial(_) => "partial".to_owned(),
             Self::Hang(_) => "hang".to_owned(),
             Self::Garbage(_) => "garbage".to_owned(),
         }
@@ -64,8 +74,19 @@ impl Fault {
 
     fn probability(self) -> f64 {
         match self {
-            Self::Code(_, p) | Self::Status(_, p) | Self::Drop(p) | Self::Hang(p) | Self::Garbage(p) => p,
+            Self::Code(_, p)
+            | Self::Status(_, p)
+            | Self::Drop(p)
+            | Self::Lost(p)
+            | Self::Partial(p)
+            | Self::Hang(p)
+            | Self::Garbage(p) => p,
         }
+    }
+
+    /// Whether a request that meets it is carried out, at least in part.
+    pub(crate) fn accepts(self) -> bool {
+        matches!(self, Self::Code(0, _) | Self::Lost(_) | Self::Partial(_))
     }
 
     /// The fault that the `nth` request (from 1) of a user meets, if any. It depends on nothing else, so the order in
@@ -97,6 +118,8 @@ mod tests {
         assert_eq!("code=-1:0.05".parse(), Ok(Fault::Code(-1, 0.05)));
         assert_eq!("status=502:0.01".parse(), Ok(Fault::Status(502, 0.01)));
         assert_eq!("drop:1".parse(), Ok(Fault::Drop(1.0)));
+        assert_eq!("lost:0".parse(), Ok(Fault::Lost(0.0)));
+        assert_eq!("partial:0.5".parse(), Ok(Fault::Partial(0.5)));
         for text in ["", "drop", "drop:2", "drop:x", "code:0.1", "status=99:0.1", "fly:0.1", "drop=1:0.1"] {
             assert!(text.parse::<Fault>().is_err(), "{text}");
         }

@@ -20,6 +20,8 @@ pub struct SandboxOptions {
     pub seed: u64,
     /// An empty value is refused (55103) instead of clearing its contact.
     pub refuse_empty: bool,
+    /// A user's contacts that a request leaves out are forgotten, which nothing says the API does or doesn't.
+    pub forget_omitted: bool,
     /// What is kept of what arrives.
     pub recording: Recording,
     /// The API key it accepts.
@@ -56,6 +58,7 @@ impl Default for SandboxOptions {
             faults: Vec::new(),
             seed: 0,
             refuse_empty: false,
+            forget_omitted: false,
             recording: Recording::Whole,
             api_key: "sandbox-key".to_owned(),
             api_secret: "sandbox-secret".to_owned(),
@@ -73,6 +76,7 @@ impl std::fmt::Debug for SandboxOptions {
             .field("faults", &self.faults)
             .field("seed", &self.seed)
             .field("refuse_empty", &self.refuse_empty)
+            .field("forget_omitted", &self.forget_omitted)
             .field("recording", &self.recording)
             .finish_non_exhaustive()
     }

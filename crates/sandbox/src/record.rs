@@ -21,6 +21,7 @@ const SHARDS: usize = 32;
 pub struct Record {
     figures: Mutex<Figures>,
     users: Users,
+    forget_omitted: bool,
     /// Requests that ask for users, by the first that they ask for.
     registrations: Mutex<Arrivals>,
 }
@@ -96,12 +97,18 @@ impl Record {
             Recording::Figures if options.faults.is_empty() => Users::Nothing,
             Recording::Figures => Users::Arrivals(shards()),
         };
-        Self { figures: Mutex::default(), users, registrations: Mutex::default() }
+        let forget_omitted = options.forget_omitted;
+        Self { figures: Mutex::default(), users, forget_omitted, registrations: Mutex::default() }
     }
 
     /// The figures so far.
     pub fn stats(&self) -> Stats {
         lock(&self.figures).stats.clone()
+    }
+
+    /// How many requests are under way.
+    pub fn in_flight(&self) -> u64 {
+        lock(&self.figures).in_flight
     }
 
     /// The requests of a user in order of arrival.
@@ -197,6 +204,9 @@ impl Record {
             request.answered = answered;
         }
         if accepted {
+            if self.forget_omitted {
+                user.contacts.clear();
+            }
             for (name, value) in contacts {
                 if value.as_str() == Some("") {
                     user.contacts.remove(&name);

@@ -1,4 +1,10 @@
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -31,6 +37,7 @@ use crate::{
 pub struct Sandbox {
     address: SocketAddr,
     record: Arc<Record>,
+    faults: Faults,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -43,8 +50,13 @@ pub struct StartError {
     cause: io::Error,
 }
 
+/// Faults that can be replaced.
+type Faults = Arc<RwLock<Arc<[Fault]>>>;
+
 struct Served {
     options: SandboxOptions,
+    /// In the place of those among the options.
+    faults: Faults,
     authorization: String,
     record: Arc<Record>,
 }
@@ -62,10 +74,12 @@ impl Sandbox {
         let record = Arc::new(Record::new(&options));
         let pair = format!("{}:{}", options.api_key, options.api_secret);
         let authorization = format!("Basic {}", STANDARD.encode(pair));
-        let router = router(Arc::new(Served { options, authorization, record: Arc::clone(&record) }));
+        let faults: Faults = Arc::new(RwLock::new(options.faults.as_slice().into()));
+        let served = Served { options, faults: Arc::clone(&faults), authorization, record: Arc::clone(&record) };
+        let router = router(Arc::new(served));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(accept(listener, router, stop.clone(), tasks.clone()));
-        Ok(Self { address, record, stop, tasks })
+        Ok(Self { address, record, faults, stop, tasks })
     }
 
     /// Where it listens.
@@ -81,6 +95,11 @@ impl Sandbox {
     /// What arrived so far.
     pub fn record(&self) -> Arc<Record> {
         Arc::clone(&self.record)
+    }
+
+    /// From here on requests meet these faults. Meant for a sandbox that keeps all of what arrives.
+    pub fn set_faults(&self, faults: &[Fault]) {
+        *self.faults.write().unwrap_or_else(PoisonError::into_inner) = faults.into();
     }
 
     /// Stops: closes all connections, answered or not.
@@ -169,8 +188,8 @@ async fn contact(State(served): State<Arc<Served>>, headers: HeaderMap, body: By
         Err(refusal) => return served.code(refusal).await,
     };
     let nth = served.record.begin(euid, &contacts);
-    let request = OpenRequest { served: &served, euid, contacts: Some(contacts) };
-    match Fault::met(&served.options.faults, served.options.seed, euid, nth) {
+    let mut request = OpenRequest { served: &served, euid, contacts: Some(contacts) };
+    match Fault::met(&served.faults(), served.options.seed, euid, nth) {
         None => {
             let response = served.code((0, "success")).await;
             request.answered(json!(0), true);
@@ -179,8 +198,12 @@ async fn contact(State(served): State<Arc<Served>>, headers: HeaderMap, body: By
         Some(fault) => {
             served.record.met(fault.name());
             let answered = if let Fault::Code(code, _) = fault { json!(code) } else { json!(fault.name()) };
+            if let (Fault::Partial(_), Some(contacts)) = (fault, &mut request.contacts) {
+                let last = contacts.keys().max().cloned();
+                contacts.retain(|name, _| Some(name) != last.as_ref());
+            }
             let response = served.fault(fault).await;
-            request.answered(answered, fault_accepts(fault));
+            request.answered(answered, fault.accepts());
             response
         }
     }
@@ -199,8 +222,9 @@ async fn register(State(served): State<Arc<Served>>, headers: HeaderMap, body: B
         Err(refusal) => return served.code(refusal).await,
     };
     let first = values.first().map_or(0, |value| euid_of(&name, value));
-    let nth = if served.options.faults.is_empty() { 1 } else { served.record.registered(first) };
-    if let Some(fault) = Fault::met(&served.options.faults, served.options.seed, first, nth) {
+    let faults = served.faults();
+    let nth = if faults.is_empty() { 1 } else { served.record.registered(first) };
+    if let Some(fault) = Fault::met(&faults, served.options.seed, first, nth) {
         served.record.met(fault.name());
         return served.fault(fault).await;
     }
@@ -243,11 +267,11 @@ impl Drop for OpenRequest<'_> {
     }
 }
 
-fn fault_accepts(fault: Fault) -> bool {
-    matches!(fault, Fault::Code(0, _))
-}
-
 impl Served {
+    fn faults(&self) -> Arc<[Fault]> {
+        Arc::clone(&self.faults.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn is_authorized(&self, headers: &HeaderMap) -> bool {
         headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes() == self.authorization.as_bytes())
     }
@@ -290,7 +314,8 @@ impl Served {
                 self.record.answered(200, None);
                 "}{ not what you think".into_response()
             }
-            Fault::Drop(_) => {
+            Fault::Partial(_) => self.code((0, "partial success")).await,
+            Fault::Drop(_) | Fault::Lost(_) => {
                 let mut response = Response::new(Body::empty());
                 response.extensions_mut().insert(CloseInstead);
                 response

@@ -183,8 +183,8 @@ pub(crate) struct SandboxArgs {
     /// Requests let through, as 200/s; what is over gets a 429 (configuration key: sandbox_limit) [default: unlimited]
     #[arg(id = "sandbox_limit", long = "limit", value_name = "RATE", value_parser = values::rate)]
     pub(crate) limit: Option<dispatcher::Rate>,
-    /// A fault with its probability: code=-1:0.05, status=502:0.01, drop:0.01, hang:0.001, garbage:0.01; repeatable
-    /// [default: none]
+    /// A fault with its probability: code=-1:0.05, status=502:0.01, drop:0.01, lost:0.01, partial:0.01,
+    /// hang:0.001, garbage:0.01; repeatable [default: none]
     #[arg(long, value_name = "SPEC", value_parser = values::fault)]
     pub(crate) fault: Vec<sandbox::Fault>,
     /// Which requests the faults hit [default: 0]
@@ -193,6 +193,9 @@ pub(crate) struct SandboxArgs {
     /// Refuse empty values (code 55103) instead of clearing their contacts [default: off]
     #[arg(long)]
     pub(crate) refuse_empty: bool,
+    /// Forget the contacts of a user that a request leaves out [default: off]
+    #[arg(long)]
+    pub(crate) forget_omitted: bool,
     /// The key that is accepted (configuration key: sandbox_api_key) [default: sandbox-key]
     #[arg(id = "sandbox_api_key", long = "api-key", value_name = "KEY", value_parser = values::secret())]
     pub(crate) api_key: Option<SecretString>,

@@ -8,8 +8,8 @@ use super::values;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sandbox")]
 pub(crate) struct SandboxFaultArgs {
-    /// A fault with its probability: code=-1:0.05, status=502:0.01, drop:0.01, hang:0.001, garbage:0.01; repeatable
-    /// [default: none]
+    /// A fault with its probability: code=-1:0.05, status=502:0.01, drop:0.01, lost:0.01, partial:0.01,
+    /// hang:0.001, garbage:0.01; repeatable [default: none]
     #[arg(
         id = "sandbox_fault",
         long = "sandbox-fault",

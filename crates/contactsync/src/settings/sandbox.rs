@@ -40,6 +40,7 @@ pub(crate) fn served_sandbox(args: &SandboxArgs) -> SandboxOptions {
         faults: args.fault.clone(),
         seed: args.seed.unwrap_or(0),
         refuse_empty: args.refuse_empty,
+        forget_omitted: args.forget_omitted,
         recording: Recording::Whole,
         api_key: given(&args.api_key, api_key),
         api_secret: given(&args.api_secret, api_secret),

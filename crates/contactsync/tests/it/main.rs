@@ -22,6 +22,7 @@ mod layers;
 mod manual;
 mod mend;
 mod nights;
+mod oracle;
 mod plan;
 mod plan_state;
 mod push;

@@ -25,6 +25,19 @@ impl Service {
         Self::start(SandboxOptions { faults, ..SandboxOptions::default() })
     }
 
+    /// From here on requests meet these faults.
+    pub(crate) fn set_faults<F: AsRef<str>>(&self, faults: &[F]) {
+        let faults: Vec<_> = faults.iter().map(|fault| fault.as_ref().parse().unwrap()).collect();
+        self.sandbox.set_faults(&faults);
+    }
+
+    /// Waits until nothing is under way: what a run that was killed had sent is carried out or not from here on.
+    pub(crate) fn settle(&self) {
+        while self.record().in_flight() > 0 {
+            std::thread::yield_now();
+        }
+    }
+
     pub(crate) fn url(&self) -> String {
         self.sandbox.base_url()
     }

@@ -108,11 +108,12 @@ impl Memory for StateMemory {
         let is_accepted = outcome == Outcome::Synced;
         let accepted = (is_accepted && reason.is_none()).then(|| contact.contacts.iter());
         let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
-        self.state.ended(contact.euid, accepted, now, self.omitted_kept);
+        // Before it is set: what is known never belongs to nobody.
         if is_accepted && !self.is_bound.swap(true, SeqCst) {
             // Plain text: it can always be written down.
             let _ = self.state.set_meta(|meta| meta.api_key = Some(self.api_key.clone()));
         }
+        self.state.ended(contact.euid, accepted, now, self.omitted_kept);
         self.undecided.decided([contact.euid]);
     }
 }

@@ -12,6 +12,9 @@ use crate::{
     settings::{SendingSettings, StateSettings, Target},
 };
 
+/// Tests have new files of the state made often by it.
+const NEWER_BYTES: &str = "CONTACTSYNC_TEST_NEWER_BYTES";
+
 impl Remembered {
     /// Opens the state of a run, or creates it. Exit 2 where it belongs to another service, key or process, or is no state.
     pub(crate) fn open(
@@ -19,7 +22,10 @@ impl Remembered {
         sending: &SendingSettings,
         patience: &mut Patience<'_>,
     ) -> Result<Self, Failure> {
-        let state = opened(settings, State::open, patience)?;
+        let mut state = opened(settings, State::open, patience)?;
+        if let Some(bytes) = std::env::var(NEWER_BYTES).ok().and_then(|bytes| bytes.parse().ok()) {
+            state.set_limit(bytes);
+        }
         let (target, api_key) = (&sending.target, sending.target.key_fingerprint());
         refuse_other_binding(&state, &state.meta(), target, &api_key, sending.accept_new_key)?;
         state.set_meta(|meta| meta.target = Some(target.name())).map_err(usage_of)?;
