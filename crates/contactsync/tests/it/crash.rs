@@ -20,6 +20,8 @@ use crate::{
 
 /// How many runs, each with a seed of its own.
 const SEEDS: u64 = 20;
+/// The same with a state.
+const SEEDS_WITH_STATE: u64 = 10;
 /// Of so many seeds the last is on a disk that takes a fifth of a second for each sync; formats and inputs have other
 /// divisors.
 const EACH_SLOW: u64 = 5;
@@ -38,16 +40,19 @@ enum Moment {
     After(Duration),
     /// While results are being synced.
     Syncing,
-    /// So long after the start of a resume, which takes about as long to compare and cut.
+    /// So long after the start of a resume, which takes about as long to compare and cut, and to open a state.
     Resuming(Duration),
+    /// While a new file of the state is made.
+    Merging,
 }
 
-/// Kills by kind: at any time, while syncing, while resuming.
+/// Kills by kind: at any time, while syncing, while resuming, while a new file of the state is made.
 #[derive(Debug, Default)]
 struct Kills {
     any: AtomicU64,
     syncing: AtomicU64,
     resuming: AtomicU64,
+    merging: AtomicU64,
 }
 
 fn rows(input: &str, dice: &mut Rng) -> (String, Vec<(u64, u64)>) {
@@ -89,6 +94,7 @@ fn start(place: &Workplace, arguments: &[&str], input: &str, text: &str) -> Runn
 /// Waits for the moment and kills. False where the run ended before.
 fn kill(running: &mut Running, place: &Workplace, report: &str, moment: Moment) -> bool {
     let saving = place.path(&format!("{report}.run.new"));
+    let merging = place.path("s.state.new");
     let started = Instant::now();
     // A run saves as it starts; the moment meant is that of a later sync.
     let begun = Duration::from_millis(100);
@@ -96,6 +102,7 @@ fn kill(running: &mut Running, place: &Workplace, report: &str, moment: Moment) 
         let is_time = match moment {
             Moment::After(time) | Moment::Resuming(time) => started.elapsed() >= time,
             Moment::Syncing => started.elapsed() >= begun && saving.exists(),
+            Moment::Merging => merging.exists(),
         };
         if is_time {
             running.signal(Signal::KILL);
@@ -110,13 +117,18 @@ fn kill(running: &mut Running, place: &Workplace, report: &str, moment: Moment) 
     }
 }
 
-fn campaign(seed: u64, slow_disk: Option<&SlowDisk>, kills: &Kills) {
+/// `newer`: with a state, of which a new file is made once what is newer takes so many bytes.
+fn campaign(seed: u64, slow_disk: Option<&SlowDisk>, newer: Option<usize>, kills: &Kills) {
     let mut dice = Rng::with_seed(seed);
     let (report, input) = (REPORTS[seed as usize % REPORTS.len()], INPUTS[(seed / 4) as usize % INPUTS.len()]);
     let service = Service::with_faults(&["code=-1:0.03", "drop:0.01", "status=502:0.01"]);
     let place = match slow_disk {
         Some(disk) => disk.under(service.workplace()),
         None => service.workplace(),
+    };
+    let place = match newer {
+        Some(bytes) => place.variable("_CONTACTSYNC_TEST_NEWER_BYTES", &bytes.to_string()),
+        None => place,
     };
     // There a run takes a second and more to begin.
     let latest = if slow_disk.is_some() { 3_000_000 } else { 1_400_000 };
@@ -125,7 +137,7 @@ fn campaign(seed: u64, slow_disk: Option<&SlowDisk>, kills: &Kills) {
         place.file(input, &text);
     }
     let (rate, in_flight) = (format!("{RATE}/s"), IN_FLIGHT.to_string());
-    let arguments = [
+    let mut arguments = vec![
         "push",
         input,
         "--report",
@@ -144,9 +156,14 @@ fn campaign(seed: u64, slow_disk: Option<&SlowDisk>, kills: &Kills) {
         "--progress",
         "never",
     ];
+    if newer.is_some() {
+        // So that each row has a record.
+        arguments.extend(["--state", "s.state", "--report-unchanged"]);
+    }
     let mut killed = 0;
     for attempt in 0..4 {
         let moment = match dice.u8(..4) {
+            0 if newer.is_some() && dice.bool() => Moment::Merging,
             0 => Moment::Syncing,
             1 if attempt > 0 => Moment::Resuming(Duration::from_micros(dice.u64(..60_000))),
             _ => Moment::After(Duration::from_micros(dice.u64(..latest))),
@@ -162,6 +179,7 @@ fn campaign(seed: u64, slow_disk: Option<&SlowDisk>, kills: &Kills) {
             Moment::After(_) => &kills.any,
             Moment::Syncing => &kills.syncing,
             Moment::Resuming(_) => &kills.resuming,
+            Moment::Merging => &kills.merging,
         };
         kind.fetch_add(1, Relaxed);
     }
@@ -170,12 +188,53 @@ fn campaign(seed: u64, slow_disk: Option<&SlowDisk>, kills: &Kills) {
     assert_eq!(SlowDisk::was_waited_for(&place), slow_disk.is_some(), "seed {seed}");
     decided_once(&place, report, seed);
     nothing_missing_and_in_order(&service, &valid, killed, seed);
+    if newer.is_some() {
+        next_night(&service, &place, &mut dice, (seed, killed));
+    }
 }
 
-/// Each row has one record.
+/// A night behind those kills, with some rows of users that stand as they are and some of others: what the state holds of
+/// them is true.
+fn next_night(service: &Service, place: &Workplace, dice: &mut Rng, (seed, killed): (u64, u64)) {
+    service.set_faults::<&str>(&[]);
+    let held: BTreeMap<u64, u64> =
+        service.record().contacts().iter().map(|(euid, contacts)| (*euid, row_of(contacts))).collect();
+    let mut expected = held.clone();
+    for row in expected.values_mut() {
+        // As it is, another, or one that this user or another had before.
+        match dice.u8(..4) {
+            0 => *row += ROWS,
+            1 => *row = 1 + dice.u64(..ROWS),
+            _ => {}
+        }
+    }
+    let changed = expected.iter().filter(|(euid, row)| held[euid] != **row).count() as u64;
+    let rows = expected.iter().map(|(euid, row)| format!("{euid},{row}@example.com\n"));
+    place.file("next.csv", std::iter::once("euid,email\n".to_owned()).chain(rows).collect::<String>());
+    let (mut sent, most) = (service.record().stats().requests, changed + killed * (IN_FLIGHT + 2 * RATE));
+    // What was set in the moment before a kill may be sent once more.
+    for (report, least, most) in [("next.ndjson", changed, most), ("again.ndjson", 0, 0)] {
+        let ran = place.run(&["push", "next.csv", "--state", "s.state", "--report", report, "--rate", "unlimited"]);
+        let ran = ran.ends_with(0);
+        let there: BTreeMap<u64, u64> =
+            service.record().contacts().iter().map(|(euid, contacts)| (*euid, row_of(contacts))).collect();
+        assert_eq!(there, expected, "seed {seed}: a change was skipped\n{ran}");
+        let now = service.record().stats().requests;
+        assert!((least..=most).contains(&(now - sent)), "seed {seed}: of {changed} changes {}\n{ran}", now - sent);
+        sent = now;
+    }
+}
+
+/// Each row has one record; what was unchanged may only stand beside the report, where a kill came before its record.
 fn decided_once(place: &Workplace, report: &str, seed: u64) {
-    let records = report::ReportReader::open(&place.path(report)).unwrap();
+    let path = place.path(report);
+    let records = report::ReportReader::open(&path).unwrap();
     let mut rows: Vec<u64> = records.map(|record| record.unwrap().origin.row).collect();
+    rows.sort_unstable();
+    let unchanged = &report::RunFile::read(&path).unwrap().unwrap().inputs[0].unchanged;
+    let missing: Vec<u64> = (1..=ROWS).filter(|row| rows.binary_search(row).is_err()).collect();
+    assert!(missing.iter().all(|row| unchanged.contains(*row)), "seed {seed}: {missing:?} have no record");
+    rows.extend(&missing);
     rows.sort_unstable();
     assert_eq!(rows, (1..=ROWS).collect::<Vec<_>>(), "seed {seed}");
 }
@@ -203,28 +262,66 @@ fn nothing_missing_and_in_order(service: &Service, valid: &[(u64, u64)], killed:
     assert!(twice <= killed * (IN_FLIGHT + 2 * RATE), "seed {seed}: {twice} rows were sent twice after {killed} kills");
 }
 
-#[test]
-fn killed_at_any_moment_it_resumes_and_loses_nothing() {
-    let seeds = std::env::var("CONTACTSYNC_CRASH_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
-    let (next, kills) = (AtomicU64::new(0), Kills::default());
-    let slow_disk = SlowDisk::build();
-    let slow_one = |seed: u64| slow_disk.as_ref().filter(|_| seed % EACH_SLOW == EACH_SLOW - 1);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let seeds = std::iter::repeat_with(|| next.fetch_add(1, Relaxed)).take_while(|seed| *seed < seeds);
-                seeds.for_each(|seed| campaign(seed, slow_one(seed), &kills));
-            });
-        }
-    });
-    let [any, syncing, resuming] = [&kills.any, &kills.syncing, &kills.resuming].map(|kind| kind.load(Relaxed));
-    let all = any + syncing + resuming;
+fn campaigns(default: u64, slow_disk: Option<&SlowDisk>, with_state: bool) -> Kills {
+    let (seeds, kills) = (Seeds::new(default), Kills::default());
+    let slow_one = |seed: u64| slow_disk.filter(|_| seed % EACH_SLOW == EACH_SLOW - 1);
+    // Often, seldom, and only at the end of a run.
+    let newer = |seed: u64| with_state.then_some([500, 8_000, 64 << 20][seed as usize % 3]);
+    seeds.each(|seed| campaign(seed, slow_one(seed), newer(seed), &kills));
     let slow = if slow_disk.is_some() {
-        format!("{} on a slow disk", seeds / EACH_SLOW)
+        format!("{} on a slow disk", seeds.count / EACH_SLOW)
     } else {
         "slow_disk skipped: no C compiler, or another system than Linux".to_owned()
     };
-    let told = format!("{seeds} seeds, {slow}, {all} kills: {syncing} while syncing, {resuming} while resuming\n");
+    let told = format!("{} seeds, {slow}, kills by kind: {kills:?}\n", seeds.count);
     std::io::stdout().write_all(told.as_bytes()).unwrap();
+    kills
+}
+
+/// Seeds to try: a few, or as many as the environment says.
+#[derive(Debug)]
+pub(crate) struct Seeds {
+    pub(crate) first: u64,
+    pub(crate) count: u64,
+}
+
+impl Seeds {
+    pub(crate) fn new(default: u64) -> Self {
+        let number = |name| std::env::var(name).ok().map(|number| number.parse().unwrap());
+        let first = number("CONTACTSYNC_FIRST_SEED").unwrap_or(0);
+        Self { first, count: number("CONTACTSYNC_CRASH_SEEDS").unwrap_or(default) }
+    }
+
+    /// Tries each, a few at a time.
+    pub(crate) fn each(&self, attempt: impl Fn(u64) + Sync) {
+        let next = AtomicU64::new(self.first);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let seeds = std::iter::repeat_with(|| next.fetch_add(1, Relaxed));
+                    seeds.take_while(|seed| *seed < self.first + self.count).for_each(&attempt);
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn killed_at_any_moment_it_resumes_and_loses_nothing() {
+    let slow_disk = SlowDisk::build();
+    let kills = campaigns(SEEDS, slow_disk.as_ref(), false);
+    let [any, syncing, resuming] = [kills.any, kills.syncing, kills.resuming].map(AtomicU64::into_inner);
+    let all = any + syncing + resuming;
     assert!(syncing * 10 >= all && resuming * 10 >= all, "of {all} kills {syncing} hit a sync, {resuming} a resume");
+}
+
+/// Also while a state is opened, committed to and made anew.
+#[test]
+fn killed_at_any_moment_a_state_is_never_wrong() {
+    let slow_disk = SlowDisk::build();
+    let kills = campaigns(SEEDS_WITH_STATE, slow_disk.as_ref(), true);
+    let [any, syncing, resuming, merging] =
+        [kills.any, kills.syncing, kills.resuming, kills.merging].map(AtomicU64::into_inner);
+    let all = any + syncing + resuming + merging;
+    assert!(merging > 0 && resuming * 10 >= all, "of {all} kills {merging} hit a merge, {resuming} a resume");
 }

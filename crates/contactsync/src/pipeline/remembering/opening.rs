@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Tests have new files of the state made often by it.
-const NEWER_BYTES: &str = "CONTACTSYNC_TEST_NEWER_BYTES";
+const NEWER_BYTES: &str = "_CONTACTSYNC_TEST_NEWER_BYTES";
 
 impl Remembered {
     /// Opens the state of a run, or creates it. Exit 2 where it belongs to another service, key or process, or is no state.

@@ -138,7 +138,7 @@ impl Export {
             } else {
                 let members: Map<String, Value> =
                     contacts.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-                writeln!(text, "{}", object(euid_text, members, dice.bool())).unwrap();
+                writeln!(text, "{}", object(&euid_text, members, dice.bool())).unwrap();
             }
             let asked: Contacts = contacts
                 .into_iter()
@@ -152,7 +152,7 @@ impl Export {
     }
 }
 
-fn object(euid: String, mut members: Map<String, Value>, flat: bool) -> Value {
+fn object(euid: &str, mut members: Map<String, Value>, flat: bool) -> Value {
     if flat {
         members.insert("euid".to_owned(), json!(euid));
         Value::Object(members)

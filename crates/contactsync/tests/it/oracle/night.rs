@@ -241,7 +241,7 @@ impl World<'_> {
             match rows.last() {
                 // Each row was stored, and the service keeps what a request leaves out.
                 _ if !self.forget_omitted && rows.iter().all(|(_, is_there)| *is_there) => {
-                    rows.iter().for_each(|(contacts, _)| expected.extend((*contacts).clone()));
+                    expected.extend(rows.iter().flat_map(|(contacts, _)| (*contacts).clone()));
                 }
                 Some((contacts, true)) => expected.extend((*contacts).clone()),
                 _ => {}

@@ -1,0 +1,234 @@
+//! Never a skipped change, case by case: what is lost, killed, left out and comes back.
+
+use rustix::process::Signal;
+use sandbox::SandboxOptions;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    service::Service,
+    slow_disk::SlowDisk,
+    support::{Ran, Running, Workplace},
+};
+
+const STATE: [&str; 6] = ["--state", "s.state", "--rate", "unlimited", "--progress=never", "--summary=s.json"];
+
+/// A night's push into a report of its own.
+fn night(place: &Workplace, text: &str, report: &str, arguments: &[&str]) -> Ran {
+    place.file("a.csv", text);
+    place.run(&[&["push", "a.csv", "--report", report, "--resume"], &STATE[..], arguments].concat())
+}
+
+fn start(place: &Workplace, text: &str, report: &str) -> Running {
+    place.file("a.csv", text);
+    // An answer that is lost is waited out until long after the test.
+    let patient = ["--retry-base", "1h", "--retry-cap", "1h", "--outage-wait", "0"];
+    Running::start(
+        &mut place.command(&[&["push", "a.csv", "--report", report, "--resume"], &STATE[..], &patient[..]].concat()),
+    )
+}
+
+/// The addresses that a user's requests bore, in order.
+fn asked(service: &Service, euid: u64) -> Vec<String> {
+    let requests = service.record().requests(euid);
+    requests.iter().map(|request| request.contacts["email"].as_str().unwrap().to_owned()).collect()
+}
+
+fn held(service: &Service, euid: u64) -> Map<String, Value> {
+    service.record().contacts()[&euid].clone()
+}
+
+fn counts(place: &Workplace) -> [Value; 3] {
+    let summary: Value = serde_json::from_str(&place.read("s.json")).unwrap();
+    ["synced", "unchanged", "failed"].map(|name| summary[name].clone())
+}
+
+fn email(value: &str) -> Map<String, Value> {
+    [("email".to_owned(), json!(value))].into_iter().collect()
+}
+
+#[test]
+fn a_value_that_comes_back_after_a_lost_answer_is_sent() {
+    for retries in ["0", "2"] {
+        let service = Service::with_faults(&[]);
+        let place = service.workplace();
+        let quick = ["--retries", retries, "--retry-base", "1ms", "--outage-wait", "0"];
+        night(&place, "euid,email\n1,a@example.com\n", "1.ndjson", &quick).ends_with(0);
+        service.set_faults(&["lost:1"]);
+        night(&place, "euid,email\n1,b@example.com\n", "2.ndjson", &quick).ends_with(1);
+        assert_eq!(counts(&place), [json!(0), json!(0), json!(1)]);
+        assert_eq!(held(&service, 1), email("b@example.com"), "it was carried out");
+        service.set_faults::<&str>(&[]);
+        night(&place, "euid,email\n1,a@example.com\n", "3.ndjson", &quick).ends_with(0);
+        assert_eq!(counts(&place), [json!(1), json!(0), json!(0)]);
+        assert_eq!(held(&service, 1), email("a@example.com"));
+        night(&place, "euid,email\n1,a@example.com\n", "4.ndjson", &quick).ends_with(0);
+        assert_eq!(counts(&place), [json!(0), json!(1), json!(0)]);
+    }
+}
+
+#[test]
+fn a_value_that_comes_back_after_a_part_was_stored_is_sent() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    let row = |email: &str| format!("euid,email,mobile_phone\n1,{email},+12025550101\n");
+    night(&place, &row("a@example.com"), "1.ndjson", &[]).ends_with(0);
+    service.set_faults(&["partial:1"]);
+    night(&place, &row("b@example.com"), "2.ndjson", &[]).ends_with(0);
+    service.set_faults::<&str>(&[]);
+    for (report, value) in [("3.ndjson", "a@example.com"), ("4.ndjson", "b@example.com")] {
+        night(&place, &row(value), report, &[]).ends_with(0);
+        assert_eq!((&counts(&place)[0], &held(&service, 1)["email"]), (&json!(1), &json!(value)));
+    }
+}
+
+const A_THEN_B: &str = "euid,email\n1,a@example.com\n1,b@example.com\n2,c@example.com\n";
+
+/// A state that knows `a`, and a run over [`A_THEN_B`] that has just begun. Each answer will be lost.
+fn begun(place: &Workplace, service: &Service) -> Running {
+    night(place, "euid,email\n1,a@example.com\n2,c@example.com\n", "1.ndjson", &[]).ends_with(0);
+    service.set_faults(&["lost:1"]);
+    start(place, A_THEN_B, "2.ndjson")
+}
+
+/// The resume of such a run.
+fn resumed(place: &Workplace, service: &Service) {
+    service.settle();
+    service.set_faults::<&str>(&[]);
+    let ran = night(place, A_THEN_B, "2.ndjson", &[]).ends_with(0);
+    assert_eq!(held(service, 1), email("b@example.com"), "{ran}");
+    let asked = asked(service, 1);
+    let last = |value: &str| asked.iter().rposition(|asked| asked == value);
+    let first_b = asked.iter().position(|asked| asked == "b@example.com");
+    assert!(last("a@example.com") < first_b, "no old value behind the newer one: {asked:?}\n{ran}");
+    // And what is remembered of it is true.
+    night(place, "euid,email\n1,b@example.com\n2,c@example.com\n", "3.ndjson", &[]).ends_with(0);
+    assert_eq!(counts(place)[1], 2);
+    night(place, "euid,email\n1,a@example.com\n2,c@example.com\n", "4.ndjson", &[]).ends_with(0);
+    assert_eq!(held(service, 1), email("a@example.com"));
+}
+
+#[test]
+fn killed_behind_a_change_that_arrived_a_resume_sends_no_old_value() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    let mut running = begun(&place, &service);
+    running.until("the change arrives", || held(&service, 1) == email("b@example.com"));
+    running.signal(Signal::KILL);
+    running.finish();
+    resumed(&place, &service);
+}
+
+/// It is killed once it is known which rows were unchanged, and each sync takes a fifth of a second: the mark waits for one.
+#[test]
+fn killed_before_a_mark_is_durable_a_resume_sends_no_old_value() {
+    let Some(disk) = SlowDisk::build() else { return };
+    let service = Service::with_faults(&[]);
+    let place = disk.under(service.workplace());
+    let mut running = begun(&place, &service);
+    let report = report::RunFile::path_of(&place.path("2.ndjson"));
+    let mut knows_unchanged = || {
+        let run: Option<Value> = std::fs::read(&report).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        run.is_some_and(|run| run["comparison"]["unchanged"].as_u64() > Some(0))
+    };
+    running.until("it is known what is unchanged", &mut knows_unchanged);
+    running.signal(Signal::KILL);
+    running.finish();
+    assert_eq!(asked(&service, 1), ["a@example.com"], "nothing is sent before the mark is durable");
+    assert!(SlowDisk::was_waited_for(&place));
+    resumed(&place, &service);
+}
+
+/// Killed at moments that lie close together, all the way to the change's arrival.
+#[test]
+fn killed_at_any_moment_up_to_a_change_a_resume_sends_no_old_value() {
+    let mut arrived = 0;
+    for moment in 0..12_u32 {
+        let service = Service::with_faults(&[]);
+        let place = service.workplace();
+        let mut running = begun(&place, &service);
+        let begun = std::time::Instant::now();
+        let mut left = moment * 12;
+        // By the clock, since there is nothing else to go by; whichever moment it is, the same must hold.
+        running.until("its time", || {
+            left = (moment * 12).saturating_sub(begun.elapsed().as_millis() as u32);
+            left == 0
+        });
+        running.signal(Signal::KILL);
+        running.finish();
+        service.settle();
+        arrived += asked(&service, 1).len() - 1;
+        resumed(&place, &service);
+    }
+    assert!(arrived <= 12);
+}
+
+#[test]
+fn killed_right_behind_its_first_request_nothing_is_taken_for_sent() {
+    for is_resumed in [true, false] {
+        let service = Service::with_faults(&[]);
+        let place = service.workplace();
+        let rows = |values: [&str; 3]| {
+            let rows = (1..).zip(values).map(|(euid, value)| format!("{euid},{value}@example.com\n"));
+            std::iter::once("euid,email\n".to_owned()).chain(rows).collect::<String>()
+        };
+        night(&place, &rows(["a", "a", "a"]), "1.ndjson", &[]).ends_with(0);
+        service.set_faults(&["lost:1"]);
+        let before = service.record().stats().requests;
+        let mut running = start(&place, &rows(["b", "b", "b"]), "2.ndjson");
+        running.until("its first request", || service.record().stats().requests > before);
+        running.signal(Signal::KILL);
+        running.finish();
+        service.settle();
+        service.set_faults::<&str>(&[]);
+        let (values, report) = if is_resumed { (["b"; 3], "2.ndjson") } else { (["a"; 3], "3.ndjson") };
+        let ran = night(&place, &rows(values), report, &[]).ends_with(0);
+        for euid in 1..=3 {
+            assert_eq!(held(&service, euid), email(&format!("{}@example.com", values[0])), "{ran}");
+        }
+    }
+}
+
+/// Whether the service keeps contacts that a request leaves out is stated nowhere: both ways nothing is skipped.
+#[test]
+fn contacts_that_are_left_out_and_come_back_are_sent() {
+    let both = "euid,email,mobile_phone\n1,a@example.com,+12025550101\n";
+    let one = "euid,email\n1,b@example.com\n";
+    let back = "euid,email,mobile_phone\n1,b@example.com,+12025550101\n";
+    for forget_omitted in [false, true] {
+        for kept in [&[][..], &["--omitted-kept"]] {
+            if forget_omitted && !kept.is_empty() {
+                continue;
+            }
+            let service = Service::start(SandboxOptions { forget_omitted, ..SandboxOptions::default() });
+            let place = service.workplace();
+            for (text, report) in [(both, "1.ndjson"), (one, "2.ndjson")] {
+                night(&place, text, report, kept).ends_with(0);
+                assert_eq!(counts(&place)[0], 1);
+            }
+            assert_eq!(held(&service, 1).len(), if forget_omitted { 1 } else { 2 });
+            night(&place, back, "3.ndjson", kept).ends_with(0);
+            assert_eq!(counts(&place)[0], u64::from(kept.is_empty()), "only who was told takes it for kept");
+            let expected = json!({"email": "b@example.com", "mobile_phone": "+12025550101"});
+            assert_eq!(json!(held(&service, 1)), expected);
+        }
+    }
+}
+
+#[test]
+fn what_was_cleared_and_comes_back_is_sent() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    let clear = ["--empty", "clear", "--max-clears", "none"];
+    let row = |phone: &str| format!("euid,email,mobile_phone\n1,a@example.com,{phone}\n");
+    for (report, phone, sent) in [
+        ("1.ndjson", "+12025550101", 1),
+        ("2.ndjson", "", 1),
+        ("3.ndjson", "", 0),
+        ("4.ndjson", "+12025550101", 1),
+        ("5.ndjson", "+12025550101", 0),
+    ] {
+        night(&place, &row(phone), report, &clear).ends_with(0);
+        assert_eq!(counts(&place)[0], sent, "{report}");
+        assert_eq!(held(&service, 1).get("mobile_phone").and_then(Value::as_str).unwrap_or(""), phone, "{report}");
+    }
+}
