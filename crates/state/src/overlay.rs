@@ -11,6 +11,8 @@ const BESIDE: usize = 72;
 
 /// Bits of the filter for each entry, at least.
 const FILTER_BITS: usize = 8;
+/// Words that neighbours share: 512 bits.
+const LINE_WORDS: usize = 8;
 
 /// Entries by EUID.
 #[derive(Debug, Default)]
@@ -56,16 +58,18 @@ impl Overlay {
         if self.filter.get(word)? & bit == 0 { None } else { self.entries.get(&euid) }
     }
 
-    /// An EUID's bit in the filter, which has a power of two of words.
+    /// An EUID's bit in the filter, which has a power of two of words. Neighbours stand in one line of a cache: exports are
+    /// mostly in order.
     fn place(&self, euid: u64) -> (usize, u64) {
-        let hash = mixed(euid, 0);
-        ((hash >> 6) as usize & self.filter.len().wrapping_sub(1), 1 << (hash & 63))
+        let lines = self.filter.len() / LINE_WORDS;
+        let line = mixed(euid >> 9, 0) as usize & lines.wrapping_sub(1);
+        (line.wrapping_mul(LINE_WORDS) + (euid >> 6 & 7) as usize, 1 << (euid & 63))
     }
 
     fn note(&mut self, euid: u64) {
         let bits = self.filter.len() * 64;
         if self.entries.len() * FILTER_BITS > bits {
-            self.filter = vec![0; (self.entries.len() * FILTER_BITS / 32).next_power_of_two()];
+            self.filter = vec![0; (self.entries.len() * FILTER_BITS / 32).next_power_of_two().max(LINE_WORDS)];
             let places: Vec<_> = self.entries.keys().map(|euid| self.place(*euid)).collect();
             for (word, bit) in places {
                 self.filter[word] |= bit;
