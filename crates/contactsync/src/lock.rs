@@ -56,6 +56,11 @@ impl<'a> Patience<'a> {
         Self { until: Instant::now() + wait, told: false, printer }
     }
 
+    /// Where it tells that it waits.
+    pub(crate) fn printer(&self) -> &'a Printer {
+        self.printer
+    }
+
     /// Opens a report, or whatever can be locked by another run.
     pub(crate) fn open<T>(&mut self, mut open: impl FnMut() -> Result<T, ReportError>) -> Result<T, ReportError> {
         loop {

@@ -27,7 +27,13 @@ impl Remembered {
             state.set_limit(bytes);
         }
         let (target, api_key) = (&sending.target, sending.target.key_fingerprint());
-        refuse_other_binding(&state, &state.meta(), target, &api_key, sending.accept_new_key)?;
+        let meta = state.meta();
+        refuse_other_binding(&state, &meta, target, &api_key, sending.accept_new_key)?;
+        if meta.target.is_none() {
+            let text =
+                format!("the state {} is new: nothing is known yet, so every row is sent", state.path().display());
+            patience.printer().note(&text);
+        }
         state.set_meta(|meta| meta.target = Some(target.name())).map_err(usage_of)?;
         Ok(Self { state: Arc::new(state), settings: settings.clone(), api_key, only_sets: false })
     }
