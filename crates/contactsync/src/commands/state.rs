@@ -104,7 +104,7 @@ pub(crate) fn state_rebind(
             meta.target = Some(name.clone());
             meta.api_key = Some(key.clone());
         })
-        .and_then(|()| state.compact())
+        .and_then(|()| state.commit())
         .map_err(unwritten)?;
     printer.note(&format!("{path}: bound to {name} and API key {key}, before to {}", binding(&before)));
     Ok(())
