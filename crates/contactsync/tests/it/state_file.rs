@@ -165,7 +165,20 @@ fn push_limited(place: &Workplace, blocks: u64, report: &str) -> Ran {
 
 #[test]
 fn a_disk_that_is_full_stops_with_5_and_nothing_is_wrong_afterwards() {
-    let (service, place) = filled(2_000);
+    fill_up(None);
+}
+
+#[test]
+fn a_disk_that_is_full_while_a_new_file_of_it_is_made_does_no_harm_either() {
+    fill_up(Some("4000"));
+}
+
+/// `newer`: a new file is made once what is newer takes so many bytes.
+fn fill_up(newer: Option<&str>) {
+    let (service, mut place) = filled(2_000);
+    if let Some(bytes) = newer {
+        place = place.variable("_CONTACTSYNC_TEST_NEWER_BYTES", bytes);
+    }
     let size = std::fs::metadata(place.path("s.state")).unwrap().len();
     let changed: String = users(2_000).replace("@example", "@changed.example");
     place.file("a.csv", &changed);
