@@ -150,6 +150,8 @@ impl ReplayPlan {
             plan.torn.extend(torn.map(|bytes| (path.to_owned(), bytes)));
         }
         let mut places: HashMap<(Key, usize), FirstRecord> = HashMap::new();
+        // When the replay itself last set an EUID.
+        let mut own_set: NumberMap<i64> = NumberMap::default();
         let in_order = in_order(reports, own)?;
         for (number, replayed) in in_order {
             let is_own = number == reports.len();
@@ -168,6 +170,10 @@ impl ReplayPlan {
                 places.insert((key, number), first);
                 if matches!(record.outcome, Outcome::Synced | Outcome::Unchanged) {
                     *latest = (*latest).max(Some(first.place.moment));
+                }
+                if is_own && record.outcome == Outcome::Synced {
+                    let latest = own_set.entry(euid).or_insert(record.at_ms);
+                    *latest = (*latest).max(record.at_ms);
                 }
                 if let Some(candidate) = candidates.get_mut(&key) {
                     candidate.overridden |=
@@ -189,8 +195,9 @@ impl ReplayPlan {
             let own_record = FirstRecord { place: candidate.place, can_be_sent: candidate.has_contacts };
             let first = places.get(&(key, number)).copied().unwrap_or(own_record);
             let has_others = rows_of_euid.get(&euid).is_some_and(|rows| *rows > 1);
+            let set_at = Euid::new(euid).and_then(&mut set_at);
             // A resumed replay may have set it itself, by an earlier row.
-            let set_at = if has_others && own.is_some() { None } else { Euid::new(euid).and_then(&mut set_at) };
+            let set_at = set_at.filter(|set_at| own_set.get(&euid).is_none_or(|own| set_at > own));
             if !choice.include_superseded
                 && accepted.get(&euid).is_some_and(|moment| *moment > Some(first.place.moment))
             {

@@ -92,6 +92,12 @@ pub(crate) fn encode(set_at: u64, contacts: &[(Tag, Print)]) -> Option<Box<[u8]>
     Some(bytes.into())
 }
 
+/// What an entry becomes after a request with these names was accepted that may not have set all of them: nothing is known.
+pub(crate) fn after_some(before: Option<Entry<'_>>, sent: &[(Tag, Print)], set_at: u64) -> Box<[u8]> {
+    let unknown: Vec<_> = sent.iter().map(|(tag, _)| (*tag, Print::UNKNOWN)).collect();
+    after_accepted(before, &unknown, set_at, false)
+}
+
 /// What an entry becomes after a request with these contacts was accepted: they are known. Of those that it left out
 /// nothing is, or with `keep_others` what was.
 pub(crate) fn after_accepted(
@@ -99,7 +105,7 @@ pub(crate) fn after_accepted(
     sent: &[(Tag, Print)],
     set_at: u64,
     keep_others: bool,
-) -> Option<Box<[u8]>> {
+) -> Box<[u8]> {
     let mut contacts: Vec<(Tag, Print)> = Vec::with_capacity(sent.len());
     for (tag, print) in before.into_iter().flat_map(Entry::contacts) {
         contacts.push((tag, if keep_others { print } else { Print::UNKNOWN }));
@@ -111,7 +117,8 @@ pub(crate) fn after_accepted(
         }
     }
     contacts.sort_unstable_by_key(|(tag, _)| *tag);
-    encode(set_at, &contacts)
+    // Of one with too many only the time is kept.
+    encode(set_at, &contacts).or_else(|| encode(set_at, &[])).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -145,10 +152,17 @@ mod tests {
         let before = encode(5, &[(2, print(2)), (4, print(4))]).unwrap();
         let before = Entry::at_start_of(&before).unwrap();
         let sent = [(3, print(3)), (2, print(9))];
-        let of = |keep| after_accepted(Some(before), &sent, 6, keep).unwrap();
+        let of = |keep| after_accepted(Some(before), &sent, 6, keep);
         let contacts = |bytes: &[u8]| Entry::at_start_of(bytes).unwrap().contacts().collect::<Vec<_>>();
         assert_eq!(contacts(&of(false)), [(2, print(9)), (3, print(3)), (4, Print::UNKNOWN)]);
         assert_eq!(contacts(&of(true)), [(2, print(9)), (3, print(3)), (4, print(4))]);
-        assert_eq!(contacts(&after_accepted(None, &sent, 6, true).unwrap()), [(2, print(9)), (3, print(3))]);
+        let some = after_some(Some(before), &sent, 6);
+        assert_eq!(contacts(&some), [(2, Print::UNKNOWN), (3, Print::UNKNOWN), (4, Print::UNKNOWN)]);
+        let many: Vec<(Tag, Print)> = (0..=MOST_CONTACTS as Tag).map(|tag| (tag, print(1))).collect();
+        for entry in [of(true), some, after_accepted(None, &many, 6, true), after_some(None, &sent, 6)] {
+            assert_eq!(Entry::at_start_of(&entry).unwrap().set_at(), 6);
+        }
+        assert_eq!(contacts(&after_accepted(None, &many, 6, true)), []);
+        assert_eq!(contacts(&after_accepted(None, &sent, 6, true)), [(2, print(9)), (3, print(3))]);
     }
 }

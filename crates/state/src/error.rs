@@ -34,6 +34,9 @@ pub enum StateError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The file was removed or replaced under the run.
+    #[error("the state {} was removed or replaced while it was used", .0.display())]
+    Replaced(PathBuf),
     /// What was asked to be listed of it can't be.
     #[error("{} can't be written: {cause}", path.display())]
     Listing {
@@ -63,6 +66,6 @@ pub enum StateError {
 impl StateError {
     /// Whether it is the file that can't be used, rather than the disk.
     pub fn is_of_the_file(&self) -> bool {
-        !matches!(self, Self::Read { .. } | Self::Write { .. } | Self::Listing { .. })
+        !matches!(self, Self::Read { .. } | Self::Write { .. } | Self::Replaced(_) | Self::Listing { .. })
     }
 }

@@ -32,4 +32,4 @@ mod tables;
 pub use error::StateError;
 pub use look::{Kept, Looker, Looking};
 pub use meta::{FinishedRun, Meta, RunInput};
-pub use state::{Figures, State, ToSend};
+pub use state::{Ended, Figures, State, ToSend};

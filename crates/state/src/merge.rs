@@ -1,6 +1,7 @@
 //! Makes a new file of a base and what is newer, and puts it in the place of the old one.
 
 use std::{
+    ffi::OsString,
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
@@ -25,6 +26,8 @@ pub(crate) enum MergeError {
     Old(BaseError),
     /// Of the new one.
     New(io::Error),
+    /// Another file lies where the old one did.
+    Replaced,
 }
 
 impl From<BaseError> for MergeError {
@@ -45,9 +48,13 @@ pub(crate) struct Written {
     pub(crate) log: Log,
 }
 
-/// Where a new file is written before it has its place.
+/// Where a new file is written before it has its place: a name that nobody else gives a file. Whoever writes there holds the
+/// lock of the state, so what lies there is what a kill left.
 pub(crate) fn beside(path: &Path) -> PathBuf {
-    path.with_added_extension("new")
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".contactsync-new");
+    path.with_file_name(name)
 }
 
 /// A new file that only its owner can read; one that a kill left behind is taken away.

@@ -70,6 +70,9 @@ impl State {
             // Nobody may take it before it has its place.
             file.lock()?;
             let written = write(file, &self.meta())?;
+            if !self.has_its_place() {
+                return Err(MergeError::Replaced);
+            }
             fs::rename(&path, &self.path)?;
             merge::sync_folder(&self.path)?;
             Ok(written)
@@ -85,6 +88,7 @@ impl State {
         match error {
             MergeError::Old(error) => of_base(&self.path, error),
             MergeError::New(cause) => self.unwritten(cause),
+            MergeError::Replaced => StateError::Replaced(self.path.clone()),
         }
     }
 }

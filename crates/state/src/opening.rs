@@ -12,7 +12,7 @@ use crate::{
     base::{Base, BaseError},
     error::StateError,
     log::{Change, Log},
-    merge::{self, MergeError},
+    merge::{self, MergeError, beside},
     meta::Meta,
     overlay::Overlay,
     state::State,
@@ -36,18 +36,21 @@ impl State {
 
     fn create(path: &Path) -> io::Result<()> {
         let path = destination(path);
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{}.new", std::process::id()));
-        let temporary = PathBuf::from(name);
+        let temporary = beside(&path).with_added_extension(std::process::id().to_string());
         let placed = merge::create(&temporary)
             .map_err(MergeError::New)
-            .and_then(|file| merge::write_empty(file, &Meta::default()))
+            .and_then(|file| {
+                // Nobody may take it while it has two names.
+                file.lock()?;
+                merge::write_empty(file, &Meta::default())
+            })
             .map_err(|error| match error {
                 MergeError::New(error) | MergeError::Old(BaseError::Io(error)) => error,
+                MergeError::Replaced => io::ErrorKind::NotFound.into(),
                 MergeError::Old(BaseError::Foreign(what) | BaseError::Damaged(what)) => io::Error::other(what),
             })
             // Unlike a rename it never takes the place of what another process has just put there.
-            .and_then(|_| match fs::hard_link(&temporary, &path) {
+            .and_then(|_written| match fs::hard_link(&temporary, &path) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&temporary, &path),
                 placed => placed.and_then(|()| fs::remove_file(&temporary)),
             });
@@ -79,9 +82,14 @@ impl State {
             }
             // Whoever held the lock may have put another file in its place.
             let (locked, named) = (file.metadata().map_err(failed)?, fs::metadata(&path).map_err(failed)?);
-            if (locked.dev(), locked.ino()) == (named.dev(), named.ino()) {
-                break Arc::new(file);
+            if (locked.dev(), locked.ino()) != (named.dev(), named.ino()) {
+                continue;
             }
+            if locked.nlink() > 1 {
+                // A new file would take the place of one of them, and the other be an old copy.
+                return Err(StateError::Foreign { path, what: "it has several names (hard links); leave it one" });
+            }
+            break Arc::new(file);
         };
         let base = Base::open(Arc::clone(&file)).map_err(|error| of_base(&path, error))?;
         let (mut newest, mut meta) = (Overlay::default(), None);

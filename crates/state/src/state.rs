@@ -1,5 +1,6 @@
 use std::{
-    io,
+    fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -83,6 +84,17 @@ impl ToSend {
     pub fn was_unchanged(&self) -> bool {
         self.was_unchanged
     }
+}
+
+/// How a row ended that was sent, with its contacts.
+#[derive(Debug)]
+pub enum Ended<I> {
+    /// By a plain success.
+    Accepted(I),
+    /// Accepted, but nobody knows whether all of it: the EUID counts as set, its contacts as unknown.
+    InPart(I),
+    /// Otherwise.
+    Failed,
 }
 
 /// What a state holds.
@@ -180,34 +192,39 @@ impl State {
         }
     }
 
-    /// A row that was marked ended. `accepted`: its contacts, where it was a plain success; they are known from now on.
-    /// With `keep_others` so is what was known of the EUID's other contacts. Durable with some later [`State::commit`].
+    /// A row that was marked ended: its contacts are known from now on where they were accepted, and with `keep_others` so is
+    /// what was known of the EUID's other contacts. Durable with some later [`State::commit`].
     pub fn ended<'a>(
         &self,
         euid: Euid,
-        accepted: Option<impl Iterator<Item = (&'a str, &'a str)>>,
+        ended: Ended<impl Iterator<Item = (&'a str, &'a str)>>,
         at_ms: u64,
         keep_others: bool,
     ) {
         let euid = euid.get();
-        let Some(accepted) = accepted else {
-            self.waiting().before.remove(&euid);
-            return;
+        let (sent, is_known) = match ended {
+            Ended::Accepted(contacts) => (contacts, true),
+            Ended::InPart(contacts) => (contacts, false),
+            Ended::Failed => {
+                self.waiting().before.remove(&euid);
+                return;
+            }
         };
         let sent: Vec<_> = {
             let mut prints = self.prints();
-            accepted.map(|(name, value)| prints.of(euid, name, value)).collect()
+            sent.map(|(name, value)| prints.of(euid, name, value)).collect()
         };
         let mut tables = self.tables_mut();
         let mut waiting = self.waiting();
         let before = waiting.before.remove(&euid).flatten();
         let before = before.as_deref().and_then(Entry::at_start_of);
-        let entry = entry::after_accepted(before, &sent, at_ms, keep_others);
-        match &entry {
-            Some(entry) => waiting.changes.entry(euid, entry),
-            None => waiting.changes.gone(euid),
-        }
-        tables.newest.insert(euid, entry, SEEN);
+        let entry = if is_known {
+            entry::after_accepted(before, &sent, at_ms, keep_others)
+        } else {
+            entry::after_some(before, &sent, at_ms)
+        };
+        waiting.changes.entry(euid, &entry);
+        tables.newest.insert(euid, Some(entry), SEEN);
     }
 
     /// Forgets these EUIDs, and returns how many of them it knew. Nothing of them stays in the file.
@@ -232,6 +249,16 @@ impl State {
         Ok(known)
     }
 
+    /// Whether the file that was opened still lies where it lay; a scratch has no place.
+    pub(crate) fn has_its_place(&self) -> bool {
+        if matches!(self.place, Place::Scratch(_)) {
+            return true;
+        }
+        let file = Arc::clone(self.tables().base.file());
+        let (Ok(open), Ok(named)) = (file.metadata(), fs::metadata(&self.path)) else { return false };
+        (open.dev(), open.ino()) == (named.dev(), named.ino())
+    }
+
     /// Whether changes wait that nobody needs to be durable yet, and many.
     pub fn has_many_changes(&self) -> bool {
         self.waiting().changes.bytes() >= MANY_CHANGES_BYTES
@@ -241,6 +268,10 @@ impl State {
     /// writing that. Blocks.
     pub fn commit(&self) -> Result<(), StateError> {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        // What another run may have begun in its place knows nothing of this one.
+        if !self.has_its_place() {
+            return Err(StateError::Replaced(self.path.clone()));
+        }
         let changes = std::mem::take(&mut self.waiting().changes);
         if matches!(self.place, Place::File) && !changes.is_empty() {
             log.commit(&changes).map_err(|cause| self.unwritten(cause))?;

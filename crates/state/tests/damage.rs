@@ -6,7 +6,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use model::Euid;
-use state::{Meta, State, StateError};
+use state::{Ended, Meta, State, StateError};
 
 const NAMES: [&str; 2] = ["email", "mobile_phone"];
 
@@ -23,7 +23,12 @@ fn send(state: &Arc<State>, number: u64, version: u32, accepted: bool) {
     let row = state.looker().look().to_send(euid(number)).unwrap();
     state.mark([row]);
     let contacts = NAMES.iter().copied().zip(values.iter().map(String::as_str));
-    state.ended(euid(number), accepted.then_some(contacts), 1_700_000_000_000 + number, false);
+    state.ended(
+        euid(number),
+        if accepted { Ended::Accepted(contacts) } else { Ended::Failed },
+        1_700_000_000_000 + number,
+        false,
+    );
 }
 
 fn is_unchanged(state: &Arc<State>, number: u64, version: u32) -> bool {
@@ -190,4 +195,55 @@ fn one_process_at_a_time_uses_it() {
     assert!(State::open(&path).is_ok());
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// Whoever has a file of a name like ours keeps it.
+#[test]
+fn no_file_beside_it_is_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    for name in ["s.new", ".s.new", "s.1.new", "contactsync-new"] {
+        fs::write(folder.path().join(name), name).unwrap();
+    }
+    make(&path);
+    let state = State::open(&path).unwrap();
+    state.compact().unwrap();
+    state.forget([euid(3)]).unwrap();
+    state.forget_all().unwrap();
+    for name in ["s.new", ".s.new", "s.1.new", "contactsync-new"] {
+        assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap(), name);
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
+}
+
+#[test]
+fn one_that_was_removed_or_replaced_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    make(&path);
+    let state = Arc::new(State::open(&path).unwrap());
+    send(&state, 3, 9, true);
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(state.commit(), Err(StateError::Replaced(_))));
+    let other = Arc::new(State::open(&path).unwrap());
+    send(&other, 3, 2, true);
+    other.finish().unwrap();
+    for ended in [state.commit(), state.compact(), state.finish()] {
+        assert!(matches!(ended, Err(StateError::Replaced(_))));
+    }
+    drop((state, other));
+    let state = Arc::new(State::open(&path).unwrap());
+    assert!(is_unchanged(&state, 3, 2) && !is_unchanged(&state, 3, 9) && !is_unchanged(&state, 6, 1));
+}
+
+/// A new file takes the place of one name only: the other would be an old copy.
+#[test]
+fn one_of_several_names_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("state"), folder.path().join("other"));
+    make(&path);
+    fs::hard_link(&path, &other).unwrap();
+    assert!(matches!(State::open(&path), Err(StateError::Foreign { .. })));
+    fs::remove_file(&path).unwrap();
+    assert!(holds(&other, true, "the name that is left"));
 }

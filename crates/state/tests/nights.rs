@@ -11,7 +11,7 @@ use std::{
 
 use model::Euid;
 use proptest::prelude::*;
-use state::{Kept, State};
+use state::{Ended, Kept, State};
 
 const NAMES: [&str; 3] = ["email", "mobile_phone", "a name"];
 
@@ -124,14 +124,14 @@ impl World {
             End::Pending => {}
             End::Accepted => {
                 self.apply(euid, row, true);
-                self.state.ended(number, Some(contacts(row)), 7, self.keep_others);
+                self.state.ended(number, Ended::Accepted(contacts(row)), 7, self.keep_others);
                 assert!(looker.look().is_unchanged(number, contacts(row)).unwrap());
             }
             End::Lost => {
                 self.apply(euid, row, false);
-                self.state.ended(number, None::<std::iter::Empty<_>>, 7, self.keep_others);
+                self.state.ended(number, Ended::<std::iter::Empty<_>>::Failed, 7, self.keep_others);
             }
-            End::Refused => self.state.ended(number, None::<std::iter::Empty<_>>, 7, self.keep_others),
+            End::Refused => self.state.ended(number, Ended::<std::iter::Empty<_>>::Failed, 7, self.keep_others),
         }
     }
 }
@@ -175,7 +175,7 @@ fn set(state: &Arc<State>, euid: u64, value: &str) {
     let number = Euid::new(euid).unwrap();
     let row = state.looker().look().to_send(number).unwrap();
     state.mark([row]);
-    state.ended(number, Some([("email", value)].into_iter()), 5, false);
+    state.ended(number, Ended::Accepted([("email", value)].into_iter()), 5, false);
 }
 
 fn vanished(state: &State) -> Vec<u64> {

@@ -1,7 +1,7 @@
 use std::{path::Path, sync::Arc};
 
 use model::Euid;
-use state::{Kept, Looker, State, StateError};
+use state::{Ended, Kept, Looker, State, StateError};
 
 /// What the state knows, and what the rows that were read so far would make of it. Nothing of that is written to the state.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Known {
         let to_send = looking.to_send(euid)?;
         drop(looking);
         scratch.mark([to_send]);
-        scratch.ended(euid, Some(contacts), 0, *omitted_kept);
+        scratch.ended(euid, Ended::Accepted(contacts), 0, *omitted_kept);
         if scratch.has_many_changes() {
             scratch.commit()?;
         }
@@ -93,7 +93,7 @@ mod tests {
         for (number, contacts) in [("1", &[("email", "a"), ("phone", "")][..]), ("2", &[("email", "b")])] {
             let to_send = looker.look().to_send(euid(number)).unwrap();
             state.mark([to_send]);
-            state.ended(euid(number), Some(contacts.iter().copied()), 1, false);
+            state.ended(euid(number), Ended::Accepted(contacts.iter().copied()), 1, false);
         }
         let to_send = looker.look().to_send(euid("2")).unwrap();
         state.mark([to_send]);

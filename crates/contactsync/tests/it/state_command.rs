@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use model::Euid;
-use state::{FinishedRun, RunInput, State};
+use state::{Ended, FinishedRun, RunInput, State};
 
 use crate::{service::Service, support::Workplace};
 
@@ -16,7 +16,7 @@ fn make(path: &Path, users: u64, target: &str) {
         let row = state.looker().look().to_send(euid).unwrap();
         state.mark([row]);
         let contacts = [("email", "ada@example.com"), ("mobile_phone", "+12025550100")];
-        state.ended(euid, Some(contacts.into_iter()), 1_790_000_000_000, false);
+        state.ended(euid, Ended::Accepted(contacts.into_iter()), 1_790_000_000_000, false);
     }
     let last = state.looker().look().to_send(Euid::new(users).unwrap()).unwrap();
     state.mark([last]);
@@ -81,7 +81,7 @@ fn forgotten_users_leave_nothing_behind() {
         let euid = Euid::new(far).unwrap();
         let row = state.looker().look().to_send(euid).unwrap();
         state.mark([row]);
-        state.ended(euid, Some([("email", "ben@example.com")].into_iter()), 1_790_000_000_000, false);
+        state.ended(euid, Ended::Accepted([("email", "ben@example.com")].into_iter()), 1_790_000_000_000, false);
         state.finish().unwrap();
     }
     assert!(holds(far));

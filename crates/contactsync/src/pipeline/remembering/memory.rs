@@ -7,7 +7,7 @@ use dispatcher::{Asker, BoxFuture, Memory, Recall, StopCause};
 use jiff::Timestamp;
 use model::{Contact, Outcome, Reason};
 use report::{Change, ComparisonFigures};
-use state::{Kept, Looker, State, StateError};
+use state::{Ended, Kept, Looker, State, StateError};
 
 use super::{super::unchanged::UnchangedRows, Remembered, committing::CommitHandle, glancing::Undecided, stop_cause};
 
@@ -106,14 +106,18 @@ impl Memory for StateMemory {
 
     fn ended(&self, contact: &Contact, outcome: Outcome, reason: Option<Reason>) {
         let is_accepted = outcome == Outcome::Synced;
-        let accepted = (is_accepted && reason.is_none()).then(|| contact.contacts.iter());
+        let ended = match reason {
+            _ if !is_accepted => Ended::Failed,
+            None => Ended::Accepted(contact.contacts.iter()),
+            Some(_) => Ended::InPart(contact.contacts.iter()),
+        };
         let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
         // Before it is set: what is known never belongs to nobody.
         if is_accepted && !self.is_bound.swap(true, SeqCst) {
             // Plain text: it can always be written down.
             let _ = self.state.set_meta(|meta| meta.api_key = Some(self.api_key.clone()));
         }
-        self.state.ended(contact.euid, accepted, now, self.omitted_kept);
+        self.state.ended(contact.euid, ended, now, self.omitted_kept);
         self.undecided.decided([contact.euid]);
     }
 }
