@@ -109,6 +109,8 @@ pub(crate) struct Progress {
     pub(crate) probes: BadProbes,
     pub(crate) denials: u32,
     pub(crate) tried_at_once: bool,
+    /// Some attempt was not answered by the API itself: it may still be carried out.
+    pub(crate) may_land: bool,
     pub(crate) answered: Answered,
     pub(crate) latency_ms: Option<u64>,
 }

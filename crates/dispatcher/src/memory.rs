@@ -19,8 +19,9 @@ pub trait Memory: Send + Sync + 'static {
     -> BoxFuture<'a, Result<Vec<Recall>, StopCause>>;
 
     /// Told how a row ended that was sent; also where the service refused an EUID that is then resolved again, and asked about
-    /// under the new one. Doesn't wait: nothing of that EUID goes on meanwhile.
-    fn ended(&self, contact: &Contact, outcome: Outcome, reason: Option<Reason>);
+    /// under the new one. `may_land`: the API itself didn't answer some attempt of it, which may still be carried out, also
+    /// behind later rows of its EUID. Doesn't wait: nothing of that EUID goes on meanwhile.
+    fn ended(&self, contact: &Contact, outcome: Outcome, reason: Option<Reason>, may_land: bool);
 }
 
 /// What a memory says of a row.

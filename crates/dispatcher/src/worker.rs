@@ -17,7 +17,7 @@ use crate::{
     idle::WorkerId,
     job::{Job, Place, Progress, Question, Row, Task},
     memory::Memory,
-    outage::Started,
+    outage::{AnsweredBy, Started},
     resolver::Resolver,
     scheduler::{Scheduler, Start},
     shared::Shared,
@@ -70,6 +70,7 @@ fn settle(shared: &Shared, partners: &Partners, mut job: Job, started: Started, 
         tracing::debug!(row = contact.origin.row, line = contact.origin.line, "no answer: {broken}");
     }
     let mut judged = Judged::of(&sent, &shared.codes, shared.any_accepted());
+    job.progress.may_land |= judged.answered_by == AnsweredBy::NotApi;
     if let Some(answered) = judged.answered.take() {
         job.progress.answered = answered;
     }
@@ -100,7 +101,7 @@ fn settle(shared: &Shared, partners: &Partners, mut job: Job, started: Started, 
         Task::Row(mut row) if is_taken_back => {
             // It may go on under another EUID: of this one all is said.
             if let (Some(memory), (outcome, reason)) = (&partners.memory, outcome(ended)) {
-                memory.ended(&row.contact, outcome, reason);
+                memory.ended(&row.contact, outcome, reason, progress.may_land);
             }
             row.attempts_before = progress.attempts;
             Left::TakenBack(row)
@@ -108,7 +109,7 @@ fn settle(shared: &Shared, partners: &Partners, mut job: Job, started: Started, 
         Task::Row(row) => {
             let (outcome, reason) = outcome(ended);
             if let Some(memory) = &partners.memory {
-                memory.ended(&row.contact, outcome, reason);
+                memory.ended(&row.contact, outcome, reason, progress.may_land);
             }
             let (place, mut decision) = decision(row, outcome, reason, progress);
             if outcome == Outcome::Synced && !shared.accepted_contacts {

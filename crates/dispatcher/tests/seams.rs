@@ -79,7 +79,7 @@ impl Memory for Scripted {
         })
     }
 
-    fn ended(&self, contact: &Contact, outcome: Outcome, reason: Option<Reason>) {
+    fn ended(&self, contact: &Contact, outcome: Outcome, reason: Option<Reason>, _may_land: bool) {
         let mut log = self.0.log.lock().unwrap();
         assert!(log.open.remove(&contact.euid.get()), "told of what it was asked about");
         log.ended.push((contact.origin.row, outcome, reason));

@@ -106,6 +106,11 @@ pub(crate) fn after_accepted(
     set_at: u64,
     keep_others: bool,
 ) -> Box<[u8]> {
+    // Of one with too many only the time is kept.
+    let of_nothing = || encode(set_at, &[]).unwrap_or_default();
+    if sent.len() > MOST_CONTACTS {
+        return of_nothing();
+    }
     let mut contacts: Vec<(Tag, Print)> = Vec::with_capacity(sent.len());
     for (tag, print) in before.into_iter().flat_map(Entry::contacts) {
         contacts.push((tag, if keep_others { print } else { Print::UNKNOWN }));
@@ -117,8 +122,7 @@ pub(crate) fn after_accepted(
         }
     }
     contacts.sort_unstable_by_key(|(tag, _)| *tag);
-    // Of one with too many only the time is kept.
-    encode(set_at, &contacts).or_else(|| encode(set_at, &[])).unwrap_or_default()
+    encode(set_at, &contacts).unwrap_or_else(of_nothing)
 }
 
 #[cfg(test)]

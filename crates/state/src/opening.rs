@@ -1,9 +1,10 @@
 //! Opening a state, or creating it: locked, whole, and one.
 
 use std::{
+    ffi::OsStr,
     fs::{self, OpenOptions, TryLockError},
     io,
-    os::unix::fs::MetadataExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,7 +13,7 @@ use crate::{
     base::{Base, BaseError},
     error::StateError,
     log::{Change, Log},
-    merge::{self, MergeError, beside},
+    merge::{self, MergeError, beside, folder_of},
     meta::Meta,
     overlay::Overlay,
     state::State,
@@ -36,6 +37,7 @@ impl State {
 
     fn create(path: &Path) -> io::Result<()> {
         let path = destination(path);
+        sweep(&path)?;
         let temporary = beside(&path).with_added_extension(std::process::id().to_string());
         let placed = merge::create(&temporary)
             .map_err(MergeError::New)
@@ -85,7 +87,13 @@ impl State {
             if (locked.dev(), locked.ino()) != (named.dev(), named.ino()) {
                 continue;
             }
-            if locked.nlink() > 1 {
+            let links = if locked.nlink() == 1 {
+                1
+            } else {
+                // Whoever made it may have been killed before it took the other one away.
+                sweep(&path).and_then(|()| file.metadata()).map_err(failed)?.nlink()
+            };
+            if links > 1 {
                 // A new file would take the place of one of them, and the other be an old copy.
                 return Err(StateError::Foreign { path, what: "it has several names (hard links); leave it one" });
             }
@@ -104,6 +112,28 @@ impl State {
         };
         Ok(Self::of_file(path, base, newest, log, meta))
     }
+}
+
+/// Takes away what was left beside a state by those who were killed while they made it. Who is still at it has locked it; the
+/// state itself, under that name, is locked by the caller.
+fn sweep(path: &Path) -> io::Result<()> {
+    let (folder, Some(name)) = (folder_of(path), beside(path).file_name().map(OsStr::to_owned)) else { return Ok(()) };
+    let state = fs::metadata(path).map(|state| (state.dev(), state.ino())).ok();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let other = entry.file_name();
+        let is_ours = other.as_bytes().strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"."));
+        if !is_ours {
+            continue;
+        }
+        // It may be gone by now, or never have been ours to open.
+        let Ok(file) = OpenOptions::new().read(true).write(true).open(entry.path()) else { continue };
+        let left = file.metadata()?;
+        if state == Some((left.dev(), left.ino())) || file.try_lock().is_ok() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
 }
 
 /// An error of a base, with where that is.

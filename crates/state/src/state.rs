@@ -282,18 +282,18 @@ impl State {
         Ok(())
     }
 
-    /// Makes everything durable, at the end of a run. A log that has become large is merged; where there is no room for
-    /// that, it stays.
-    pub fn finish(&self) -> Result<(), StateError> {
+    /// Makes everything durable, at the end of a run. A log that has become large is merged; where that can't be written, it
+    /// stays, and what kept it is returned.
+    pub fn finish(&self) -> Result<Option<StateError>, StateError> {
         self.commit()?;
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let is_large = log.bytes() > SMALL_LOG_BYTES && log.bytes() > log.end() / MOST_LOG_SHARE;
         if !is_large || matches!(self.place, Place::Scratch(_)) {
-            return Ok(());
+            return Ok(None);
         }
         match self.merge(&mut log) {
-            Err(StateError::Write { .. }) => Ok(()),
-            merged => merged,
+            Err(error @ StateError::Write { .. }) => Ok(Some(error)),
+            merged => merged.map(|()| None),
         }
     }
 

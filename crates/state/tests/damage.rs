@@ -228,7 +228,7 @@ fn one_that_was_removed_or_replaced_is_given_up() {
     let other = Arc::new(State::open(&path).unwrap());
     send(&other, 3, 2, true);
     other.finish().unwrap();
-    for ended in [state.commit(), state.compact(), state.finish()] {
+    for ended in [state.commit(), state.compact(), state.finish().map(drop)] {
         assert!(matches!(ended, Err(StateError::Replaced(_))));
     }
     drop((state, other));
@@ -246,4 +246,17 @@ fn one_of_several_names_is_refused() {
     assert!(matches!(State::open(&path), Err(StateError::Foreign { .. })));
     fs::remove_file(&path).unwrap();
     assert!(holds(&other, true, "the name that is left"));
+}
+
+/// A kill while a state is made leaves a second name of it, or only that.
+#[test]
+fn what_a_kill_left_while_it_was_made_is_taken_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, left) = (folder.path().join("state"), folder.path().join(".state.contactsync-new.7"));
+    fs::write(&left, "not even whole").unwrap();
+    make(&path);
+    assert!(!left.exists());
+    fs::hard_link(&path, &left).unwrap();
+    assert!(holds(&path, true, "with the name that was left"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -37,7 +37,7 @@ impl Remembering {
         let mut vanished = None;
         let ended = (|| {
             if self.remembered.only_sets {
-                return state.finish();
+                return finish(state, printer);
             }
             for same in same_inputs(state, &inputs) {
                 printer.warning(&same, Some("did the export run?"));
@@ -62,7 +62,7 @@ impl Remembering {
                 };
                 state.set_meta(|meta| meta.add_run(run))?;
             }
-            state.finish()
+            finish(state, printer)
         })();
         if let Err(error) = ended {
             outcome.cause.get_or_insert(StopCause::Report(error.to_string()));
@@ -101,6 +101,15 @@ fn list_vanished(state: &State, path: &Path) -> Result<u64, StateError> {
         (Err(_), Some(error @ StateError::Read { .. })) => Err(error),
         (Err(cause), _) => Err(unwritten(cause)),
     }
+}
+
+fn finish(state: &State, printer: &Printer) -> Result<(), StateError> {
+    if let Some(error) = state.finish()? {
+        let hint =
+            "everything is remembered, but the file grows with each run until a new one can be written beside it";
+        printer.warning(&error.to_string(), Some(hint));
+    }
+    Ok(())
 }
 
 fn inputs(outcome: &RunOutcome, positions: &Positions) -> Vec<RunInput> {

@@ -1,15 +1,22 @@
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering::SeqCst},
+use std::{
+    collections::HashSet,
+    hash::BuildHasherDefault,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
 };
 
 use dispatcher::{Asker, BoxFuture, Memory, Recall, StopCause};
 use jiff::Timestamp;
-use model::{Contact, Outcome, Reason};
+use model::{Contact, NumberHasher, NumberMap, Outcome, Reason};
 use report::{Change, ComparisonFigures};
 use state::{Ended, Kept, Looker, State, StateError};
 
 use super::{super::unchanged::UnchangedRows, Remembered, committing::CommitHandle, glancing::Undecided, stop_cause};
+
+/// EUIDs with attempts that may still land, of one run. More are as good as all.
+const MOST_TO_LAND: usize = 1_000_000;
 
 /// A state as the dispatcher's memory.
 pub(super) struct StateMemory {
@@ -19,6 +26,7 @@ pub(super) struct StateMemory {
     undecided: Arc<Undecided>,
     unchanged: UnchangedRows,
     figures: ComparisonFigures,
+    under_way: Mutex<UnderWay>,
     committer: CommitHandle,
     compares: bool,
     omitted_kept: bool,
@@ -42,12 +50,17 @@ impl StateMemory {
             undecided: Arc::clone(undecided),
             unchanged: unchanged.clone(),
             figures,
+            under_way: Mutex::default(),
             committer,
             compares: !settings.refresh && !only_sets,
             omitted_kept: settings.omitted_kept,
             api_key: api_key.clone(),
             is_bound: AtomicBool::new(state.meta().api_key.as_ref() == Some(api_key)),
         }
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, UnderWay> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is to become of the rows, and what must be durable before any of them is sent.
@@ -67,19 +80,36 @@ impl StateMemory {
                     recalled.push(Recall::Unchanged);
                     continue;
                 }
-                let note = |name, value, kept| changes.extend(change(value, kept).map(|change| (name, change)));
-                looking.compare(row.euid, row.contacts.iter(), note)?;
+                let mut of_row = Vec::with_capacity(row.contacts.len());
+                looking.compare(row.euid, row.contacts.iter(), |_, value, kept| of_row.push(change(value, kept)))?;
+                changes.push((row.euid.get(), of_row));
                 to_send.push(looking.to_send(row.euid)?);
                 recalled.push(Recall::Send);
             }
         }
         self.lookers.lock().unwrap_or_else(PoisonError::into_inner).push(looker);
-        self.figures.count(changes);
+        self.under_way().changes.extend(changes);
         self.undecided.decided(unchanged);
         let saves_run = to_send.iter().any(|row| row.needs_mark() && row.was_unchanged());
         let needs = to_send.iter().any(state::ToSend::needs_mark).then_some(Needs { saves_run });
         self.state.mark(to_send);
         Ok((recalled, needs))
+    }
+}
+
+/// What has to be known of rows until they end, and of some until the run does.
+#[derive(Default)]
+struct UnderWay {
+    /// What each contact of a row changes, by the row's EUID: counted once the row is decided.
+    changes: NumberMap<Vec<Option<Change>>>,
+    /// EUIDs with an attempt that may still be carried out, behind whatever is accepted later.
+    may_land: HashSet<u64, BuildHasherDefault<NumberHasher>>,
+}
+
+impl UnderWay {
+    /// Whether an earlier row of an EUID may still land. Where too many are to be remembered, any may.
+    fn may_land(&self, euid: u64) -> bool {
+        self.may_land.len() >= MOST_TO_LAND || self.may_land.contains(&euid)
     }
 }
 
@@ -104,12 +134,22 @@ impl Memory for StateMemory {
         })
     }
 
-    fn ended(&self, contact: &Contact, outcome: Outcome, reason: Option<Reason>) {
+    fn ended(&self, contact: &Contact, outcome: Outcome, reason: Option<Reason>, may_land: bool) {
         let is_accepted = outcome == Outcome::Synced;
+        let euid = contact.euid.get();
+        let mut under_way = self.under_way();
+        let changes = under_way.changes.remove(&euid).unwrap_or_default();
+        let earlier_may_land = under_way.may_land(euid);
+        if may_land && !earlier_may_land {
+            under_way.may_land.insert(euid);
+        }
+        drop(under_way);
+        let names = contact.contacts.iter().map(|(name, _)| name);
+        self.figures.count(names.zip(changes).filter_map(|(name, change)| Some((name, change?))));
         let ended = match reason {
             _ if !is_accepted => Ended::Failed,
-            None => Ended::Accepted(contact.contacts.iter()),
-            Some(_) => Ended::InPart(contact.contacts.iter()),
+            None if !earlier_may_land => Ended::Accepted(contact.contacts.iter()),
+            _ => Ended::InPart(contact.contacts.iter()),
         };
         let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
         // Before it is set: what is known never belongs to nobody.
@@ -130,5 +170,83 @@ pub(crate) fn change(value: &str, kept: Kept) -> Option<Change> {
         Kept::Nothing => Some(Change::New),
         Kept::Different if value.is_empty() => Some(Change::Cleared),
         Kept::Different => Some(Change::Changed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use dispatcher::Stop;
+    use model::{Euid, Origin};
+    use report::{Comparison, NameChanges};
+
+    use super::{
+        super::{super::unchanged::UnchangedRows, committing::Committer},
+        *,
+    };
+    use crate::settings::StateSettings;
+
+    fn row(row: u64, value: &str) -> Contact {
+        let mut contacts = model::Contacts::default();
+        contacts.push("email".into(), value);
+        let origin = Origin { source: "a.csv".into(), row, line: row + 1 };
+        Contact { origin, euid_text: "1".into(), euid: Euid::new(1).unwrap(), contacts }
+    }
+
+    struct Place {
+        memory: StateMemory,
+        figures: ComparisonFigures,
+        _committer: Committer,
+    }
+
+    fn place(folder: &Path) -> Place {
+        let path = folder.join("state");
+        let state = Arc::new(State::open(&path).unwrap());
+        let settings = StateSettings { path, refresh: false, omitted_kept: false, report_vanished: None };
+        let remembered = Remembered { state, settings, api_key: "key".to_owned(), only_sets: false };
+        let unchanged = UnchangedRows::new([("a.csv".into(), report::RowSet::default())], Arc::default());
+        let committer = Committer::start(Arc::clone(&remembered.state), None, Stop::default()).unwrap();
+        let figures = ComparisonFigures::from(Comparison::default());
+        let memory = StateMemory::new(&remembered, &Arc::default(), &unchanged, figures.clone(), committer.handle());
+        Place { memory, figures, _committer: committer }
+    }
+
+    fn recall(memory: &StateMemory, contact: &Contact) -> Recall {
+        memory.compare(&[contact]).unwrap().0[0]
+    }
+
+    #[test]
+    fn a_later_row_is_not_known_where_an_earlier_one_may_still_land_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let Place { memory, .. } = place(folder.path());
+        let [a, b] = [row(1, "a"), row(2, "b")];
+        assert_eq!(recall(&memory, &a), Recall::Send);
+        memory.ended(&a, Outcome::Synced, None, true);
+        assert_eq!(recall(&memory, &a), Recall::Unchanged, "whichever attempt lands, it sets the same");
+        assert_eq!(recall(&memory, &b), Recall::Send);
+        memory.ended(&b, Outcome::Synced, None, false);
+        for later in [&a, &b] {
+            assert_eq!(recall(&memory, later), Recall::Send);
+        }
+        memory.state.finish().unwrap();
+        drop(memory);
+        let Place { memory, .. } = place(folder.path());
+        assert_eq!(recall(&memory, &b), Recall::Send, "nor is it in the next run");
+        memory.ended(&b, Outcome::Synced, None, false);
+        assert_eq!(recall(&memory, &b), Recall::Unchanged, "but once that has set it");
+    }
+
+    #[test]
+    fn what_a_row_changes_is_counted_once_it_is_decided() {
+        let folder = tempfile::tempdir().unwrap();
+        let Place { memory, figures, .. } = place(folder.path());
+        let [a, b] = [row(1, "a"), row(2, "b")];
+        assert_eq!(recall(&memory, &a), Recall::Send);
+        assert_eq!(figures.figures(), Comparison::default());
+        memory.ended(&a, Outcome::Synced, None, false);
+        assert_eq!(recall(&memory, &b), Recall::Send);
+        memory.ended(&b, Outcome::Failed, None, false);
+        assert_eq!(figures.figures().names["email"], NameChanges { new: 1, changed: 1, cleared: 0 });
     }
 }
