@@ -55,7 +55,9 @@ fn start(arguments: Vec<OsString>, environment: Environment, end: fn(Exit), stde
 fn obey(resolved: Resolved, command_line: CommandLine, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
     let Resolved { cli, settings, layers } = resolved;
     match cli.command {
-        Command::Push(args) if args.plan.dry_run => commands::dry_run(DryRunSettings::of(&args, &settings)?, printer),
+        Command::Push(args) if args.plan.dry_run => {
+            commands::dry_run(DryRunSettings::of(&args, &settings, &layers)?, printer)
+        }
         Command::Push(args) => {
             let settings = PushSettings::of(&args, &settings, &layers)?;
             commands::push(settings, command_line, printer, signals)

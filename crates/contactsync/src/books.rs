@@ -24,6 +24,11 @@ impl Books {
         self.reasons.iter().sum()
     }
 
+    /// Rows rejected for this reason.
+    pub(crate) fn rows(&self, reason: Reason) -> u64 {
+        self.reasons[reason as usize]
+    }
+
     /// All rows.
     pub(crate) fn rows_read(&self) -> u64 {
         self.valid + self.rejected()

@@ -22,6 +22,7 @@ mod settings;
 mod signals;
 mod spool;
 mod terminal;
+mod vanished;
 
 use std::process::ExitCode;
 

@@ -50,6 +50,6 @@ pub use row_set::RowSet;
 pub use run_file::{Finished, Run, RunFile, RunInput};
 pub use sheet::{Sheet, SheetError, write_sheet};
 pub use source::SourceReport;
-pub use summary::{CheckSummary, InputSummary, Latency, Summary, duration, share_line};
+pub use summary::{CheckSummary, EXPIRED, InputSummary, Latency, Summary, duration, listed_in, share_line};
 pub use tally::Tally;
 pub use time::rfc3339;

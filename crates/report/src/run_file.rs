@@ -59,6 +59,9 @@ pub struct Finished {
     pub at: String,
     /// How many rows its report decides.
     pub rows: u64,
+    /// Users that the state knew and no row had, where that was known.
+    #[serde(default)]
+    pub vanished: Option<u64>,
 }
 
 impl Run {
@@ -230,7 +233,8 @@ mod tests {
         assert_eq!(RunFile::read(&report).expect("none"), None);
         let mut file = RunFile::new(&report, run());
         file.save().expect("a place to write");
-        file.run_mut().finished = Some(Finished { at: "2026-01-31T09:08:07.006Z".to_owned(), rows: 5 });
+        file.run_mut().finished =
+            Some(Finished { at: "2026-01-31T09:08:07.006Z".to_owned(), rows: 5, vanished: Some(2) });
         file.save().expect("a place to write");
         assert_eq!(RunFile::read(&report).expect("one").as_ref(), Some(file.run()));
         let mode = fs::metadata(RunFile::path_of(&report)).expect("it is there").permissions().mode();

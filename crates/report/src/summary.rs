@@ -1,7 +1,14 @@
-use std::{collections::BTreeMap, fmt::Write};
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
 use model::{Reason, escape_controls};
 use serde::Serialize;
+
+/// Why a failed row is `expired`, for people.
+pub const EXPIRED: &str = "decided too long ago (--max-age), or before their user was last set (--state)";
 
 /// What became of a run, for programs; [`Summary::for_people`] for people.
 #[derive(Debug, Clone, Serialize)]
@@ -35,6 +42,9 @@ pub struct Summary {
     pub profile_requests: u64,
     pub register_requests: u64,
     pub vanished: Option<u64>,
+    /// Where they are listed, if anywhere: for people only.
+    #[serde(skip)]
+    pub vanished_listed: Option<PathBuf>,
 }
 
 /// Latency of last attempts, in milliseconds.
@@ -94,7 +104,7 @@ impl Summary {
         for (rows, what) in [
             (self.resumed_rows, "of them were decided before this try"),
             (self.superseded, "failed and were left alone: a later row of the same EUID was accepted"),
-            (self.expired, "failed and were left alone: decided too long ago (--max-age)"),
+            (self.expired, &format!("failed and were left alone: {EXPIRED}")),
         ] {
             if rows > 0 {
                 let _ = writeln!(text, "  {rows} {what}");
@@ -105,7 +115,8 @@ impl Summary {
             let _ = writeln!(text, "    {name:<18} {rows:>10}  {advice}");
         }
         if let Some(users) = self.vanished.filter(|users| *users > 0) {
-            let _ = writeln!(text, "  {users} users that the state knows are in no row (--report-vanished lists them)");
+            let listed = listed_in(self.vanished_listed.as_deref());
+            let _ = writeln!(text, "  {users} users that the state knows are in no row{listed}");
         }
         if self.attempts > 0 {
             let Latency { p50, p99, max, .. } = self.latency_ms;
@@ -126,6 +137,15 @@ impl Summary {
             write!(text, "target: {}", self.target)
         };
         text
+    }
+}
+
+/// Where vanished users are listed, or how they can be: the end of a line about them.
+pub fn listed_in(list: Option<&Path>) -> String {
+    match list {
+        Some(list) if list == Path::new("-") => ", listed on standard output".to_owned(),
+        Some(list) => format!(", listed in {}", escape_controls(&list.display().to_string())),
+        None => " (--report-vanished lists them)".to_owned(),
     }
 }
 

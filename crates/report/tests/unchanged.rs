@@ -198,7 +198,7 @@ fn a_large_set_is_saved_and_read() {
             all.inputs[0].unchanged.insert(row..row + 1);
         }
     }
-    all.finished = Some(Finished { at: "2026-01-31T09:08:07.006Z".to_owned(), rows: 1 });
+    all.finished = Some(Finished { at: "2026-01-31T09:08:07.006Z".to_owned(), rows: 1, vanished: None });
     let rows = all.inputs[0].unchanged.len();
     RunFile::new(&path, all).save().unwrap();
     let bytes = fs::metadata(RunFile::path_of(&path)).unwrap().len();

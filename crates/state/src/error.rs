@@ -37,14 +37,6 @@ pub enum StateError {
     /// The file was removed or replaced under the run.
     #[error("the state {} was removed or replaced while it was used", .0.display())]
     Replaced(PathBuf),
-    /// What was asked to be listed of it can't be.
-    #[error("{} can't be written: {cause}", path.display())]
-    Listing {
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
     /// It is no state, or one of a later version.
     #[error("{} is no state of this version: {what}", path.display())]
     Foreign {
@@ -64,8 +56,31 @@ pub enum StateError {
 }
 
 impl StateError {
+    /// What can be done about it, where that isn't plain.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Missing(_) => "check the name; `push --state FILE` makes it",
+            Self::Locked(_) => {
+                "wait until the run ends, here with `--lock-wait 1h`; the lock goes with it, also where it is killed"
+            }
+            Self::Damaged { .. } => {
+                "move it away: the next run then sends every row once and makes a new one. Don't put an older copy in its \
+                 place: it takes old values for those that the service holds"
+            }
+            Self::Foreign { .. } => {
+                "name the file of `--state`; where it is one of another version, move it away: the next run then sends \
+                 every row once and makes a new one"
+            }
+            Self::Write { .. } => {
+                "see that there is room for a second file of its size: a new one is written beside it and takes its place"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+
     /// Whether it is the file that can't be used, rather than the disk.
     pub fn is_of_the_file(&self) -> bool {
-        !matches!(self, Self::Read { .. } | Self::Write { .. } | Self::Replaced(_) | Self::Listing { .. })
+        !matches!(self, Self::Read { .. } | Self::Write { .. } | Self::Replaced(_))
     }
 }

@@ -22,7 +22,8 @@ pub(crate) struct PushStateArgs {
     /// Send all rows, also those that are known to be there, and remember them anew [default: off]
     #[arg(long, requires = "state", hide_short_help = true)]
     pub(crate) refresh: bool,
-    /// Write the EUIDs that the state knows and no row had into this file, one a line [default: they are only counted]
+    /// Write the EUIDs that the state knows and no row had into this file, one a line; - is standard output
+    /// [default: they are only counted]
     #[arg(long, value_name = "FILE", requires = "state", hide_short_help = true)]
     pub(crate) report_vanished: Option<PathBuf>,
 }

@@ -11,7 +11,6 @@ use model::escape_controls;
 use report::RunFile;
 use state::{Meta, State, StateError};
 
-use super::state::hint_of;
 use crate::{
     args::DoctorArgs,
     exit::Exit,
@@ -234,11 +233,11 @@ fn state_at(path: &Path, target: Option<&Target>, findings: &mut Vec<Finding>) {
             let first = well("state", format!("{} is not there: the first run makes it", path.display()));
             return findings.push(writable.err().unwrap_or(first));
         }
-        Err(error) => return findings.push(ill("state", error.to_string(), hint_of(&error), Exit::Usage)),
+        Err(error) => return findings.push(ill("state", error.to_string(), error.hint(), Exit::Usage)),
     };
     let figures = match state.figures() {
         Ok(figures) => figures,
-        Err(error) => return findings.push(ill("state", error.to_string(), hint_of(&error), Exit::Usage)),
+        Err(error) => return findings.push(ill("state", error.to_string(), error.hint(), Exit::Usage)),
     };
     let said = format!("{} holds {} contacts of {} users", path.display(), figures.contacts, figures.euids);
     findings.push(match writable.and_then(|()| bound_to(&state.meta(), target)) {

@@ -12,13 +12,13 @@ use crate::{
     opening::{again, folder_for_copies, never_seen, open_inputs},
     pipeline::{Remembered, compare_inputs, refuse_another_command, refuse_another_run},
     plan::{Pass, PlanSummary, Shown},
-    settings::DryRunSettings,
+    settings::{DryRunSettings, Output, StateSettings},
     terminal::{Printer, Progress, ProgressStyle, Whole},
 };
 
 /// `push --dry-run`: says what a push would do. It begins no report and needs no credentials; a signal ends it at once.
 pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exit, Failure> {
-    let DryRunSettings { mut input, limits, state, lock_wait, rate, target, report, resume, fail_on, progress } =
+    let DryRunSettings { mut input, limits, state, lock_wait, rate, binding, report, resume, fail_on, progress } =
         settings;
     let mut patience = Patience::new(lock_wait, printer);
     let resumption = resume.as_deref().map(Resumption::open).transpose()?.flatten();
@@ -28,20 +28,20 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
         input.reader.marks = marks(then);
         input.read_twice_for = input.read_twice_for.or(Some("--resume"));
     }
-    let LookedAt { mut inputs, asked, .. } = open_inputs(&input, report.path.as_deref(), &report.outputs(), printer)?;
+    let outputs: Vec<_> = report.outputs().into_iter().chain(state.iter().flat_map(StateSettings::outputs)).collect();
+    let LookedAt { mut inputs, asked, .. } = open_inputs(&input, report.path.as_deref(), &outputs, printer)?;
     if let (Some(then), Some(resumption)) = (then, &resumption) {
-        // Who has no credentials can't say whether they are those of then.
-        let key = then.api_key.as_deref().unwrap_or_default();
-        refuse_another_run(then, &begun_run(&input, state.as_ref(), target.clone()), key, false)?;
+        // Who has no credentials at hand can't say whether they are those of then.
+        let key = binding.api_key.as_ref().or(then.api_key.as_ref()).map_or("", String::as_str);
+        let now = begun_run(&input, state.as_ref(), binding.target.clone());
+        refuse_another_run(then, &now, key, binding.accept_new_key)?;
         compare_inputs(&mut inputs, then, &resumption.decided, input.rows, &mut |_| Ok(()))?;
     }
     let folder = folder_for_copies(&input, report.path.as_deref());
     let known =
-        state.as_ref().map(|state| Remembered::known_by_file(state, &target, &mut patience, &folder)).transpose()?;
+        state.as_ref().map(|state| Remembered::known_by_file(state, &binding, &mut patience, &folder)).transpose()?;
     let has_state = known.is_some();
-    if let Some(state) = state.filter(|state| !state.path.exists()) {
-        printer.note(&format!("there is no state {} yet, so nothing is known", state.path.display()));
-    }
+    let list = state.as_ref().and_then(|state| state.report_vanished.clone());
     // What can be read only once is read now, and only now.
     let inputs = if input.read_twice_for.is_some() { again(&inputs)? } else { inputs };
     let counters = Arc::new(Counters::default());
@@ -50,7 +50,8 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     let progress = Progress::start(style, printer, Arc::clone(&counters), whole, false);
     let started = Instant::now();
     let decided = resumption.as_ref().map(|resumption| &resumption.decided);
-    let (mut counted, end) = Pass::new(&input, &limits, decided, known, Shown::All, counters, printer).read(inputs);
+    let (mut counted, end) =
+        Pass::new(&input, &limits, decided, known, Shown::All, counters, printer).listing(list.clone()).read(inputs);
     drop(progress);
     let judged = match end {
         Ok(()) => limits.judge(&mut counted, printer),
@@ -58,8 +59,8 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     };
     let exit = judged.as_ref().map_or_else(|failure| failure.exit, |()| counted.books.exit(fail_on));
     let never_seen = never_seen(&asked, counted.books.rows_read());
-    let summary = PlanSummary::new(&mut counted, rate, target, started.elapsed(), exit);
-    printer.note(&summary.for_people(rate, has_state, &never_seen));
+    let summary = PlanSummary::new(&mut counted, rate, binding.target, started.elapsed(), exit);
+    printer.note(&summary.for_people(rate, has_state, list.as_ref().map(Output::path), &never_seen));
     if let Err(failure) = judged {
         printer.failure(&failure);
     }

@@ -1,8 +1,11 @@
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use model::{Decision, Reason, escape_controls};
-use report::{Comparison, InputSummary, ReplayPlan, Resumption, Run, RunFile, RunInput, SourceReport, rfc3339};
+use report::{
+    Comparison, EXPIRED, InputSummary, ReplayPlan, Resumption, Run, RunFile, RunInput, SourceReport, rfc3339,
+};
+use state::State;
 
 use crate::{
     exit::Exit,
@@ -13,7 +16,7 @@ use crate::{
         refuse_another_command, refuse_another_run, report_path, send, usage_of,
     },
     reports::open_reports,
-    settings::{CommandLine, ReplaySettings, StateSettings, refuse_shared_outputs},
+    settings::{AskedState, CommandLine, ReplaySettings, StateSettings, refuse_shared_outputs},
     signals::Signals,
     terminal::{Printer, write_stdout},
 };
@@ -28,14 +31,18 @@ pub(crate) fn replay(
     printer: &Printer,
     signals: &Signals,
 ) -> Result<Exit, Failure> {
-    let wait = settings.sending.as_ref().map_or(Duration::ZERO, |sending| sending.lock_wait);
+    let wait = settings.sending.as_ref().map(|sending| sending.lock_wait);
+    let wait = wait.or(settings.asked.as_ref().map(|asked| asked.lock_wait)).unwrap_or_default();
     let mut patience = Patience::new(wait, printer);
     let mut sources = open_reports(&settings.reports)?;
     for source in &mut sources {
         patience.open(|| source.hold())?;
     }
     let Some(sending) = settings.sending.take() else {
-        let plan = plan(&sources, None, None, &settings, printer)?;
+        let ask =
+            |AskedState { state, binding, .. }: &AskedState| Remembered::only_asked(state, binding, &mut patience);
+        let state = settings.asked.as_ref().map(ask).transpose()?.flatten().map(Arc::new);
+        let plan = plan(&sources, None, state.as_ref(), &settings, printer)?;
         return list(plan, printer).map(|()| Exit::Success);
     };
     for warning in &sending.warnings {
@@ -79,7 +86,7 @@ pub(crate) fn replay(
         carry_over(then, &mut now);
     }
     let own = resumption.as_ref().map(Resumption::report);
-    let plan = plan(&sources, own.as_ref(), remembered.as_ref(), &settings, printer)?;
+    let plan = plan(&sources, own.as_ref(), remembered.as_ref().map(|it| &it.state), &settings, printer)?;
     if then.is_none() {
         now.inputs = as_inputs(&sources)?;
     }
@@ -136,7 +143,7 @@ fn open_own(
 fn plan(
     sources: &[SourceReport],
     own: Option<&SourceReport>,
-    remembered: Option<&Remembered>,
+    state: Option<&Arc<State>>,
     settings: &ReplaySettings,
     printer: &Printer,
 ) -> Result<ReplayPlan, Failure> {
@@ -145,7 +152,7 @@ fn plan(
         let hint = "resume it first, where its input is still there: rows that it has not decided may be newer";
         printer.warning(&text, Some(hint));
     }
-    let mut looker = remembered.map(|remembered| remembered.state.looker());
+    let mut looker = state.map(State::looker);
     let mut broken = None;
     let set_at = |euid| match looker.as_mut()?.look().set_at(euid) {
         Ok(set_at) => set_at.and_then(|time| i64::try_from(time).ok()),
@@ -193,7 +200,7 @@ fn list(plan: ReplayPlan, printer: &Printer) -> Result<(), Failure> {
         }
     }
     write_stdout(lines.as_bytes())?;
-    let text = format!("{rows} rows would be sent; left alone: {superseded} superseded, {expired} expired");
-    printer.note(&text);
+    let why = if expired > 0 { format!(": {EXPIRED}") } else { String::new() };
+    printer.note(&format!("{rows} rows would be sent; left alone: {superseded} superseded, {expired} expired{why}"));
     Ok(())
 }

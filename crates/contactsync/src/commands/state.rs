@@ -137,7 +137,7 @@ fn open(args: &StateFileArgs, printer: &Printer) -> Result<State, Failure> {
 
 /// Whatever is wrong with a state before it is changed.
 fn unusable(error: StateError) -> Failure {
-    let hint = hint_of(&error);
+    let hint = error.hint();
     Failure::usage(error).with_hint(hint)
 }
 
@@ -145,29 +145,11 @@ fn unusable(error: StateError) -> Failure {
 fn unwritten(error: StateError) -> Failure {
     match error {
         StateError::Write { .. } => {
-            let hint = "see that there is room for a second file of its size: a new one is written beside it and takes \
-                        its place";
-            Failure::new(Exit::ReadOrWrite, error).with_hint(hint.to_owned())
+            let hint = error.hint();
+            Failure::new(Exit::ReadOrWrite, error).with_hint(hint)
         }
         error => unusable(error),
     }
-}
-
-/// What can be done about a state that can't be used.
-pub(super) fn hint_of(error: &StateError) -> Option<String> {
-    let hint = match error {
-        StateError::Missing(_) => "check the name; `push --state FILE` makes it",
-        StateError::Locked(_) => {
-            "wait until the run ends, here with `--lock-wait 1h`; the lock goes with it, also where it is killed"
-        }
-        StateError::Damaged { .. } => {
-            "move it away: the next run then sends every row once and makes a new one. Don't put an older copy in its \
-             place: it takes old values for those that the service holds"
-        }
-        StateError::Foreign { .. } => "name the file of `--state`; one of another version is made anew by the next run",
-        _ => return None,
-    };
-    Some(hint.to_owned())
 }
 
 fn told(info: &Info<'_>) -> String {

@@ -26,7 +26,7 @@ pub(crate) struct CarriedOver {
     pub(crate) attempts: u64,
     /// Rows left alone because a later row of their EUID was accepted.
     pub(crate) superseded: u64,
-    /// Rows left alone because they were decided too long ago.
+    /// Rows left alone because they were decided too long ago, or before their user was last set.
     pub(crate) expired: u64,
 }
 
@@ -89,12 +89,17 @@ pub(crate) fn finished_earlier(
     });
     let target = (report, settings.target.name(), matches!(settings.target, Target::Sandbox(_)));
     let (exit, summary) = summary_of_finished(decided, inputs.collect(), settings.fail_on, target);
+    let summary = Summary { vanished: finished.vanished, ..summary };
     if summary.rows_read != finished.rows {
         // The report lost records since.
         return None;
     }
     let at = escape_controls(&finished.at).into_owned();
     printer.note(&format!("this run finished at {at}: there is nothing left to send"));
+    if settings.state.as_ref().is_some_and(|state| state.report_vanished.is_some()) {
+        printer
+            .note("--report-vanished: nothing is listed, since no row was read; a list of that run is left as it is");
+    }
     printer.note(&summary.for_people(&replay_step(&decided.whole_tally(), command_line, report)));
     let exit = settings.report.write_summary(&summary, exit, printer);
     let summary = Summary { exit_code: exit.code(), ..summary };

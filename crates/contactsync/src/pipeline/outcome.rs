@@ -1,4 +1,7 @@
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use dispatcher::{Dispatched, StopCause};
 use jiff::Timestamp;
@@ -33,6 +36,8 @@ pub(super) struct RunDetails {
     pub(super) sandbox: bool,
     /// Users that the state knows and no row had, where that is known.
     pub(super) vanished: Option<u64>,
+    /// Where they are listed, if anywhere.
+    pub(super) vanished_listed: Option<PathBuf>,
 }
 
 impl RunOutcome {
@@ -85,14 +90,14 @@ impl RunOutcome {
         stopped.map_or_else(|| finished_exit(tally, self.fail_on), |(_, exit)| exit)
     }
 
-    /// Writes down beside the report that the run came to its end, where it did.
-    pub(super) fn note_finish(&mut self, run: Option<RunRecord>) {
+    /// Writes down beside the report that the run came to its end, where it did, and how many users have vanished.
+    pub(super) fn note_finish(&mut self, run: Option<RunRecord>, vanished: Option<u64>) {
         let Some(run) = run else { return };
         if !self.is_finished() {
             return;
         }
         let at = rfc3339(Timestamp::now().as_millisecond());
-        if let Err(error) = run.finish(Finished { at, rows: self.journaled.tally.total() }) {
+        if let Err(error) = run.finish(Finished { at, rows: self.journaled.tally.total(), vanished }) {
             self.cause = Some(StopCause::Report(error.to_string()));
             self.journaled.error = Some(error);
         }
@@ -159,6 +164,7 @@ impl RunOutcome {
             started_at: details.started_at,
             inputs: self.intake.inputs.clone(),
             vanished: details.vanished,
+            vanished_listed: details.vanished_listed,
             ..of_tally(tally, details.report, details.target, details.sandbox)
         }
     }
@@ -238,6 +244,7 @@ fn of_tally(tally: &Tally, report: String, target: String, sandbox: bool) -> Sum
         profile_requests: 0,
         register_requests: 0,
         vanished: None,
+        vanished_listed: None,
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     reading::{Positions, Reading},
-    settings::{CommandLine, InputSettings, SendingSettings, Target},
+    settings::{CommandLine, InputSettings, SendingSettings, StateSettings, Target},
     signals::Signals,
     terminal::{Printer, Progress, ProgressStyle, Whole},
 };
@@ -172,7 +172,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     if let Some(remembering) = remembering {
         vanished = remembering.end(&mut outcome, &WhatWasRead { takes_all, positions }, printer);
     }
-    outcome.note_finish(run);
+    outcome.note_finish(run, vanished);
     outcome.tell(printer);
     let summary = outcome.summary(RunDetails {
         attempts: Counters::get(&counters.attempts),
@@ -182,6 +182,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         target: service.url,
         sandbox: matches!(settings.target, Target::Sandbox(_)),
         vanished,
+        vanished_listed: settings.state.as_ref().and_then(StateSettings::list),
     });
     let mut steps = outcome.intake.never_seen.clone();
     steps.extend(outcome.next_steps(&command_line, &report, is_resumable));

@@ -3,6 +3,8 @@ use std::{path::Path, sync::Arc};
 use model::Euid;
 use state::{Ended, Kept, Looker, State, StateError};
 
+use crate::{failure::Failure, settings::Output, vanished::list_vanished};
+
 /// What the state knows, and what the rows that were read so far would make of it. Nothing of that is written to the state.
 #[derive(Debug)]
 pub(crate) struct Known {
@@ -71,6 +73,11 @@ impl Known {
     /// Users that it knew before and that no row had.
     pub(super) fn vanished(&self) -> Result<u64, StateError> {
         self.scratch.vanished()
+    }
+
+    /// Lists them.
+    pub(super) fn list_vanished(&self, list: &Output) -> Result<(), Failure> {
+        list_vanished(&self.scratch, list)
     }
 }
 

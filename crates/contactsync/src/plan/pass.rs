@@ -12,8 +12,9 @@ use crate::{
     failure::Failure,
     reading::{Read, Reading},
     rejected::show,
-    settings::{InputSettings, RowRange},
+    settings::{InputSettings, Output, RowRange},
     terminal::Printer,
+    vanished::{NOT_ALL_READ, warn_of_unreadable},
 };
 
 /// Whether what comes up in the rows is shown. Where they are sent afterwards, it is shown then.
@@ -36,6 +37,8 @@ pub(crate) struct Pass<'a> {
     decided: Option<&'a Decided>,
     known: Option<Known>,
     shown: Shown,
+    /// Where vanished users are listed.
+    list: Option<Output>,
     counters: Arc<Counters>,
     printer: Printer,
     counted: Counted,
@@ -64,10 +67,17 @@ impl<'a> Pass<'a> {
             decided,
             known,
             shown,
+            list: None,
             counters,
             printer: printer.clone(),
             counted,
         }
+    }
+
+    /// Also lists who has vanished.
+    pub(crate) fn listing(mut self, list: Option<Output>) -> Self {
+        self.list = list;
+        self
     }
 
     /// Reads the inputs to their end; also returns why they could not be. A signal meanwhile ends the program at once.
@@ -105,11 +115,22 @@ impl<'a> Pass<'a> {
 
     /// Of a part of the input nobody has vanished.
     fn look_for_vanished(&mut self) -> Result<(), Failure> {
-        if let Some(known) = &self.known
-            && self.range == RowRange::ALL
-        {
-            self.counted.vanished = Some(known.vanished().map_err(|error| unplanned(&error))?);
+        let Some(known) = &self.known else { return Ok(()) };
+        if self.range != RowRange::ALL {
+            if self.list.is_some() {
+                self.warn(NOT_ALL_READ);
+            }
+            return Ok(());
         }
+        if let Some(list) = &self.list {
+            known.list_vanished(list)?;
+        }
+        let vanished = known.vanished().map_err(|error| unplanned(&error))?;
+        if self.shown == Shown::All {
+            let books = self.counted.books;
+            warn_of_unreadable(vanished, |reason| books.rows(reason), &self.printer);
+        }
+        self.counted.vanished = Some(vanished);
         Ok(())
     }
 

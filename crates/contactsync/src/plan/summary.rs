@@ -1,8 +1,8 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use dispatcher::Rate;
 use model::shown_name;
-use report::{CheckSummary, duration};
+use report::{CheckSummary, duration, listed_in};
 use serde::Serialize;
 
 use super::{counted::Counted, names::NameCount};
@@ -48,8 +48,9 @@ impl PlanSummary {
         }
     }
 
-    /// Lines for a terminal. `has_state`: what would be sent was compared with what was sent before.
-    pub(crate) fn for_people(&self, rate: Rate, has_state: bool, never_seen: &[String]) -> String {
+    /// Lines for a terminal. `has_state`: what would be sent was compared with what was sent before. `list`: where
+    /// vanished users are listed.
+    pub(crate) fn for_people(&self, rate: Rate, has_state: bool, list: Option<&Path>, never_seen: &[String]) -> String {
         let mut lines = lines_for_people(&self.check);
         for (name, rows, is_told) in [
             ("decided", self.resumed_rows, self.resumed_rows > 0),
@@ -67,7 +68,7 @@ impl PlanSummary {
             lines.push(format!("{} rows would clear a contact", self.clears));
         }
         if let Some(vanished) = self.vanished.filter(|vanished| *vanished > 0) {
-            lines.push(format!("{vanished} users that the state knows are not in the input"));
+            lines.push(format!("{vanished} users that the state knows are not in the input{}", listed_in(list)));
         }
         match (rate, self.seconds_at_rate) {
             (_, None) => lines.push("at an unlimited rate it takes as long as the service does".to_owned()),

@@ -50,6 +50,21 @@ impl Credentials {
         }
     }
 
+    /// The key where it is at hand: in the environment, a file or the configuration. No command is run for it and no keyring
+    /// asked, and what is wrong with it is said once it is needed.
+    pub(crate) fn key_at_hand(layers: &Layers) -> Option<SecretString> {
+        let key = Credential::KEY;
+        let must_be_asked_for =
+            |table: &Table| [key.command_key, key.keyring_key].iter().any(|it| table.contains_key(*it));
+        match key.source(layers).ok()?? {
+            Source::Environment(_) => {}
+            _ if key.section(layers).is_none_or(|(_, table)| must_be_asked_for(table)) => return None,
+            _ => {}
+        }
+        let (key, _) = key.look_up(layers, &mut Vec::new()).ok()??;
+        Some(key)
+    }
+
     /// Where they are set, without looking at them: for showing.
     pub(crate) fn sources(layers: &Layers) -> Result<[(&'static str, Option<Source>); 2], Failure> {
         let [key, secret] = [Credential::KEY, Credential::SECRET];

@@ -2,11 +2,11 @@ use std::{path::PathBuf, time::Duration};
 
 use dispatcher::Rate;
 
-use super::{inputs::InputSettings, outputs::ReportSettings, state::StateSettings, target::Target};
+use super::{inputs::InputSettings, outputs::ReportSettings, state::StateSettings, target::Binding};
 use crate::{
     args::{FailOn, ProgressChoice, PushArgs},
     failure::Failure,
-    layers::Setting,
+    layers::{Layers, Setting},
     plan::Limits,
 };
 
@@ -23,8 +23,8 @@ pub(crate) struct DryRunSettings {
     pub(crate) lock_wait: Duration,
     /// Attempts that would be made in a time.
     pub(crate) rate: Rate,
-    /// Where they would go.
-    pub(crate) target: String,
+    /// Where they would go, and under which key.
+    pub(crate) binding: Binding,
     /// The report that would be written, and the summary that is.
     pub(crate) report: ReportSettings,
     /// The report with which the run would go on.
@@ -37,23 +37,17 @@ pub(crate) struct DryRunSettings {
 
 impl DryRunSettings {
     /// What the arguments and the layers say.
-    pub(crate) fn of(args: &PushArgs, settings: &[Setting]) -> Result<Self, Failure> {
+    pub(crate) fn of(args: &PushArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
         let (input, limits) = input_and_limits(args)?;
-        let sending = &args.run.sending;
-        let target = if sending.sandbox {
-            "sandbox".to_owned()
-        } else {
-            Target::Service(Target::without_credentials(sending, settings)?).name()
-        };
         let report = ReportSettings::of_check(&args.run.report)?;
         let resume = report.path.clone().filter(|_| args.run.resume.resume);
         Ok(Self {
             input,
             limits,
-            state: StateSettings::of_push(&args.run.state, &args.state),
+            state: StateSettings::of_push(&args.run.state, &args.state)?,
             lock_wait: args.run.around.lock_wait.unwrap_or_default(),
-            rate: sending.rate.unwrap_or_default(),
-            target,
+            rate: args.run.sending.rate.unwrap_or_default(),
+            binding: Binding::of(&args.run, settings, layers)?,
             report,
             resume,
             fail_on: args.run.report.fail_on.unwrap_or(FailOn::Any),

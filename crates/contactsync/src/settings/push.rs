@@ -64,7 +64,7 @@ impl PushSettings {
     pub(crate) fn of(args: &PushArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
         let mut sending = SendingSettings::of(&args.run, settings, layers)?;
         sending.report.unchanged = args.report_unchanged;
-        sending.state = StateSettings::of_push(&args.run.state, &args.state);
+        sending.state = StateSettings::of_push(&args.run.state, &args.state)?;
         let (input, limits) = input_and_limits(args)?;
         Ok(Self { input, limits, sending })
     }
@@ -99,7 +99,7 @@ impl SendingSettings {
                 yes: args.sending.yes,
             }),
             notify: NotifySettings::of(&args.around, &args.sending)?,
-            state: StateSettings::of(&args.state),
+            state: StateSettings::of(&args.state)?,
             window: SendingWindow::of(&args.window)?,
             lock: args.around.lock.clone(),
             lock_wait: args.around.lock_wait.unwrap_or_default(),

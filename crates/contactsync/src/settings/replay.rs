@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use report::{Chosen, ReplayChoice};
 
-use super::push::SendingSettings;
+use super::{push::SendingSettings, state::StateSettings, target::Binding};
 use crate::{
     args::{ReplayArgs, ReplayChoiceArgs},
     failure::Failure,
@@ -21,14 +21,33 @@ pub(crate) struct ReplaySettings {
     pub(crate) choice: ReplayChoice,
     /// Where they go, and how; none: they are only listed.
     pub(crate) sending: Option<SendingSettings>,
+    /// What a list asks, if anything.
+    pub(crate) asked: Option<AskedState>,
+}
+
+/// A state that is asked which rows are too old to be sent.
+#[derive(Debug)]
+pub(crate) struct AskedState {
+    /// The state.
+    pub(crate) state: StateSettings,
+    /// What it must belong to.
+    pub(crate) binding: Binding,
+    /// How long is waited for one that another run uses.
+    pub(crate) lock_wait: Duration,
 }
 
 impl ReplaySettings {
     /// What the arguments and the layers say.
     pub(crate) fn of(args: &ReplayArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
-        // A list needs no credentials.
-        let sending = if args.choice.dry_run { None } else { Some(SendingSettings::of(&args.run, settings, layers)?) };
-        Ok(Self { reports: args.reports.clone(), choice: choice(&args.choice), sending })
+        let (mut sending, mut asked) = (None, None);
+        if !args.choice.dry_run {
+            sending = Some(SendingSettings::of(&args.run, settings, layers)?);
+        } else if let Some(state) = StateSettings::of(&args.run.state)? {
+            // A list needs no credentials.
+            let binding = Binding::of(&args.run, settings, layers)?;
+            asked = Some(AskedState { state, binding, lock_wait: args.run.around.lock_wait.unwrap_or_default() });
+        }
+        Ok(Self { reports: args.reports.clone(), choice: choice(&args.choice), sending, asked })
     }
 
     /// The options that decide which rows are sent, as far as they are not the default: a resume must have the same.

@@ -1,6 +1,10 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::args::{PushStateArgs, StateArgs};
+use super::output::{Output, STANDARD_STREAM};
+use crate::{
+    args::{PushStateArgs, StateArgs},
+    failure::Failure,
+};
 
 /// `--state` and what belongs to it.
 #[derive(Debug, Clone)]
@@ -12,19 +16,22 @@ pub(crate) struct StateSettings {
     /// What a row leaves out stays known.
     pub(crate) omitted_kept: bool,
     /// Where the EUIDs of users go that no row had.
-    pub(crate) report_vanished: Option<PathBuf>,
+    pub(crate) report_vanished: Option<Output>,
 }
 
 impl StateSettings {
     /// What the arguments say; none without a state.
-    pub(crate) fn of(args: &StateArgs) -> Option<Self> {
-        let path = args.state.clone()?;
-        Some(Self { path, refresh: false, omitted_kept: args.omitted_kept, report_vanished: None })
+    pub(crate) fn of(args: &StateArgs) -> Result<Option<Self>, Failure> {
+        let Some(path) = args.state.clone() else { return Ok(None) };
+        if path == Path::new(STANDARD_STREAM) {
+            return Err(Failure::usage("`--state` names a file that is read and written: it can't be standard output"));
+        }
+        Ok(Some(Self { path, refresh: false, omitted_kept: args.omitted_kept, report_vanished: None }))
     }
 
     /// The files that are written, each with the option that asks for it.
     pub(crate) fn outputs(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
-        let vanished = self.report_vanished.iter().map(|path| ("--report-vanished", path.clone()));
+        let vanished = self.report_vanished.iter().map(|list| ("--report-vanished", list.path().to_owned()));
         std::iter::once(("--state", self.path.clone())).chain(vanished)
     }
 
@@ -34,9 +41,16 @@ impl StateSettings {
         std::iter::once(("--state".to_owned(), self.path.display().to_string())).chain(refresh)
     }
 
+    /// Where vanished users are listed.
+    pub(crate) fn list(&self) -> Option<PathBuf> {
+        self.report_vanished.as_ref().map(|list| list.path().to_owned())
+    }
+
     /// The same for a push.
-    pub(crate) fn of_push(args: &StateArgs, push: &PushStateArgs) -> Option<Self> {
-        let settings = Self::of(args)?;
-        Some(Self { refresh: push.refresh, report_vanished: push.report_vanished.clone(), ..settings })
+    pub(crate) fn of_push(args: &StateArgs, push: &PushStateArgs) -> Result<Option<Self>, Failure> {
+        let Some(settings) = Self::of(args)? else { return Ok(None) };
+        let list = push.report_vanished.as_deref();
+        let report_vanished = list.map(|path| Output::of("list of vanished users", path)).transpose()?;
+        Ok(Some(Self { refresh: push.refresh, report_vanished, ..settings }))
     }
 }

@@ -4,9 +4,9 @@ use dispatcher::{HttpLines, HttpSettings};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{base_url::base_url, credentials::Credentials};
+use super::{base_url::base_url, credentials::Credentials, sandbox::pushed_sandbox};
 use crate::{
-    args::SendingArgs,
+    args::{RunArgs, SendingArgs},
     failure::Failure,
     layers::{Layers, Setting, Source},
 };
@@ -29,6 +29,11 @@ pub(crate) struct SandboxTarget {
 }
 
 impl SandboxTarget {
+    fn of(options: sandbox::SandboxOptions, args: &SendingArgs) -> Result<Self, Failure> {
+        let connection = Connection { ca_cert_pem: None, proxy: None, ..Connection::of(args)? };
+        Ok(Self { options, connection })
+    }
+
     /// How to talk to the sandbox once it listens at `base_url`.
     pub(crate) fn http_settings(&self, base_url: Url) -> HttpSettings {
         let key = SecretString::from(self.options.api_key.as_str());
@@ -52,8 +57,7 @@ impl Target {
             Self::Service(http) => http.api_key.expose_secret(),
             Self::Sandbox(target) => &target.options.api_key,
         };
-        let digest = blake3::derive_key("contactsync fingerprint of an API key", key.as_bytes());
-        blake3::Hash::from_bytes(digest).to_hex()[..32].to_owned()
+        fingerprint(key)
     }
 
     /// What the arguments and the layers say. Warnings are added to `warnings`.
@@ -65,8 +69,7 @@ impl Target {
         warnings: &mut Vec<String>,
     ) -> Result<Self, Failure> {
         if args.sandbox {
-            let connection = Connection { ca_cert_pem: None, proxy: None, ..Connection::of(args)? };
-            return Ok(Self::Sandbox(SandboxTarget { options: sandbox, connection }));
+            return Ok(Self::Sandbox(SandboxTarget::of(sandbox, args)?));
         }
         let (base_url, connection) = Self::connection(args, settings)?;
         let credentials = Credentials::look_up(layers)?;
@@ -106,6 +109,36 @@ impl Target {
         }
         Ok((base_url, Connection::of(args)?))
     }
+}
+
+/// What a state must belong to, for those who only look at it.
+#[derive(Debug)]
+pub(crate) struct Binding {
+    /// As [`Target::name`] says.
+    pub(crate) target: String,
+    /// As [`Target::key_fingerprint`] says, where the key is at hand.
+    pub(crate) api_key: Option<String>,
+    /// Also under another key.
+    pub(crate) accept_new_key: bool,
+}
+
+impl Binding {
+    /// What the arguments and the layers say.
+    pub(crate) fn of(args: &RunArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
+        let accept_new_key = args.resume.accept_new_key;
+        if args.sending.sandbox {
+            let target = Target::Sandbox(SandboxTarget::of(pushed_sandbox(&args.faults), &args.sending)?);
+            return Ok(Self { target: target.name(), api_key: Some(target.key_fingerprint()), accept_new_key });
+        }
+        let target = Target::Service(Target::without_credentials(&args.sending, settings)?).name();
+        let api_key = Credentials::key_at_hand(layers).map(|key| fingerprint(key.expose_secret()));
+        Ok(Self { target, api_key, accept_new_key })
+    }
+}
+
+fn fingerprint(key: &str) -> String {
+    let digest = blake3::derive_key("contactsync fingerprint of an API key", key.as_bytes());
+    blake3::Hash::from_bytes(digest).to_hex()[..32].to_owned()
 }
 
 #[derive(Debug, Clone)]

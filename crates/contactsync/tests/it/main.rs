@@ -5,6 +5,7 @@
 mod answers;
 mod arguments;
 mod around;
+mod asked_state;
 mod canary;
 mod check;
 mod check_outputs;
@@ -42,4 +43,5 @@ mod state_command;
 mod state_file;
 mod support;
 mod unchanged;
+mod vanished;
 mod window;

@@ -159,8 +159,14 @@ fn what_is_no_state_or_not_whole_or_used_is_said_as_such() {
             ("a.state", "is being used by another run"),
         ] {
             let arguments: Vec<&str> = command.iter().copied().chain([file]).collect();
-            place.run(&arguments).ends_with(2).says(what);
+            place.run(&arguments).ends_with(2).says(what).never_says("made anew");
         }
+    }
+    for command in
+        [&["state", "info", "foreign.state"][..], &["push", "x.csv", "--sandbox", "--state", "foreign.state"]]
+    {
+        place.file("x.csv", "euid,email\n1,ada@example.com\n");
+        place.run(command).ends_with(2).says("where it is one of another version, move it away");
     }
     for (file, what) in [("foreign.state", "is no state"), ("damaged.state", "is damaged"), ("a.state", "being used")] {
         let doctor = place.run(&["doctor", "--sandbox", "--state", file]).ends_with(2);

@@ -1,16 +1,17 @@
-use std::{
-    io::{BufWriter, Write},
-    path::Path,
-};
-
 use dispatcher::StopCause;
 use jiff::Timestamp;
 use model::{Outcome, escape_controls};
-use report::{replace, rfc3339};
+use report::rfc3339;
 use state::{FinishedRun, RunInput, State, StateError};
 
-use super::{super::outcome::RunOutcome, Remembering};
-use crate::{reading::Positions, terminal::Printer};
+use super::{super::outcome::RunOutcome, Remembered, Remembering};
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    reading::Positions,
+    terminal::Printer,
+    vanished::{NOT_ALL_READ, list_vanished, warn_of_unreadable},
+};
 
 /// What a run read.
 pub(in super::super) struct WhatWasRead {
@@ -37,16 +38,18 @@ impl Remembering {
         let mut vanished = None;
         let ended = (|| {
             if self.remembered.only_sets {
-                return finish(state, printer);
+                return finish(state, printer).map_err(unwritten);
             }
             for same in same_inputs(state, &inputs) {
                 printer.warning(&same, Some("did the export run?"));
             }
             if is_whole {
-                vanished = Some(self.vanished()?);
+                let users = self.vanished()?;
+                let reasons = &outcome.journaled.tally.reasons;
+                warn_of_unreadable(users, |reason| reasons.get(reason.as_str()).copied().unwrap_or(0), printer);
+                vanished = Some(users);
             } else if self.remembered.settings.report_vanished.is_some() {
-                let text = "--report-vanished: not every row of the inputs was read, so nothing is said about users without one";
-                printer.warning(text, None);
+                printer.warning(NOT_ALL_READ, None);
             }
             if is_over {
                 let tally = &outcome.journaled.tally;
@@ -60,47 +63,28 @@ impl Remembering {
                     rejected: tally.rows(Outcome::Rejected),
                     failed: tally.rows(Outcome::Failed),
                 };
-                state.set_meta(|meta| meta.add_run(run))?;
+                state.set_meta(|meta| meta.add_run(run)).map_err(unwritten)?;
             }
-            finish(state, printer)
+            finish(state, printer).map_err(unwritten)
         })();
-        if let Err(error) = ended {
-            outcome.cause.get_or_insert(StopCause::Report(error.to_string()));
+        if let Err(failure) = ended {
+            outcome.cause.get_or_insert(StopCause::Report(failure.message));
         }
         vanished
     }
 
     /// How many users the state knows of whom no row was read. Lists them where that was asked for.
-    fn vanished(&self) -> Result<u64, StateError> {
-        let state = &self.remembered.state;
-        match &self.remembered.settings.report_vanished {
-            Some(path) => list_vanished(state, path),
-            None => state.vanished(),
+    fn vanished(&self) -> Result<u64, Failure> {
+        let Remembered { state, settings, .. } = &self.remembered;
+        if let Some(list) = &settings.report_vanished {
+            list_vanished(state, list)?;
         }
+        state.vanished().map_err(unwritten)
     }
 }
 
-fn list_vanished(state: &State, path: &Path) -> Result<u64, StateError> {
-    let unwritten = |cause| StateError::Listing { path: path.to_owned(), cause };
-    let mut count = 0;
-    let mut failed = None;
-    let listed = replace(path, |file| {
-        let mut lines = BufWriter::new(file);
-        let all = state.for_each_vanished(|euid| {
-            count += 1;
-            writeln!(lines, "{}", euid.get())
-        });
-        if let Err(error) = all {
-            failed = Some(error);
-            return Err(std::io::Error::other("the state can't be read"));
-        }
-        lines.flush()
-    });
-    match (listed, failed) {
-        (Ok(()), _) => Ok(count),
-        (Err(_), Some(error @ StateError::Read { .. })) => Err(error),
-        (Err(cause), _) => Err(unwritten(cause)),
-    }
+fn unwritten(error: StateError) -> Failure {
+    Failure::new(Exit::ReadOrWrite, error)
 }
 
 fn finish(state: &State, printer: &Printer) -> Result<(), StateError> {

@@ -9,7 +9,7 @@ use crate::{
     failure::Failure,
     lock::Patience,
     plan::Known,
-    settings::{SendingSettings, StateSettings, Target},
+    settings::{Binding, SendingSettings, StateSettings},
 };
 
 /// Tests have new files of the state made often by it.
@@ -28,7 +28,10 @@ impl Remembered {
         }
         let (target, api_key) = (&sending.target, sending.target.key_fingerprint());
         let meta = state.meta();
-        refuse_other_binding(&state, &meta, target, &api_key, sending.accept_new_key)?;
+        refuse_other_target(&state, &meta, &target.name())?;
+        if !sending.accept_new_key {
+            refuse_other_key(&state, &meta, &api_key)?;
+        }
         if meta.target.is_none() {
             let text =
                 format!("the state {} is new: nothing is known yet, so every row is sent", state.path().display());
@@ -43,18 +46,36 @@ impl Remembered {
         Known::new(&self.state, self.settings.omitted_kept, self.settings.refresh, folder)
     }
 
-    /// The same of a state that no run has opened; nothing is known where there is no such file yet. Who has no credentials
-    /// can't say whether it belongs to them.
+    /// The same of a state that no run has opened; nothing is known where there is no such file yet.
     pub(crate) fn known_by_file(
         settings: &StateSettings,
-        target: &str,
+        binding: &Binding,
         patience: &mut Patience<'_>,
         folder: &Path,
     ) -> Result<Known, Failure> {
-        let state =
-            if settings.path.exists() { opened(settings, State::open_existing, patience)? } else { empty(folder)? };
-        refuse_other_target(&state, &state.meta(), target)?;
+        let state = Self::only_asked(settings, binding, patience)?.map_or_else(|| empty(folder), Ok)?;
         Ok(Known::new(&state, settings.omitted_kept, settings.refresh, folder))
+    }
+
+    /// Opens a state to ask it; none where there is no such file yet, which is told. Who has no credentials at hand can't say
+    /// whether it belongs to them.
+    pub(crate) fn only_asked(
+        settings: &StateSettings,
+        binding: &Binding,
+        patience: &mut Patience<'_>,
+    ) -> Result<Option<State>, Failure> {
+        if !settings.path.exists() {
+            let text = format!("there is no state {} yet, so nothing is known", settings.path.display());
+            patience.printer().note(&text);
+            return Ok(None);
+        }
+        let state = opened(settings, State::open_existing, patience)?;
+        let meta = state.meta();
+        refuse_other_target(&state, &meta, &binding.target)?;
+        if let (Some(key), false) = (&binding.api_key, binding.accept_new_key) {
+            refuse_other_key(&state, &meta, key)?;
+        }
+        Ok(Some(state))
     }
 
     /// Takes note of the users of rows that were read and may not be read again.
@@ -103,44 +124,19 @@ fn refuse_other_target(state: &State, meta: &Meta, now: &str) -> Result<(), Fail
     Err(Failure::usage(message).with_hint(hint.to_owned()))
 }
 
-fn refuse_other_binding(
-    state: &State,
-    meta: &Meta,
-    target: &Target,
-    api_key: &str,
-    accept_new_key: bool,
-) -> Result<(), Failure> {
-    refuse_other_target(state, meta, &target.name())?;
+fn refuse_other_key(state: &State, meta: &Meta, now: &str) -> Result<(), Failure> {
     let path = state.path().display();
-    if meta.api_key.as_deref().is_some_and(|then| then != api_key) && !accept_new_key {
-        let message = format!("the rows of the state {path} were accepted under another API key; nothing was sent");
-        let hint = "where the key of the same project was changed: `contactsync state rebind`, or `--accept-new-key`";
-        return Err(Failure::usage(message).with_hint(hint.to_owned()));
+    if meta.api_key.as_deref().is_none_or(|then| then == now) {
+        return Ok(());
     }
-    Ok(())
+    let message = format!("the rows of the state {path} were accepted under another API key; nothing was sent");
+    let hint = "where the key of the same project was changed: `contactsync state rebind`, or `--accept-new-key`";
+    Err(Failure::usage(message).with_hint(hint.to_owned()))
 }
 
 /// What is wrong with a state before anything was sent.
 #[expect(clippy::needless_pass_by_value, reason = "errors are turned into failures")]
 pub(crate) fn usage_of(error: StateError) -> Failure {
-    let hint = hint_of(&error);
+    let hint = error.hint();
     Failure::usage(format!("{error}; nothing was sent")).with_hint(hint)
-}
-
-fn hint_of(error: &StateError) -> Option<String> {
-    let hint = match error {
-        StateError::Locked(_) => {
-            "wait until it ends, here with `--lock-wait 1h`; the lock goes with it, also where it is killed"
-        }
-        StateError::Damaged { .. } => {
-            "move it away: the next run then sends every row once and makes a new one. An older copy of it would take old \
-             values for those that the service holds"
-        }
-        StateError::Foreign { .. } => "name a state, or a file that isn't there yet",
-        StateError::Write { .. } => {
-            "see that there is room: a new state is written beside the old one before it replaces it"
-        }
-        _ => return None,
-    };
-    Some(hint.to_owned())
 }

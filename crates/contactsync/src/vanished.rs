@@ -1,0 +1,49 @@
+//! Users that the state knows and no row had.
+
+use std::io::{self, BufWriter, Write};
+
+use model::Reason;
+use state::State;
+
+use crate::{exit::Exit, failure::Failure, settings::Output, terminal::Printer};
+
+/// Rows rejected for these may be of any user.
+const WITHOUT_EUID: [Reason; 4] =
+    [Reason::EuidInvalid, Reason::EuidEmpty, Reason::MalformedRow, Reason::EncodingInvalid];
+
+/// Writes their EUIDs, one a line, ascending.
+pub(crate) fn list_vanished(state: &State, output: &Output) -> Result<(), Failure> {
+    let mut unread = None;
+    let written = output.write(|to| {
+        let (mut lines, mut unwritten) = (BufWriter::new(to), None);
+        let listed = state.for_each_vanished(|euid| {
+            writeln!(lines, "{}", euid.get()).map_err(|error| {
+                let kind = error.kind();
+                unwritten = Some(error);
+                kind.into()
+            })
+        });
+        match (unwritten, listed) {
+            (Some(error), _) => Err(error),
+            (None, Ok(())) => lines.flush(),
+            (None, Err(error)) => {
+                unread = Some(error);
+                Err(io::Error::other("the state can't be read"))
+            }
+        }
+    });
+    unread.map_or(written, |error| Err(Failure::new(Exit::ReadOrWrite, error)))
+}
+
+/// Warns where some seem to have vanished that may have a row after all. `rows_of`: rows rejected for a reason.
+pub(crate) fn warn_of_unreadable(vanished: u64, rows_of: impl Fn(Reason) -> u64, printer: &Printer) {
+    let rows: u64 = WITHOUT_EUID.into_iter().map(rows_of).sum();
+    if vanished > 0 && rows > 0 {
+        let text = format!("{rows} rows have no readable EUID: users counted or listed as vanished may be theirs");
+        printer.warning(&text, Some("mend these rows before anything is done to who is listed"));
+    }
+}
+
+/// Why `--report-vanished` lists nobody where only a part was read.
+pub(crate) const NOT_ALL_READ: &str =
+    "--report-vanished: not every row of the inputs was read, so nothing is said about users without one";
