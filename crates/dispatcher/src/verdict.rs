@@ -93,7 +93,8 @@ pub(crate) fn judge_broken(broken: &Broken) -> Verdict {
 fn by_code(body: &Body<'_>, reply: &Reply, codes: &Codes, accepted_before: bool) -> Option<Verdict> {
     let documented = ApiCode::documented(body.code);
     let reason = documented.map_or(Some(Reason::ApiOther), |entry| entry.reason);
-    if codes.ok.contains(&body.code) {
+    // Whether a 0 is all of success its message says, whatever else was asked for.
+    if codes.ok.contains(&body.code) && body.code != 0 {
         return Some(Verdict::Accepted(reason));
     }
     if codes.retry.contains(&body.code) {

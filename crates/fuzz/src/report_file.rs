@@ -265,6 +265,7 @@ fn folder() -> TempDir {
             api_key: None,
             options: BTreeMap::new(),
             inputs: Vec::new(),
+            begun: None,
             comparison: None,
             finished: None,
         };

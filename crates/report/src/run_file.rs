@@ -27,6 +27,9 @@ pub struct Run {
     pub api_key: Option<String>,
     /// The options that decide what is sent, as they were given.
     pub options: BTreeMap<String, String>,
+    /// When its first try began, as RFC 3339 UTC time.
+    #[serde(default)]
+    pub begun: Option<String>,
     /// The inputs in their order.
     pub inputs: Vec<RunInput>,
     /// What the comparison of its rows came to, where they are compared.
@@ -193,6 +196,7 @@ mod tests {
             api_key: None,
             options: BTreeMap::from([("--trim".to_owned(), "on".to_owned())]),
             inputs: vec![RunInput { source: "a.csv".to_owned(), ..RunInput::default() }],
+            begun: None,
             comparison: None,
             finished: None,
         }

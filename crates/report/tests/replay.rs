@@ -272,6 +272,7 @@ fn a_row_that_an_earlier_replay_sent_keeps_its_place() {
         api_key: None,
         options: BTreeMap::new(),
         inputs: vec![sources[1].as_input().unwrap()],
+        begun: None,
         comparison: None,
         finished: None,
     };

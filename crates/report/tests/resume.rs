@@ -32,6 +32,7 @@ fn create(path: &Path) -> Journal {
         api_key: None,
         options: BTreeMap::new(),
         inputs: Vec::new(),
+        begun: None,
         comparison: None,
         finished: None,
     };

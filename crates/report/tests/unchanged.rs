@@ -68,6 +68,7 @@ fn run(beside: impl IntoIterator<Item = u64>) -> Run {
         api_key: None,
         options: BTreeMap::new(),
         inputs: vec![RunInput { source: SOURCE.to_owned(), unchanged, ..RunInput::default() }],
+        begun: None,
         comparison: None,
         finished: None,
     }

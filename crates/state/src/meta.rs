@@ -21,7 +21,10 @@ pub struct Meta {
 /// A run that came to its end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishedRun {
-    /// When, as RFC 3339 UTC time.
+    /// When its first try began, as RFC 3339 UTC time; none where it couldn't be resumed.
+    #[serde(default)]
+    pub begun: Option<String>,
+    /// When it came to its end, likewise.
     pub at: String,
     /// What it read.
     pub inputs: Vec<RunInput>,

@@ -1,8 +1,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
+use jiff::Timestamp;
 use model::Counters;
 use reader::{Input, InputName, LookedAt};
-use report::{Decided, Resumption, Run, RunFile, RunInput};
+use report::{Decided, Resumption, Run, RunFile, RunInput, rfc3339};
 
 use crate::{
     args::ProgressChoice,
@@ -54,6 +55,9 @@ pub(crate) fn push(
     let mut passed = PassedOver::default();
     if let (Some(then), Some(resumption)) = (&then, &resumption) {
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
+        if let Some(remembered) = &remembered {
+            remembered.refuse_overtaken(then)?;
+        }
         let mut see = Remembered::see(remembered.as_ref());
         passed = compare_inputs(&mut inputs, then, &resumption.decided, input.rows, &mut see)?;
         if then.inputs.len() == now.inputs.len()
@@ -120,6 +124,7 @@ pub(super) fn begun_run(input: &InputSettings, state: Option<&StateSettings>, ta
         api_key: None,
         options: input.deciding().into_iter().chain(state.into_iter().flat_map(StateSettings::deciding)).collect(),
         inputs: input.names.iter().map(unread).collect(),
+        begun: Some(rfc3339(Timestamp::now().as_millisecond())),
         comparison: None,
         finished: None,
     }

@@ -62,6 +62,7 @@ pub(crate) fn replay(
     if let Some(resumption) = &resumption {
         refuse_another_command(resumption, "replay")?;
     }
+    refuse_without_state(&sources, sending.state.as_ref())?;
     let remembered =
         sending.state.as_ref().map(|state| Remembered::open(state, &sending, &mut patience)).transpose()?;
     let remembered = remembered.map(|it| Remembered { only_sets: true, ..it });
@@ -72,6 +73,7 @@ pub(crate) fn replay(
         api_key: None,
         options: settings.deciding().into_iter().chain(state_deciding).collect(),
         inputs: Vec::new(),
+        begun: None,
         comparison: None,
         finished: None,
     };
@@ -170,6 +172,26 @@ fn plan(
         printer.warning(&text, None);
     }
     Ok(plan)
+}
+
+/// Exit 2 where a report was written with a state and nobody tells that state what is sent now: what it knows would be so no
+/// longer.
+fn refuse_without_state(sources: &[SourceReport], state: Option<&StateSettings>) -> Result<(), Failure> {
+    if state.is_some() {
+        return Ok(());
+    }
+    for source in sources {
+        // Who can't be read here is told of where it is needed.
+        let Ok(Some(run)) = RunFile::read(source.path()) else { continue };
+        if let Some(state) = run.options.get("--state") {
+            let (path, state) = (source.path().display(), escape_controls(state));
+            let message = format!(
+                "{path} was written with the state {state}, which must know of what is sent again; nothing was sent"
+            );
+            return Err(Failure::usage(message).with_hint(format!("say `--state {state}`")));
+        }
+    }
+    Ok(())
 }
 
 /// Other reports under the same names.

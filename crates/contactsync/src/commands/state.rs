@@ -180,7 +180,7 @@ fn told(info: &Info<'_>) -> String {
         "at", "rows", "unchanged", "synced", "rejected", "failed"
     );
     for run in info.runs.iter().rev() {
-        let FinishedRun { at, rows, unchanged, synced, rejected, failed, inputs, whole } = run;
+        let FinishedRun { begun: _, at, rows, unchanged, synced, rejected, failed, inputs, whole } = run;
         let inputs: Vec<_> = inputs.iter().map(|input| escape_controls(&input.source)).collect();
         let part = if *whole { "" } else { " (a part of it)" };
         let at = at.get(..19).map_or_else(|| at.clone(), |second| format!("{second}Z"));

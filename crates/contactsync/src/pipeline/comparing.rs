@@ -250,6 +250,7 @@ mod tests {
             api_key: None,
             options: BTreeMap::new(),
             inputs: inputs.to_vec(),
+            begun: None,
             comparison: None,
             finished: None,
         }

@@ -67,6 +67,7 @@ pub(crate) fn open_journal(
 /// What an earlier try has done holds on.
 pub(crate) fn carry_over(then: &Run, now: &mut Run) {
     now.api_key.clone_from(&then.api_key);
+    now.begun.clone_from(&then.begun);
     now.comparison.clone_from(&then.comparison);
     for (input, before) in now.inputs.iter_mut().zip(&then.inputs) {
         *input = before.clone();

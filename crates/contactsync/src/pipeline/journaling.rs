@@ -268,6 +268,7 @@ mod tests {
             api_key: Some("key".to_owned()),
             options: std::collections::BTreeMap::new(),
             inputs: vec![RunInput { source: "a".to_owned(), ..RunInput::default() }],
+            begun: None,
             comparison: None,
             finished: None,
         };

@@ -115,6 +115,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     let mut remembering = remembered.map(|remembered| Remembering::new(remembered, unchanged.clone()));
     let comparison = remembering.as_ref().map(|_| ComparisonFigures::from(compared));
     let takes_all = rows.takes_all();
+    let begun = run.as_ref().and_then(|file| file.run().begun.clone());
     let mut positions = Positions::new(0);
     let intake: tokio::task::JoinHandle<IntakeResult> = match rows {
         RowSource::Inputs { inputs, settings: input, asked, resumed } => {
@@ -170,7 +171,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     };
     let mut vanished = None;
     if let Some(remembering) = remembering {
-        vanished = remembering.end(&mut outcome, &WhatWasRead { takes_all, positions }, printer);
+        vanished = remembering.end(&mut outcome, &WhatWasRead { takes_all, begun, positions }, printer);
     }
     outcome.note_finish(run, vanished);
     outcome.tell(printer);

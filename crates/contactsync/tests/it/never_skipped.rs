@@ -235,3 +235,34 @@ fn what_was_cleared_and_comes_back_is_sent() {
         assert_eq!(held(&service, 1).get("mobile_phone").and_then(Value::as_str).unwrap_or(""), phone, "{report}");
     }
 }
+
+#[test]
+fn a_run_that_another_has_overtaken_is_not_resumed() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    service.set_faults(&["code=-1:1"]);
+    let stopped = ["--max-failures=1", "--retries=0", "--in-flight=1"];
+    night(&place, "euid,email\n2,x@example.com\n1,old@example.com\n", "1.ndjson", &stopped).ends_with(4);
+    service.set_faults::<&str>(&[]);
+    night(&place, "euid,email\n1,new@example.com\n", "2.ndjson", &[]).ends_with(0);
+    let old = "euid,email\n2,x@example.com\n1,old@example.com\n";
+    let refused = night(&place, old, "1.ndjson", &stopped).ends_with(2);
+    assert!(refused.stderr.contains("its values are newer; nothing was sent"), "{}", refused.stderr);
+    assert_eq!(held(&service, 1), email("new@example.com"));
+    night(&place, "euid,email\n1,new@example.com\n", "2.ndjson", &[]).ends_with(0);
+}
+
+#[test]
+fn what_is_replayed_is_told_to_the_state_that_knows_its_report() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    service.set_faults(&["code=-1:1"]);
+    night(&place, "euid,email\n1,a@example.com\n", "1.ndjson", &["--retries=0", "--max-failures=none"]).ends_with(1);
+    service.set_faults::<&str>(&[]);
+    let refused = place.run(&["replay", "1.ndjson", "--report", "r.ndjson"]).ends_with(2);
+    assert!(refused.stderr.contains("say `--state s.state`"), "{}", refused.stderr);
+    assert!(!place.exists("r.ndjson"));
+    place.run(&["replay", "1.ndjson", "--report", "r.ndjson", "--state", "s.state"]).ends_with(0);
+    night(&place, "euid,email\n1,a@example.com\n", "2.ndjson", &[]).ends_with(0);
+    assert_eq!(counts(&place), [json!(0), json!(1), json!(0)]);
+}

@@ -81,7 +81,16 @@ fn written(folder: &Path) -> anyhow::Result<PathBuf> {
     let (command, target, options) = ("push".to_owned(), "sandbox".to_owned(), BTreeMap::new());
     RunFile::new(
         &path,
-        Run { command, target, api_key: None, options, inputs: Vec::new(), comparison: None, finished: None },
+        Run {
+            command,
+            target,
+            api_key: None,
+            options,
+            inputs: Vec::new(),
+            begun: None,
+            comparison: None,
+            finished: None,
+        },
     )
     .save()?;
     Ok(path)

@@ -17,6 +17,8 @@ use crate::{
 pub(in super::super) struct WhatWasRead {
     /// It was to take all rows of its inputs, and these are not reports.
     pub(in super::super) takes_all: bool,
+    /// When its first try began.
+    pub(in super::super) begun: Option<String>,
     pub(in super::super) positions: Positions,
 }
 
@@ -54,6 +56,7 @@ impl Remembering {
             if is_over {
                 let tally = &outcome.journaled.tally;
                 let run = FinishedRun {
+                    begun: read.begun.clone(),
                     at: rfc3339(Timestamp::now().as_millisecond()),
                     inputs,
                     whole: read.takes_all,

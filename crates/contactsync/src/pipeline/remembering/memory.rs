@@ -165,10 +165,11 @@ impl Memory for StateMemory {
 /// What a contact that is to be sent changes, as far as it is known.
 pub(crate) fn change(value: &str, kept: Kept) -> Option<Change> {
     match kept {
-        Kept::Same | Kept::Unknown => None,
-        Kept::Nothing if value.is_empty() => None,
+        Kept::Same => None,
+        // It is there or may be, as far as anybody knows.
+        _ if value.is_empty() => Some(Change::Cleared),
         Kept::Nothing => Some(Change::New),
-        Kept::Different if value.is_empty() => Some(Change::Cleared),
+        Kept::Unknown => None,
         Kept::Different => Some(Change::Changed),
     }
 }

@@ -1,7 +1,8 @@
 use std::{fs, path::Path, sync::Arc};
 
+use jiff::Timestamp;
 use model::{Euid, RecordBatch};
-use report::destination;
+use report::{Run, destination};
 use state::{Meta, State, StateError};
 
 use super::Remembered;
@@ -39,6 +40,25 @@ impl Remembered {
         }
         state.set_meta(|meta| meta.target = Some(target.name())).map_err(usage_of)?;
         Ok(Self { state: Arc::new(state), settings: settings.clone(), api_key, only_sets: false })
+    }
+
+    /// Exit 2 where another run over this state came to its end since the run that is to go on began: its values are newer.
+    pub(crate) fn refuse_overtaken(&self, then: &Run) -> Result<(), Failure> {
+        let time = |text: &str| text.parse::<Timestamp>().ok();
+        let Some(begun) = then.begun.as_deref().and_then(time) else { return Ok(()) };
+        let meta = self.state.meta();
+        let Some(newer) =
+            meta.runs.iter().rev().find(|run| run.begun != then.begun && time(&run.at).is_some_and(|at| at > begun))
+        else {
+            return Ok(());
+        };
+        let message = format!(
+            "another run over the state {} finished at {}, after this one had begun, and its values are newer; nothing was sent",
+            self.state.path().display(),
+            newer.at
+        );
+        let hint = "what this run had not sent differs from the state, so the next export's run sends it; to send this one all                     the same, begin another report";
+        Err(Failure::usage(message).with_hint(hint.to_owned()))
     }
 
     /// What is known, for a plan that changes nothing of it.
