@@ -1,10 +1,10 @@
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -55,9 +55,13 @@ pub(crate) struct Signals {
 /// How long an end at once waits for those who read standard error.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
+/// What comes again so soon is the same signal: `timeout` sends it to the program, and then to its group.
+const ONE_SIGNAL: Duration = Duration::from_millis(500);
+
 #[derive(Debug, Default)]
 struct Heard {
     first: AtomicU8,
+    first_at: OnceLock<Instant>,
     /// How many there are that stop gracefully.
     graceful: AtomicUsize,
     stop: CancellationToken,
@@ -104,7 +108,11 @@ impl Signals {
     }
 
     fn hear(&self, signal: Signal) {
+        let first_at = *self.heard.first_at.get_or_init(Instant::now);
         let is_second = self.heard.first.compare_exchange(0, signal as u8, SeqCst, SeqCst).is_err();
+        if is_second && self.received() == Some(signal) && first_at.elapsed() < ONE_SIGNAL {
+            return;
+        }
         if is_second || self.heard.graceful.load(SeqCst) == 0 {
             // The first cause decides.
             self.end(self.received().unwrap_or(signal).exit());

@@ -41,7 +41,7 @@ pub use euids::EuidComparison;
 pub use file::{destination, folder_of, is_special, refuse_existing, replace};
 pub use format::{Compression, Encoding, ReportFormat};
 pub use journal::{ContactsPolicy, Journal, JournalOptions, Storage};
-pub use overview::{Bucket, Filter, Night, Outcomes, Overview, Survey, Timeline};
+pub use overview::{Bucket, Filter, Night, Outcomes, Overview, Survey, Timeline, unfinished};
 pub use page::{PageOptions, page};
 pub use read::{ReadError, ReportReader};
 pub use replay::{Chosen, ReplayChoice, ReplayPlan, ReplayRows};

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Runs that are remembered.
+/// Runs that are remembered, whatever they read.
 const MOST_RUNS: usize = 20;
+/// Older ones, each the last over its inputs.
+const MOST_OLDER: usize = 80;
 
 /// What the file says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,29 +58,38 @@ pub struct RunInput {
 }
 
 impl Meta {
-    /// Remembers a run; the oldest are forgotten, but for the latest over each list of inputs.
+    /// Remembers a run. Of older ones than the last 20 the latest whole one over each set of inputs stays.
     pub fn add_run(&mut self, run: FinishedRun) {
         self.runs.push(run);
-        while self.runs.len() > MOST_RUNS {
-            let is_replaced = |at: usize| {
-                let run = &self.runs[at];
-                self.runs[at + 1..].iter().any(|later| (later.whole || !run.whole) && later.names().eq(run.names()))
-            };
-            let oldest = (0..self.runs.len() - 1).find(|at| is_replaced(*at)).unwrap_or(0);
-            self.runs.remove(oldest);
-        }
+        let older = self.runs.len().saturating_sub(MOST_RUNS);
+        let stays = |at: usize| {
+            let run = &self.runs[at];
+            let is_replaced = || self.runs[at + 1..].iter().any(|later| later.whole && later.names() == run.names());
+            at >= older || (run.whole && !is_replaced())
+        };
+        let mut stay = (0..self.runs.len()).map(stays).collect::<Vec<_>>().into_iter();
+        self.runs.retain(|_| stay.next().unwrap_or(true));
+        let too_many = self.runs.len().saturating_sub(MOST_RUNS + MOST_OLDER);
+        self.runs.drain(..too_many);
     }
 
-    /// The last finished run over inputs of these names that took all their rows.
+    /// The last finished run over inputs of these names, in whatever order, that took all their rows.
     pub fn last_run_over<'a>(&self, names: &(impl Iterator<Item = &'a str> + Clone)) -> Option<&FinishedRun> {
-        self.runs.iter().rev().find(|run| run.whole && run.names().eq(names.clone()))
+        let names = sorted(names.clone());
+        self.runs.iter().rev().find(|run| run.whole && run.names() == names)
     }
 }
 
 impl FinishedRun {
-    fn names(&self) -> impl Iterator<Item = &str> + Clone {
-        self.inputs.iter().map(|input| input.source.as_str())
+    fn names(&self) -> Vec<&str> {
+        sorted(self.inputs.iter().map(|input| input.source.as_str()))
     }
+}
+
+fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names
 }
 
 #[cfg(test)]
@@ -98,10 +109,27 @@ mod tests {
             meta.add_run(run(&["a.csv", "b.csv"], night));
         }
         meta.add_run(FinishedRun { whole: false, ..run(&["a.csv", "b.csv"], 1) });
-        assert_eq!(meta.runs.len(), MOST_RUNS);
+        assert_eq!(meta.runs.len(), MOST_RUNS + 1, "and the weekly one");
         let rows = |names: &[&str]| meta.last_run_over(&names.iter().copied()).map(|run| run.rows);
         assert_eq!(rows(&["a.csv", "b.csv"]), Some(99));
         assert_eq!(rows(&["weekly.csv"]), Some(7));
-        assert_eq!((rows(&["b.csv", "a.csv"]), rows(&["a.csv"])), (None, None));
+        assert_eq!((rows(&["b.csv", "a.csv"]), rows(&["a.csv"])), (Some(99), None));
+    }
+
+    #[test]
+    fn many_runs_over_other_inputs_push_none_out_that_is_needed() {
+        let mut meta = Meta::default();
+        meta.add_run(run(&["whole.csv"], 1_000));
+        for delta in 0..MOST_OLDER {
+            meta.add_run(run(&[&format!("delta{delta}.csv")], 1));
+            meta.add_run(FinishedRun { whole: false, ..run(&["whole.csv"], 5) });
+        }
+        let rows = |meta: &Meta| meta.last_run_over(&["whole.csv"].into_iter()).map(|run| run.rows);
+        assert_eq!(rows(&meta), Some(1_000));
+        assert!(!meta.runs.last().unwrap().whole, "the latest are all there");
+        for delta in 0..2 * MOST_OLDER {
+            meta.add_run(run(&[&format!("other{delta}.csv")], 1));
+        }
+        assert_eq!((meta.runs.len(), rows(&meta)), (MOST_RUNS + MOST_OLDER, None), "but not for ever");
     }
 }

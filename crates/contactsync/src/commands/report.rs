@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use model::{Reason, escape_controls};
 use report::{
     Bucket, Filter, NameChanges, Night, Outcomes, Overview, PageOptions, Sheet, SheetError, SourceReport, Survey, page,
-    rfc3339, share_line, write_sheet,
+    rfc3339, share_line, unfinished, write_sheet,
 };
 
 use crate::{
@@ -109,6 +109,9 @@ fn table(survey: &Survey, show_values: bool) -> String {
     let outcomes = overview.outcomes();
     let total = outcomes.total();
     let _ = writeln!(text, "{total} rows");
+    if let (Some(unfinished), [_]) = (unfinished(&survey.nights), &survey.nights[..]) {
+        let _ = writeln!(text, "{unfinished}");
+    }
     if let (Some(first), Some(last)) = (overview.timeline.first_at(), overview.timeline.last_at()) {
         let _ = writeln!(text, "decided from {} to {}", rfc3339(first), rfc3339(last));
     }

@@ -125,6 +125,23 @@ fn nights_stand_side_by_side_in_the_order_of_time() {
 }
 
 #[test]
+fn a_night_that_did_not_come_to_its_end_says_so_alone_too() {
+    let place = Workplace::new();
+    nights(&place);
+    place.file("wed.ndjson", lines(&[record(5, "synced", "", "2026-01-07T02:00:00.000Z")]));
+    let said = "the run did not come to its end";
+    place.run(&["report", "wed.ndjson", "--html", "page.html"]).ends_with(0);
+    let page = place.read("page.html");
+    assert!(page.to_lowercase().contains(said) && !page.contains("All is well"));
+    let table = place.run(&["report", "wed.ndjson"]).ends_with(0).stdout.to_lowercase();
+    assert!(table.contains(said), "{table}");
+    place.run(&["report", "tue.ndjson", "--html", "page.html"]).ends_with(0).never_says(said);
+    assert!(place.read("page.html").contains("All is well: 1\u{202f}003 rows unchanged."));
+    place.run(&["report", "tue.ndjson", "wed.ndjson", "--html", "page.html"]).ends_with(0);
+    assert!(place.read("page.html").contains("1 of 2 runs did not come to their end. Until then: "));
+}
+
+#[test]
 fn a_run_file_that_is_damaged_is_told_and_left_out() {
     let place = Workplace::new();
     nights(&place);

@@ -162,6 +162,20 @@ fn a_signal_stops_within_the_grace_and_rows_under_way_are_not_sent() {
     }
 }
 
+/// As coreutils' `timeout` sends it: to the program, and to its group.
+#[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    for _ in 0..5 {
+        let service = Service::with_faults(&["hang:1"]);
+        let place = service.workplace();
+        let mut running = hanging(&service, &place, "50ms");
+        running.signal(Signal::TERM);
+        running.signal(Signal::TERM);
+        running.finish().ends_with(143);
+        assert_eq!(balanced(&place)["stopped_by"], "signal");
+    }
+}
+
 #[test]
 fn a_second_signal_ends_at_once() {
     let service = Service::with_faults(&["hang:1"]);

@@ -15,7 +15,7 @@ use std::{
 use model::{Decision, Outcome, Reason};
 use serde::Serialize;
 
-pub use nights::Night;
+pub use nights::{Night, unfinished};
 pub use survey::{Filter, Survey};
 pub use timeline::{Bucket, Timeline};
 

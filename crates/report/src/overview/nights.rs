@@ -23,6 +23,16 @@ pub struct Night {
     pub is_unfinished: bool,
 }
 
+/// That runs did not come to their end, where some are known not to have.
+pub fn unfinished(nights: &[Night]) -> Option<String> {
+    let unfinished = nights.iter().filter(|night| night.is_unfinished).count();
+    match (unfinished, nights.len()) {
+        (0, _) => None,
+        (_, 1) => Some("The run did not come to its end".to_owned()),
+        (_, all) => Some(format!("{unfinished} of {all} runs did not come to their end")),
+    }
+}
+
 impl Night {
     pub(super) fn of(report: &SourceReport, run: Option<&Run>) -> Self {
         let finished = run.and_then(|run| run.finished.as_ref());

@@ -14,7 +14,7 @@ use model::{Decision, Outcome, Reason, escape_controls};
 
 use crate::{
     mask::masked,
-    overview::{Outcomes, Overview, Survey},
+    overview::{Outcomes, Overview, Survey, unfinished},
     summary::duration,
     time::rfc3339,
 };
@@ -149,7 +149,7 @@ pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
         style: STYLE,
         script: SCRIPT,
         title: title(overview),
-        sentence: sentence(outcomes),
+        sentence: sentence(outcomes, unfinished(&survey.nights).as_deref()),
         period: period(overview),
         warnings: warnings(survey),
         outcome_bar: outcome_bar(outcomes),
@@ -205,8 +205,13 @@ fn title(overview: &Overview) -> String {
     }
 }
 
-/// What happened, in one sentence.
-fn sentence(outcomes: Outcomes) -> String {
+/// What happened, in a sentence or two. `unfinished`: that some of it is still open.
+fn sentence(outcomes: Outcomes, unfinished: Option<&str>) -> String {
+    let lead = unfinished.map_or_else(String::new, |unfinished| format!("{unfinished}. "));
+    lead + &sentence_of_rows(outcomes, unfinished.is_none())
+}
+
+fn sentence_of_rows(outcomes: Outcomes, is_whole: bool) -> String {
     let total = outcomes.total();
     let rows = |rows: u64| if rows == 1 { "1 row".to_owned() } else { format!("{} rows", grouped(rows)) };
     let Outcomes { synced, unchanged, rejected, failed, valid } = outcomes;
@@ -218,7 +223,7 @@ fn sentence(outcomes: Outcomes) -> String {
     if rejected + failed == 0 {
         let all: Vec<String> =
             good.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", rows(*n))).collect();
-        return format!("All is well: {}.", all.join(", "));
+        return format!("{}: {}.", if is_whole { "All is well" } else { "Until then" }, all.join(", "));
     }
     let parts = good.iter().chain(&bad).filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", grouped(*n)));
     format!("Of {}: {}.", rows(total), parts.collect::<Vec<_>>().join(", "))
@@ -382,7 +387,8 @@ mod tests {
 
     #[test]
     fn one_sentence_says_what_happened() {
-        let of = |synced, rejected, failed| sentence(Outcomes { synced, rejected, failed, ..Outcomes::default() });
+        let of =
+            |synced, rejected, failed| sentence(Outcomes { synced, rejected, failed, ..Outcomes::default() }, None);
         assert_eq!(of(0, 0, 0), "The report has no row.");
         assert_eq!(of(1, 0, 0), "All is well: 1 row accepted.");
         assert_eq!(
@@ -390,6 +396,10 @@ mod tests {
             "Of 10\u{202f}000\u{202f}000 rows: 9\u{202f}999\u{202f}999 accepted, 1 failed."
         );
         assert_eq!(of(0, 3, 2), "Of 5 rows: 3 rejected before sending, 2 failed.");
+        let stopped =
+            |synced| sentence(Outcomes { synced, ..Outcomes::default() }, Some("The run did not come to its end"));
+        assert_eq!(stopped(189), "The run did not come to its end. Until then: 189 rows accepted.");
+        assert_eq!(stopped(0), "The run did not come to its end. The report has no row.");
     }
 
     #[test]
