@@ -12,8 +12,8 @@ use crate::{
     lock::{Patience, RunLock},
     opening::{again, folder_for_copies, open_inputs},
     pipeline::{
-        CarriedOver, Job, PassedOver, Remembered, Resumed, RowSource, WindowGuard, carry_over, compare_inputs,
-        finished_earlier, open_journal, refuse_another_command, refuse_another_run, report_path, send,
+        CarriedOver, Job, PassedOver, Refused, Remembered, Resumed, RowSource, WindowGuard, carry_over, compare_inputs,
+        finished_earlier, open_journal, refuse_another_command, refuse_another_run, report_path, send, tell_refused,
     },
     plan::{Known, Limits, Pass, Shown},
     settings::{CommandLine, InputSettings, PushSettings, StateSettings, refuse_shared_outputs},
@@ -71,7 +71,10 @@ pub(crate) fn push(
         let decided = resumption.as_ref().map(|resumption| &resumption.decided);
         let folder = folder_for_copies(&input, Some(&report));
         let known = remembered.as_ref().map(|remembered| remembered.known(&folder));
-        keep_limits(&limits, &input, &inputs, decided, known, sending.progress, printer)?;
+        if let Err(refused) = keep_limits(&limits, &input, &inputs, decided, known, sending.progress, printer) {
+            tell_refused(&refused, decided, &report, &sending, printer);
+            return Err(refused.failure);
+        }
     }
     window.hand_over()?;
     let compared = now.comparison.clone().unwrap_or_default();
@@ -90,7 +93,7 @@ pub(crate) fn push(
     )
 }
 
-/// The first pass: reads the whole input before anything is sent, and ends with status 2 where it breaks a limit.
+/// The first pass: reads the whole input before anything is sent, and refuses it where it breaks a limit.
 fn keep_limits(
     limits: &Limits,
     input: &InputSettings,
@@ -99,8 +102,9 @@ fn keep_limits(
     known: Option<Known>,
     progress: Option<ProgressChoice>,
     printer: &Printer,
-) -> Result<(), Failure> {
-    let inputs = again(inputs)?;
+) -> Result<(), Refused> {
+    let unread = |failure| Refused { failure, rows: 0, stopped_by: Some("input") };
+    let inputs = again(inputs).map_err(unread)?;
     let counters = Arc::new(Counters::default());
     let style = ProgressStyle::of(progress, printer);
     let whole = Whole::of(&inputs, limits.rows_planned(input.rows));
@@ -108,11 +112,12 @@ fn keep_limits(
     let started = Instant::now();
     let (mut counted, end) = Pass::new(input, limits, decided, known, Shown::Nothing, counters, printer).read(inputs);
     drop(progress);
-    end?;
+    let read = counted.books.rows_read();
+    end.map_err(|failure| Refused { rows: read, ..unread(failure) })?;
     let (rows, valid, clears) = (counted.rows_of_input, counted.books.valid, counted.clears);
     let seconds = started.elapsed().as_secs_f64();
     tracing::info!("first pass: {rows} rows, {valid} valid, {clears} would clear a contact, in {seconds:.1} s");
-    limits.judge(&mut counted, printer)
+    limits.judge(&mut counted, printer).map_err(|failure| Refused { failure, rows: read, stopped_by: None })
 }
 
 /// What a run is about as it begins: none of its inputs was read.

@@ -7,7 +7,7 @@ use report::{Decided, InputSummary, Journal, Resumption, Run, Summary};
 
 use super::{
     notify::notify,
-    outcome::{replay_step, summary_of_finished},
+    outcome::{replay_step, summary_of_finished, summary_of_refused},
 };
 use crate::{
     exit::Exit,
@@ -106,4 +106,31 @@ pub(crate) fn finished_earlier(
     let summary = Summary { exit_code: exit.code(), ..summary };
     notify(settings.notify.as_ref(), &summary, printer);
     Some(exit)
+}
+
+/// Why nothing of a run was sent.
+pub(crate) struct Refused {
+    pub(crate) failure: Failure,
+    /// Rows that were read.
+    pub(crate) rows: u64,
+    /// The summary's word for it, where it has one.
+    pub(crate) stopped_by: Option<&'static str>,
+}
+
+/// Whoever waits for the summary of a run hears that it was refused.
+pub(crate) fn tell_refused(
+    refused: &Refused,
+    decided: Option<&Decided>,
+    report: &Path,
+    settings: &SendingSettings,
+    printer: &Printer,
+) {
+    let target = (report, settings.target.name(), matches!(settings.target, Target::Sandbox(_)));
+    let summary = Summary {
+        exit_code: refused.failure.exit.code(),
+        stopped_by: refused.stopped_by,
+        ..summary_of_refused(decided, refused.rows, target)
+    };
+    settings.report.write_summary(&summary, refused.failure.exit, printer);
+    notify(settings.notify.as_ref(), &summary, printer);
 }

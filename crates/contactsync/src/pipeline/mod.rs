@@ -28,7 +28,9 @@ use model::Counters;
 use crate::terminal::Printer;
 
 pub(crate) use comparing::{PassedOver, Resumed, compare_inputs, refuse_another_command, refuse_another_run};
-pub(crate) use continuing::{CarriedOver, carry_over, finished_earlier, open_journal, report_path};
+pub(crate) use continuing::{
+    CarriedOver, Refused, carry_over, finished_earlier, open_journal, report_path, tell_refused,
+};
 pub(crate) use outcome::per_second;
 pub(crate) use remembering::{Remembered, usage_of};
 pub(crate) use send::{Job, RowSource, send};

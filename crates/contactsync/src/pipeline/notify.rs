@@ -25,6 +25,9 @@ fn body(format: NotifyFormat, summary: &Summary) -> Vec<u8> {
                 1 => "contactsync: finished, and some rows need a look".to_owned(),
                 code => match summary.stopped_by {
                     Some(cause) => format!("contactsync: stopped by {cause} (status {code})"),
+                    None if code == Exit::Usage.code() => {
+                        format!("contactsync: refused by a limit, nothing was sent (status {code})")
+                    }
                     None if code == Exit::Bug.code() => format!("contactsync: stopped by a bug (status {code})"),
                     None => format!("contactsync: finished, and its summary could not be written (status {code})"),
                 },

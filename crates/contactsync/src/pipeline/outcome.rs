@@ -191,6 +191,23 @@ pub(super) fn summary_of_finished(
     (exit, summary)
 }
 
+/// The summary of a run of which nothing was sent, of so many rows; an earlier try may have decided some.
+pub(super) fn summary_of_refused(
+    decided: Option<&Decided>,
+    rows: u64,
+    (report, target, sandbox): (&Path, String, bool),
+) -> Summary {
+    let tally = decided.map_or_else(Tally::default, Decided::whole_tally);
+    let rows_read = rows.max(tally.total());
+    Summary {
+        rows_read,
+        not_sent: rows_read - tally.total(),
+        attempts: tally.attempts,
+        resumed_rows: tally.total(),
+        ..of_tally(&tally, report.display().to_string(), target, sandbox)
+    }
+}
+
 fn finished_exit(tally: &Tally, fail_on: FailOn) -> Exit {
     let (failed, rejected) = (tally.rows(Outcome::Failed), tally.rows(Outcome::Rejected));
     match fail_on {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     service::{Service, users},
@@ -86,6 +86,34 @@ fn a_run_that_stopped_is_told_to_people_and_the_address_is_never_shown() {
     assert!(text.starts_with("contactsync: stopped by max_failures (status 4)\n```20 rows read"), "{text}");
     let shown = place.variable("CONTACTSYNC_NOTIFY", &address).run(&["config", "show"]).ends_with(0);
     shown.never_says("secret-token");
+}
+
+#[test]
+fn a_run_that_a_limit_refuses_is_told_too() {
+    let service = Service::with_faults(&[]);
+    let place = place(&service);
+    place.file("a.csv", users(40));
+    place.file("s.json", "of the night before");
+    for format in ["json", "slack"] {
+        let (address, posted) = listener(&[200]);
+        let push = ["push", "a.csv", "--report", "r.ndjson", "--summary", "s.json", "--min-rows", "999", "--notify"];
+        let ran = place.run(&[&push[..], &[address.as_str(), "--notify-format", format]].concat()).ends_with(2);
+        ran.says("the input has 40 rows, fewer than the 999 of `--min-rows`").says("nothing was sent");
+        let posted = posted.join().unwrap();
+        let written: Value = serde_json::from_str(&place.read("s.json")).unwrap();
+        assert_eq!(
+            (&written["exit_code"], &written["rows_read"], &written["not_sent"]),
+            (&json!(2), &json!(40), &json!(40))
+        );
+        assert_eq!((&written["stopped_by"], &written["resumed_rows"]), (&Value::Null, &json!(0)));
+        if format == "json" {
+            assert_eq!(posted[0]["exit_code"], 2);
+        } else {
+            assert!(posted[0]["text"].as_str().unwrap().contains("refused by a limit, nothing was sent (status 2)"));
+        }
+    }
+    assert_eq!(service.record().stats().requests, 0);
+    assert!(!place.exists("r.ndjson"));
 }
 
 #[test]
