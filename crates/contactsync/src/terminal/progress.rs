@@ -214,7 +214,7 @@ impl Figures {
             parts.push(format!("{} failed", self.failed));
         }
         parts.push(format!("{} rejected", self.rejected));
-        if let Some(left) = self.time_left(share, view.sends) {
+        if let Some(left) = self.time_left(share, rate, view.sends) {
             parts.push(format!("{} left", in_words(left)));
         }
         parts.join(", ")
@@ -235,14 +235,19 @@ impl Figures {
         Some(share)
     }
 
-    /// From the mean pace so far, without what was left out.
-    fn time_left(&self, share: Option<f64>, sends: bool) -> Option<Duration> {
+    /// From the mean pace so far, without what was left out. Rows that were unchanged cost nothing and tell nothing of those
+    /// that are sent: behind them the present pace counts, where it is lower.
+    fn time_left(&self, share: Option<f64>, rate: f64, sends: bool) -> Option<Duration> {
         let (share, done) = (share?, self.done(sends));
-        let own = share * done as f64 / (done + self.decided_before + self.skipped).max(1) as f64;
+        let taken = done + self.decided_before + self.skipped;
+        let own = share * done as f64 / taken.max(1) as f64;
         if self.elapsed < Duration::from_secs(2) || own < 0.001 {
             return None;
         }
-        Duration::try_from_secs_f64(self.elapsed.as_secs_f64() * (1.0 - share) / own).ok()
+        let by_mean = self.elapsed.as_secs_f64() * (1.0 - share) / own;
+        let by_present = taken as f64 * (1.0 - share) / share / rate;
+        let is_slower = self.unchanged > 0 && by_present.is_finite();
+        Duration::try_from_secs_f64(if is_slower { by_mean.max(by_present) } else { by_mean }).ok()
     }
 }
 
@@ -294,6 +299,23 @@ mod tests {
         // Nor does it go back, where longer rows follow.
         assert_eq!(share(100, 1_300, 1_000), Some(100.0 / 1_200.0));
         assert_eq!(share(1_300, 1_300, 1_000), Some(1.0));
+    }
+
+    #[test]
+    fn unchanged_rows_make_no_pace() {
+        let at = |seconds, synced| Figures {
+            elapsed: Duration::from_secs(seconds),
+            bytes: 1_000,
+            seen: 23_000,
+            unchanged: 20_000,
+            synced,
+            ..Figures::default()
+        };
+        let line = at(10, 1_000).line(&at(8, 800), &view(Some(1_000), None, true));
+        assert!(line.ends_with("20s left") || line.ends_with("19s left"), "{line}");
+        // Where nothing moves, the mean is all that is known.
+        let line = at(10, 1_000).line(&at(8, 1_000), &view(Some(1_000), None, true));
+        assert!(line.ends_with("0s left"), "{line}");
     }
 
     #[test]
