@@ -138,10 +138,13 @@ fn opened(
 
 fn refuse_other_target(state: &State, meta: &Meta, now: &str) -> Result<(), Failure> {
     let Some(then) = meta.target.as_ref().filter(|then| **then != now) else { return Ok(()) };
-    let message = format!("the state {} belongs to {then}, not to {now}; nothing was sent", state.path().display());
-    let hint = "say another `--state`, one for each service; where the same service has another address now: \
-                `contactsync state rebind`";
-    Err(Failure::usage(message).with_hint(hint.to_owned()))
+    let path = state.path().display();
+    let message = format!("the state {path} belongs to {then}, not to {now}; nothing was sent");
+    let hint = format!(
+        "say another `--state`, one for each service; where the same service has another address now: \
+         `contactsync state rebind {path}`"
+    );
+    Err(Failure::usage(message).with_hint(hint))
 }
 
 fn refuse_other_key(state: &State, meta: &Meta, now: &str) -> Result<(), Failure> {
@@ -150,8 +153,10 @@ fn refuse_other_key(state: &State, meta: &Meta, now: &str) -> Result<(), Failure
         return Ok(());
     }
     let message = format!("the rows of the state {path} were accepted under another API key; nothing was sent");
-    let hint = "where the key of the same project was changed: `contactsync state rebind`, or `--accept-new-key`";
-    Err(Failure::usage(message).with_hint(hint.to_owned()))
+    let hint = format!(
+        "where the key of the same project was changed: `contactsync state rebind {path}`, or `--accept-new-key`"
+    );
+    Err(Failure::usage(message).with_hint(hint))
 }
 
 /// What is wrong with a state before anything was sent.
