@@ -50,7 +50,11 @@ fn a_plan_knows_a_key_that_is_at_hand() {
     assert!(!place.exists("asked"));
     place.mode("c.toml", 0o600);
     with("api_key = \"sandbox-key\"\n", &[]).ends_with(0);
-    with("api_key = \"another-key\"\n", &[]).ends_with(2).says(why).says("state rebind s.state`");
+    with("api_key = \"another-key\"\n", &[])
+        .ends_with(2)
+        .says(why)
+        .says("contactsync state rebind ")
+        .says("s.state`, or");
     with("api_key = \"another-key\"\n", &["--accept-new-key"]).ends_with(0);
     place.file("key", "another-key\n");
     place.mode("key", 0o600);
