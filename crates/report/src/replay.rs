@@ -108,8 +108,8 @@ struct FirstRecord {
 
 impl ReplayPlan {
     /// Looks through the reports. `own`: the replay's report so far, where it is resumed: rows that it decides are not
-    /// sent once more. `now_ms`: milliseconds since 1970. `set_at`: when an EUID was last set, likewise, where that is known:
-    /// rows decided before are left alone, but for those behind which the replay itself has set it.
+    /// sent once more. `now_ms`: milliseconds since 1970. `set_at`: when an EUID was last set by others than this replay,
+    /// likewise, where that is known: rows decided before are left alone.
     pub fn make(
         reports: &[SourceReport],
         own: Option<&SourceReport>,
@@ -150,8 +150,6 @@ impl ReplayPlan {
             plan.torn.extend(torn.map(|bytes| (path.to_owned(), bytes)));
         }
         let mut places: HashMap<(Key, usize), FirstRecord> = HashMap::new();
-        // When the replay itself last set an EUID.
-        let mut own_set: NumberMap<i64> = NumberMap::default();
         let in_order = in_order(reports, own)?;
         for (number, replayed) in in_order {
             let is_own = number == reports.len();
@@ -170,10 +168,6 @@ impl ReplayPlan {
                 places.insert((key, number), first);
                 if matches!(record.outcome, Outcome::Synced | Outcome::Unchanged) {
                     *latest = (*latest).max(Some(first.place.moment));
-                }
-                if is_own && record.outcome == Outcome::Synced {
-                    let latest = own_set.entry(euid).or_insert(record.at_ms);
-                    *latest = (*latest).max(record.at_ms);
                 }
                 if let Some(candidate) = candidates.get_mut(&key) {
                     candidate.overridden |=
@@ -196,8 +190,6 @@ impl ReplayPlan {
             let first = places.get(&(key, number)).copied().unwrap_or(own_record);
             let has_others = rows_of_euid.get(&euid).is_some_and(|rows| *rows > 1);
             let set_at = Euid::new(euid).and_then(&mut set_at);
-            // A resumed replay may have set it itself, by an earlier row.
-            let set_at = set_at.filter(|set_at| own_set.get(&euid).is_none_or(|own| set_at > own));
             if !choice.include_superseded
                 && accepted.get(&euid).is_some_and(|moment| *moment > Some(first.place.moment))
             {

@@ -31,5 +31,5 @@ mod tables;
 
 pub use error::StateError;
 pub use look::{Kept, Looker, Looking};
-pub use meta::{FinishedRun, Meta, RunInput};
+pub use meta::{FinishedRun, Meta, Opening, RunInput};
 pub use state::{Ended, Figures, State, ToSend};

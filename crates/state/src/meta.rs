@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 const MOST_RUNS: usize = 20;
 /// Older ones, each the last over its inputs.
 const MOST_OLDER: usize = 80;
+/// Tries that are remembered.
+const MOST_OPENINGS: usize = 200;
 
 /// What the file says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,18 @@ pub struct Meta {
     pub shard: Option<String>,
     /// Runs that finished, the latest last.
     pub runs: Vec<FinishedRun>,
+    /// Tries that opened it, the latest last: one at a time, so what was set was set by the last one before.
+    #[serde(default)]
+    pub openings: Vec<Opening>,
+}
+
+/// A try of a run that opened a state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// What all tries of that run have in common, and no other's.
+    pub run: String,
 }
 
 /// A run that came to its end.
@@ -73,6 +87,18 @@ impl Meta {
         self.runs.drain(..too_many);
     }
 
+    /// Remembers a try; the oldest are forgotten.
+    pub fn add_opening(&mut self, opening: Opening) {
+        self.openings.push(opening);
+        let too_many = self.openings.len().saturating_sub(MOST_OPENINGS);
+        self.openings.drain(..too_many);
+    }
+
+    /// The run that had it open at a time, where that is remembered.
+    pub fn opened_by(&self, at_ms: u64) -> Option<&str> {
+        self.openings.iter().rev().find(|opening| opening.at_ms <= at_ms).map(|opening| opening.run.as_str())
+    }
+
     /// The last finished run over inputs of these names, in whatever order, that took all their rows.
     pub fn last_run_over<'a>(&self, names: &(impl Iterator<Item = &'a str> + Clone)) -> Option<&FinishedRun> {
         let names = sorted(names.clone());
@@ -99,6 +125,18 @@ mod tests {
     fn run(names: &[&str], rows: u64) -> FinishedRun {
         let inputs = names.iter().map(|name| RunInput { source: (*name).to_owned(), ..RunInput::default() });
         FinishedRun { inputs: inputs.collect(), whole: true, rows, ..FinishedRun::default() }
+    }
+
+    #[test]
+    fn what_was_set_at_a_time_was_set_by_who_had_it_open() {
+        let mut meta = Meta::default();
+        for (at_ms, run) in [(10, "a"), (20, "b"), (30, "a")] {
+            meta.add_opening(Opening { at_ms, run: run.to_owned() });
+        }
+        let by = [9, 10, 19, 20, 29, 30, 99].map(|at_ms| meta.opened_by(at_ms));
+        assert_eq!(by, [None, Some("a"), Some("a"), Some("b"), Some("b"), Some("a"), Some("a")]);
+        (0..1_000).for_each(|at_ms| meta.add_opening(Opening { at_ms, run: String::new() }));
+        assert_eq!(meta.openings.len(), MOST_OPENINGS);
     }
 
     #[test]

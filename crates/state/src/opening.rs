@@ -19,20 +19,29 @@ use crate::{
     state::State,
 };
 
+/// How often is tried to make a state that others make too.
+const TRIES: usize = 5;
+
 impl State {
     /// Opens the state, or creates one where there is none.
     pub fn open(path: &Path) -> Result<Self, StateError> {
-        match Self::open_existing(path) {
-            Err(StateError::Missing(_)) => {}
-            opened => return opened,
+        let mut last = None;
+        for _ in 0..TRIES {
+            match Self::open_existing(path) {
+                Err(StateError::Missing(_)) => {}
+                opened => return opened,
+            }
+            match Self::create(path) {
+                // Another process was quicker, or took what was being made for what a kill had left.
+                Err(cause) if matches!(cause.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
+                    last = Some(cause);
+                }
+                Err(cause) => return Err(StateError::Open { path: path.to_owned(), cause }),
+                Ok(()) => {}
+            }
         }
-        match Self::create(path) {
-            // Another process was quicker.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(cause) => return Err(StateError::Open { path: path.to_owned(), cause }),
-            Ok(()) => {}
-        }
-        Self::open_existing(path)
+        let cause = last.unwrap_or_else(|| io::ErrorKind::NotFound.into());
+        Err(StateError::Open { path: path.to_owned(), cause })
     }
 
     fn create(path: &Path) -> io::Result<()> {

@@ -79,6 +79,9 @@ pub(crate) fn push(
     window.hand_over()?;
     let compared = now.comparison.clone().unwrap_or_default();
     let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
+    if let Some(remembered) = &remembered {
+        remembered.note_opening(&now)?;
+    }
     let mut run = journal.is_resumable().then(|| RunFile::new(&report, now));
     if let Some(run) = &mut run {
         run.save()?;

@@ -13,7 +13,7 @@ use crate::{
     lock::{Patience, RunLock},
     pipeline::{
         CarriedOver, Job, Remembered, RowSource, WindowGuard, carry_over, finished_earlier, open_journal,
-        refuse_another_command, refuse_another_run, report_path, send, usage_of,
+        refuse_another_command, refuse_another_run, report_path, send, set_by_others, usage_of,
     },
     reports::open_reports,
     settings::{AskedState, CommandLine, ReplaySettings, StateSettings, refuse_shared_outputs},
@@ -42,7 +42,7 @@ pub(crate) fn replay(
         let ask =
             |AskedState { state, binding, .. }: &AskedState| Remembered::only_asked(state, binding, &mut patience);
         let state = settings.asked.as_ref().map(ask).transpose()?.flatten().map(Arc::new);
-        let plan = plan(&sources, None, state.as_ref(), &settings, printer)?;
+        let plan = plan(&sources, None, state.as_ref().map(|state| (state, None)), &settings, printer)?;
         return list(plan, printer).map(|()| Exit::Success);
     };
     for warning in &sending.warnings {
@@ -73,7 +73,7 @@ pub(crate) fn replay(
         api_key: None,
         options: settings.deciding().into_iter().chain(state_deciding).collect(),
         inputs: Vec::new(),
-        begun: None,
+        begun: Some(rfc3339(Timestamp::now().as_millisecond())),
         comparison: None,
         finished: None,
     };
@@ -87,13 +87,24 @@ pub(crate) fn replay(
         }
         carry_over(then, &mut now);
     }
+    // Killed before any row had a record, it may have set users all the same.
+    let killed = resumption.as_ref().and_then(|it| it.killed.as_ref()).filter(|killed| killed.command == now.command);
+    if let Some(killed) = killed {
+        now.inputs = as_inputs(&sources)?;
+        if killed.inputs == now.inputs {
+            now.begun.clone_from(&killed.begun);
+        }
+    }
     let own = resumption.as_ref().map(Resumption::report);
-    let plan = plan(&sources, own.as_ref(), remembered.as_ref().map(|it| &it.state), &settings, printer)?;
+    let plan = plan(&sources, own.as_ref(), remembered.as_ref().map(|it| (&it.state, Some(&now))), &settings, printer)?;
     if then.is_none() {
         now.inputs = as_inputs(&sources)?;
     }
     window.hand_over()?;
     let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
+    if let Some(remembered) = &remembered {
+        remembered.note_opening(&now)?;
+    }
     let mut run = journal.is_resumable().then(|| RunFile::new(&report, now.clone()));
     if let Some(run) = &mut run {
         run.save()?;
@@ -145,7 +156,7 @@ fn open_own(
 fn plan(
     sources: &[SourceReport],
     own: Option<&SourceReport>,
-    state: Option<&Arc<State>>,
+    state: Option<(&Arc<State>, Option<&Run>)>,
     settings: &ReplaySettings,
     printer: &Printer,
 ) -> Result<ReplayPlan, Failure> {
@@ -154,10 +165,10 @@ fn plan(
         let hint = "resume it first, where its input is still there: rows that it has not decided may be newer";
         printer.warning(&text, Some(hint));
     }
-    let mut looker = state.map(State::looker);
+    let mut set_by_others = state.map(|(state, run)| set_by_others(state, run));
     let mut broken = None;
-    let set_at = |euid| match looker.as_mut()?.look().set_at(euid) {
-        Ok(set_at) => set_at.and_then(|time| i64::try_from(time).ok()),
+    let set_at = |euid| match set_by_others.as_mut()?(euid) {
+        Ok(set_at) => set_at,
         Err(error) => {
             broken.get_or_insert(error);
             None

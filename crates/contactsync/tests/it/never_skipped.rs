@@ -266,3 +266,25 @@ fn what_is_replayed_is_told_to_the_state_that_knows_its_report() {
     night(&place, "euid,email\n1,a@example.com\n", "2.ndjson", &[]).ends_with(0);
     assert_eq!(counts(&place), [json!(0), json!(1), json!(0)]);
 }
+
+/// The state is ahead of the report then: what it set must not look like somebody else's.
+#[test]
+fn a_replay_that_is_killed_goes_on_with_the_newer_rows_of_its_users() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    let rows: String = (1..=30).map(|euid| format!("{euid},a@example.com\n{euid},b@example.com\n")).collect();
+    service.set_faults(&["code=-1:1"]);
+    let failing = ["--retries=0", "--max-failures=none", "--outage-wait=0"];
+    night(&place, &format!("euid,email\n{rows}"), "1.ndjson", &failing).ends_with(1);
+    service.set_faults::<&str>(&[]);
+    let replay = [&["replay", "1.ndjson", "--report", "r.ndjson", "--resume", "--in-flight=2"], &STATE[..]].concat();
+    let before = service.record().stats().requests;
+    let mut running = Running::start(&mut place.command(&replay));
+    running.until("some rows were set", || service.record().stats().requests > before + 30);
+    running.signal(Signal::KILL);
+    running.finish();
+    place.run(&replay).ends_with(0);
+    for euid in 1..=30 {
+        assert_eq!(held(&service, euid), email("b@example.com"), "user {euid}");
+    }
+}

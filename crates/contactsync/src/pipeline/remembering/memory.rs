@@ -30,6 +30,7 @@ pub(super) struct StateMemory {
     committer: CommitHandle,
     compares: bool,
     omitted_kept: bool,
+    opened_ms: u64,
     api_key: String,
     /// Whether a row was accepted under that key, so that the state belongs to it.
     is_bound: AtomicBool,
@@ -43,7 +44,7 @@ impl StateMemory {
         figures: ComparisonFigures,
         committer: CommitHandle,
     ) -> Self {
-        let Remembered { state, settings, api_key, only_sets } = remembered;
+        let Remembered { state, settings, api_key, opened_ms, only_sets } = remembered;
         Self {
             state: Arc::clone(state),
             lookers: Mutex::default(),
@@ -54,6 +55,7 @@ impl StateMemory {
             committer,
             compares: !settings.refresh && !only_sets,
             omitted_kept: settings.omitted_kept,
+            opened_ms: *opened_ms,
             api_key: api_key.clone(),
             is_bound: AtomicBool::new(state.meta().api_key.as_ref() == Some(api_key)),
         }
@@ -151,7 +153,8 @@ impl Memory for StateMemory {
             None if !earlier_may_land => Ended::Accepted(contact.contacts.iter()),
             _ => Ended::InPart(contact.contacts.iter()),
         };
-        let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
+        // A clock that is set back doesn't make it another run's.
+        let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default().max(self.opened_ms);
         // Before it is set: what is known never belongs to nobody.
         if is_accepted && !self.is_bound.swap(true, SeqCst) {
             // Plain text: it can always be written down.
@@ -205,7 +208,7 @@ mod tests {
         let path = folder.join("state");
         let state = Arc::new(State::open(&path).unwrap());
         let settings = StateSettings { path, refresh: false, omitted_kept: false, report_vanished: None };
-        let remembered = Remembered { state, settings, api_key: "key".to_owned(), only_sets: false };
+        let remembered = Remembered { state, settings, api_key: "key".to_owned(), opened_ms: 1, only_sets: false };
         let unchanged = UnchangedRows::new([("a.csv".into(), report::RowSet::default())], Arc::default());
         let committer = Committer::start(Arc::clone(&remembered.state), None, Stop::default()).unwrap();
         let figures = ComparisonFigures::from(Comparison::default());

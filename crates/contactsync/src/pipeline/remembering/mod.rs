@@ -21,7 +21,7 @@ use self::{committing::Committer, glancing::Undecided, memory::StateMemory};
 use super::{journaling::RunRecord, unchanged::UnchangedRows};
 use crate::settings::StateSettings;
 
-pub(crate) use opening::usage_of;
+pub(crate) use opening::{set_by_others, usage_of};
 
 /// A state that was opened for a run.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) struct Remembered {
     pub(crate) settings: StateSettings,
     /// Fingerprint of the API key, to which the first accepted row binds it.
     pub(crate) api_key: String,
+    /// When this try opened it, in milliseconds since 1970.
+    pub(crate) opened_ms: u64,
     /// Rows are only marked and set, and never found unchanged.
     pub(crate) only_sets: bool,
 }

@@ -3,7 +3,7 @@ use std::{fs, path::Path, sync::Arc};
 use jiff::Timestamp;
 use model::{Euid, RecordBatch};
 use report::{Run, destination};
-use state::{Meta, State, StateError};
+use state::{Meta, Opening, State, StateError};
 
 use super::Remembered;
 use crate::{
@@ -39,7 +39,14 @@ impl Remembered {
             patience.printer().note(&text);
         }
         state.set_meta(|meta| meta.target = Some(target.name())).map_err(usage_of)?;
-        Ok(Self { state: Arc::new(state), settings: settings.clone(), api_key, only_sets: false })
+        Ok(Self { state: Arc::new(state), settings: settings.clone(), api_key, opened_ms: now_ms(), only_sets: false })
+    }
+
+    /// Writes down which run has it open now. Durable before anything is set.
+    pub(crate) fn note_opening(&self, run: &Run) -> Result<(), Failure> {
+        let run = run.begun.clone().unwrap_or_default();
+        let opening = Opening { at_ms: self.opened_ms, run };
+        self.state.set_meta(|meta| meta.add_opening(opening)).map_err(usage_of)
     }
 
     /// Exit 2 where another run over this state came to its end since the run that is to go on began: its values are newer.
@@ -110,6 +117,24 @@ impl Remembered {
             Ok(())
         }
     }
+}
+
+/// When EUIDs were last set by another run than this one, in milliseconds since 1970.
+pub(crate) fn set_by_others(
+    state: &Arc<State>,
+    run: Option<&Run>,
+) -> impl FnMut(Euid) -> Result<Option<i64>, StateError> {
+    let (mut looker, meta) = (state.looker(), state.meta());
+    let own = run.and_then(|run| run.begun.clone());
+    move |euid| {
+        let set_at = looker.look().set_at(euid)?;
+        let by_another = set_at.filter(|at| own.is_none() || meta.opened_by(*at) != own.as_deref());
+        Ok(by_another.and_then(|time| i64::try_from(time).ok()))
+    }
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default()
 }
 
 /// A state of nothing, which is gone with the program.
