@@ -38,8 +38,6 @@ pub struct Resumption {
     /// What its run was about. None only where no row is decided and the report has no record: then it was killed as it
     /// began.
     pub run: Option<Run>,
-    /// What it was about where that is so: it may have sent rows.
-    pub killed: Option<Run>,
     /// The command that wrote it, also where it has no record.
     pub command: Option<String>,
     /// The rows that it decides.
@@ -82,8 +80,8 @@ impl Resumption {
             None => return Err(ReportError::WithoutRun(path.to_owned())),
         }
         let command = run.as_ref().map(|run| run.command.clone());
-        let (run, killed) = if decided.is_empty() { (None, run) } else { (run, None) };
-        Ok(Some(Self { path: path.to_owned(), file, size, whole, has_header, run, killed, command, decided }))
+        let run = run.filter(|_| !decided.is_empty());
+        Ok(Some(Self { path: path.to_owned(), file, size, whole, has_header, run, command, decided }))
     }
 
     /// How many bytes of its end are torn.

@@ -61,9 +61,13 @@ impl State {
                 MergeError::Old(BaseError::Foreign(what) | BaseError::Damaged(what)) => io::Error::other(what),
             })
             // Unlike a rename it never takes the place of what another process has just put there.
-            .and_then(|_written| match fs::hard_link(&temporary, &path) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&temporary, &path),
-                placed => placed.and_then(|()| fs::remove_file(&temporary)),
+            .and_then(|written| {
+                match fs::hard_link(&temporary, &path) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&temporary, &path),
+                    placed => placed.and_then(|()| fs::remove_file(&temporary)),
+                }?;
+                // A process that was just started may hold it open for a moment.
+                written.base.file().unlock()
             });
         if placed.is_err() {
             // It may not be there at all.

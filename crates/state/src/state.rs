@@ -193,7 +193,8 @@ impl State {
     }
 
     /// A row that was marked ended: its contacts are known from now on where they were accepted, and with `keep_others` so is
-    /// what was known of the EUID's other contacts. Durable with some later [`State::commit`].
+    /// what was known of the EUID's other contacts. `at_ms`: how new its values are, in milliseconds since 1970: now, or when
+    /// a row that is sent once more was decided. An EUID never counts as set earlier than it did. Durable with some later [`State::commit`].
     pub fn ended<'a>(
         &self,
         euid: Euid,
@@ -218,6 +219,7 @@ impl State {
         let mut waiting = self.waiting();
         let before = waiting.before.remove(&euid).flatten();
         let before = before.as_deref().and_then(Entry::at_start_of);
+        let at_ms = before.map_or(at_ms, |before| before.set_at().max(at_ms));
         let entry = if is_known {
             entry::after_accepted(before, &sent, at_ms, keep_others)
         } else {

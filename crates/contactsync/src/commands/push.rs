@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
-use model::Counters;
+use model::{Counters, RecordBatch};
 use reader::{Input, InputName, LookedAt};
 use report::{Decided, Resumption, Run, RunFile, RunInput, rfc3339};
 
@@ -55,11 +55,14 @@ pub(crate) fn push(
     let mut passed = PassedOver::default();
     if let (Some(then), Some(resumption)) = (&then, &resumption) {
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
-        if let Some(remembered) = &remembered {
-            remembered.refuse_overtaken(then)?;
-        }
-        let mut see = Remembered::see(remembered.as_ref());
+        let mut rereading = remembered.as_ref().map(|remembered| remembered.rereading(then));
+        let mut see = |batch: &RecordBatch, is_wanted: &[bool]| {
+            rereading.as_mut().map_or(Ok(()), |rereading| rereading.see(batch, is_wanted))
+        };
         passed = compare_inputs(&mut inputs, then, &resumption.decided, input.rows, &mut see)?;
+        if let Some(rereading) = &rereading {
+            rereading.refuse_overtaken()?;
+        }
         if then.inputs.len() == now.inputs.len()
             && let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer)
         {

@@ -1,4 +1,4 @@
-use std::{path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use model::{Decision, Reason, escape_controls};
@@ -13,7 +13,7 @@ use crate::{
     lock::{Patience, RunLock},
     pipeline::{
         CarriedOver, Job, Remembered, RowSource, WindowGuard, carry_over, finished_earlier, open_journal,
-        refuse_another_command, refuse_another_run, report_path, send, set_by_others, usage_of,
+        refuse_another_command, refuse_another_run, report_path, send, usage_of,
     },
     reports::open_reports,
     settings::{AskedState, CommandLine, ReplaySettings, StateSettings, refuse_shared_outputs},
@@ -42,7 +42,7 @@ pub(crate) fn replay(
         let ask =
             |AskedState { state, binding, .. }: &AskedState| Remembered::only_asked(state, binding, &mut patience);
         let state = settings.asked.as_ref().map(ask).transpose()?.flatten().map(Arc::new);
-        let plan = plan(&sources, None, state.as_ref().map(|state| (state, None)), &settings, printer)?;
+        let plan = plan(&sources, None, state.as_ref(), &settings, printer)?;
         return list(plan, printer).map(|()| Exit::Success);
     };
     for warning in &sending.warnings {
@@ -87,16 +87,8 @@ pub(crate) fn replay(
         }
         carry_over(then, &mut now);
     }
-    // Killed before any row had a record, it may have set users all the same.
-    let killed = resumption.as_ref().and_then(|it| it.killed.as_ref()).filter(|killed| killed.command == now.command);
-    if let Some(killed) = killed {
-        now.inputs = as_inputs(&sources)?;
-        if killed.inputs == now.inputs {
-            now.begun.clone_from(&killed.begun);
-        }
-    }
     let own = resumption.as_ref().map(Resumption::report);
-    let plan = plan(&sources, own.as_ref(), remembered.as_ref().map(|it| (&it.state, Some(&now))), &settings, printer)?;
+    let plan = plan(&sources, own.as_ref(), remembered.as_ref().map(|it| &it.state), &settings, printer)?;
     if then.is_none() {
         now.inputs = as_inputs(&sources)?;
     }
@@ -156,7 +148,7 @@ fn open_own(
 fn plan(
     sources: &[SourceReport],
     own: Option<&SourceReport>,
-    state: Option<(&Arc<State>, Option<&Run>)>,
+    state: Option<&Arc<State>>,
     settings: &ReplaySettings,
     printer: &Printer,
 ) -> Result<ReplayPlan, Failure> {
@@ -165,10 +157,10 @@ fn plan(
         let hint = "resume it first, where its input is still there: rows that it has not decided may be newer";
         printer.warning(&text, Some(hint));
     }
-    let mut set_by_others = state.map(|(state, run)| set_by_others(state, run));
+    let mut looker = state.map(State::looker);
     let mut broken = None;
-    let set_at = |euid| match set_by_others.as_mut()?(euid) {
-        Ok(set_at) => set_at,
+    let set_at = |euid| match looker.as_mut()?.look().set_at(euid) {
+        Ok(set_at) => set_at.and_then(|time| i64::try_from(time).ok()),
         Err(error) => {
             broken.get_or_insert(error);
             None
@@ -188,13 +180,11 @@ fn plan(
 /// Exit 2 where a report was written with a state and nobody tells that state what is sent now: what it knows would be so no
 /// longer.
 fn refuse_without_state(sources: &[SourceReport], state: Option<&StateSettings>) -> Result<(), Failure> {
-    if state.is_some() {
-        return Ok(());
-    }
     for source in sources {
         // Who can't be read here is told of where it is needed.
         let Ok(Some(run)) = RunFile::read(source.path()) else { continue };
-        if let Some(state) = run.options.get("--state") {
+        let is_another = |then: &&String| state.is_none_or(|now| is_another_file(Path::new(then), &now.path));
+        if let Some(state) = run.options.get("--state").filter(is_another) {
             let (path, state) = (source.path().display(), escape_controls(state));
             let message = format!(
                 "{path} was written with the state {state}, which must know of what is sent again; nothing was sent"
@@ -203,6 +193,12 @@ fn refuse_without_state(sources: &[SourceReport], state: Option<&StateSettings>)
         }
     }
     Ok(())
+}
+
+/// Whether these are two files, as far as can be told from here.
+fn is_another_file(then: &Path, now: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    then != now && real(then).is_some_and(|then| real(now) != Some(then))
 }
 
 /// Other reports under the same names.

@@ -57,15 +57,19 @@ pub(crate) struct PassedOver {
     pub(crate) skipped: u64,
 }
 
+/// Shown what is read again, and of each row whether it is still to be sent.
+pub(crate) type See<'a> = dyn FnMut(&RecordBatch, &[bool]) -> Result<(), Failure> + 'a;
+
 /// Reads what an earlier try has read once more, before anything is sent: the same bytes, and in each row that the
 /// report decides the same EUID. Undecided rows, as far as they lie in the range that is taken, are held in memory and
-/// come first afterwards; those of a file only where they are few. `see` is shown all that is read.
+/// come first afterwards; those of a file only where they are few. `see` is shown all that is read, and what of it is still
+/// to be sent.
 pub(crate) fn compare_inputs(
     inputs: &mut [Input],
     then: &Run,
     decided: &Decided,
     range: RowRange,
-    see: &mut dyn FnMut(&RecordBatch) -> Result<(), Failure>,
+    see: &mut See<'_>,
 ) -> Result<PassedOver, Failure> {
     for source in decided.sources() {
         if !inputs.iter().any(|input| **input.name() == *source) {
@@ -112,7 +116,7 @@ fn compare(
     last_row: u64,
     RowNumbers { range, rows_before }: RowNumbers,
     euids: &mut EuidComparison<'_>,
-    see: &mut dyn FnMut(&RecordBatch) -> Result<(), Failure>,
+    see: &mut See<'_>,
 ) -> Result<(u64, PassedOver), Failure> {
     let name = input.name().clone();
     let mut records = input.records()?;
@@ -132,7 +136,6 @@ fn compare(
             Ok(true) => {}
             ended => end = Some(ended.map(drop)),
         }
-        see(&batch)?;
         wanted.clear();
         for record in batch.iter() {
             let (row, number) = (record.row(), rows_before + record.row());
@@ -143,6 +146,7 @@ fn compare(
             passed.decided += u64::from(is_taken && is_decided);
             passed.skipped += u64::from(range.skips(number));
         }
+        see(&batch, &wanted)?;
         if let Some(waiting) = &mut held
             && let Some(first) = batch.records.first().map(|head| head.row)
             && wanted.contains(&true)
@@ -296,7 +300,7 @@ mod tests {
             let resumption =
                 decided(folder.path(), &path.display().to_string(), (1..=2_990).filter(|row| *row != 1_500));
             let range = RowRange { skip: 10, limit: Some(2_985) };
-            let passed = compare_inputs(&mut inputs, &then, &resumption.decided, range, &mut |_| Ok(())).unwrap();
+            let passed = compare_inputs(&mut inputs, &then, &resumption.decided, range, &mut |_, _| Ok(())).unwrap();
             // Ten are skipped, 2,979 of those behind are decided, five lie behind the range.
             assert_eq!(passed, PassedOver { rows: 2_994, decided: 2_979, skipped: 10 });
             assert_eq!(rows(&mut inputs[0]), [1_500, 2_991, 2_992, 2_993, 2_994, 2_995]);
@@ -311,7 +315,7 @@ mod tests {
         let (mut inputs, then) = input(&path, 40_000, false);
         let resumption = decided(folder.path(), &path.display().to_string(), [1, 40_000]);
         let range = RowRange { skip: 0, limit: None };
-        let passed = compare_inputs(&mut inputs, &then, &resumption.decided, range, &mut |_| Ok(())).unwrap();
+        let passed = compare_inputs(&mut inputs, &then, &resumption.decided, range, &mut |_, _| Ok(())).unwrap();
         assert_eq!(passed, PassedOver::default());
         assert_eq!(rows(&mut inputs[0]).len(), 40_000);
     }

@@ -32,7 +32,7 @@ pub(crate) use continuing::{
     CarriedOver, Refused, carry_over, finished_earlier, open_journal, report_path, tell_refused,
 };
 pub(crate) use outcome::per_second;
-pub(crate) use remembering::{Remembered, set_by_others, usage_of};
+pub(crate) use remembering::{Remembered, usage_of};
 pub(crate) use send::{Job, RowSource, send};
 pub(crate) use window::WindowGuard;
 

@@ -2,14 +2,19 @@ use dispatcher::Intake;
 use model::{Contact, Counters, Decision, Euid};
 use report::{InputSummary, ReplayRows};
 
-use super::{RowSink, intake::IntakeResult};
+use super::{RowSink, intake::IntakeResult, remembering::Ages};
 use crate::{exit::Exit, failure::Failure};
 
 /// Rows that are handed on together.
 const BATCH_ROWS: usize = 256;
 
 /// Reads the rows that are sent again and hands them on, until they end or the run stops. Blocking.
-pub(super) fn take_replayed(replayed: ReplayRows, reports: Vec<InputSummary>, sink: &RowSink) -> IntakeResult {
+pub(super) fn take_replayed(
+    replayed: ReplayRows,
+    reports: Vec<InputSummary>,
+    ages: Option<&Ages>,
+    sink: &RowSink,
+) -> IntakeResult {
     let mut taken = IntakeResult { rows: 0, inputs: reports, never_seen: Vec::new(), error: None };
     let mut batch = Vec::with_capacity(BATCH_ROWS);
     let hand_on = |batch: &mut Vec<Intake>, rows: &mut u64| {
@@ -19,6 +24,9 @@ pub(super) fn take_replayed(replayed: ReplayRows, reports: Vec<InputSummary>, si
         batch.is_empty() || sink.rows.send_blocking(std::mem::take(batch)).is_ok()
     };
     for record in replayed {
+        if let (Some(ages), Ok(record)) = (ages, &record) {
+            ages.note(record);
+        }
         match record.map_err(Failure::from).and_then(contact) {
             Ok(contact) => batch.push(Intake::Send(contact)),
             Err(failure) => {

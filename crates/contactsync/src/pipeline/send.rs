@@ -128,7 +128,10 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
                 runtime.block_on(take_in(reading, *input, asked, resumed, glancing, contacts, sink))
             })
         }
-        RowSource::Replay { rows, reports } => tokio::task::spawn_blocking(move || take_replayed(rows, reports, &sink)),
+        RowSource::Replay { rows, reports } => {
+            let ages = remembering.as_ref().map(Remembering::ages);
+            tokio::task::spawn_blocking(move || take_replayed(rows, reports, ages.as_ref(), &sink))
+        }
     };
     let key = settings.target.key_fingerprint();
     let run =

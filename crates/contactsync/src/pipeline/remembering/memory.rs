@@ -13,7 +13,9 @@ use model::{Contact, NumberHasher, NumberMap, Outcome, Reason};
 use report::{Change, ComparisonFigures};
 use state::{Ended, Kept, Looker, State, StateError};
 
-use super::{super::unchanged::UnchangedRows, Remembered, committing::CommitHandle, glancing::Undecided, stop_cause};
+use super::{
+    super::unchanged::UnchangedRows, Remembered, ages::Ages, committing::CommitHandle, glancing::Undecided, stop_cause,
+};
 
 /// EUIDs with attempts that may still land, of one run. More are as good as all.
 const MOST_TO_LAND: usize = 1_000_000;
@@ -31,6 +33,7 @@ pub(super) struct StateMemory {
     compares: bool,
     omitted_kept: bool,
     opened_ms: u64,
+    ages: Ages,
     api_key: String,
     /// Whether a row was accepted under that key, so that the state belongs to it.
     is_bound: AtomicBool,
@@ -40,6 +43,7 @@ impl StateMemory {
     pub(super) fn new(
         remembered: &Remembered,
         undecided: &Arc<Undecided>,
+        ages: Ages,
         unchanged: &UnchangedRows,
         figures: ComparisonFigures,
         committer: CommitHandle,
@@ -56,6 +60,7 @@ impl StateMemory {
             compares: !settings.refresh && !only_sets,
             omitted_kept: settings.omitted_kept,
             opened_ms: *opened_ms,
+            ages,
             api_key: api_key.clone(),
             is_bound: AtomicBool::new(state.meta().api_key.as_ref() == Some(api_key)),
         }
@@ -155,12 +160,13 @@ impl Memory for StateMemory {
         };
         // A clock that is set back doesn't make it another run's.
         let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default().max(self.opened_ms);
+        let at_ms = self.ages.take(&contact.origin).unwrap_or(now);
         // Before it is set: what is known never belongs to nobody.
         if is_accepted && !self.is_bound.swap(true, SeqCst) {
             // Plain text: it can always be written down.
             let _ = self.state.set_meta(|meta| meta.api_key = Some(self.api_key.clone()));
         }
-        self.state.ended(contact.euid, ended, now, self.omitted_kept);
+        self.state.ended(contact.euid, ended, at_ms, self.omitted_kept);
         self.undecided.decided([contact.euid]);
     }
 }
@@ -212,7 +218,14 @@ mod tests {
         let unchanged = UnchangedRows::new([("a.csv".into(), report::RowSet::default())], Arc::default());
         let committer = Committer::start(Arc::clone(&remembered.state), None, Stop::default()).unwrap();
         let figures = ComparisonFigures::from(Comparison::default());
-        let memory = StateMemory::new(&remembered, &Arc::default(), &unchanged, figures.clone(), committer.handle());
+        let memory = StateMemory::new(
+            &remembered,
+            &Arc::default(),
+            Ages::default(),
+            &unchanged,
+            figures.clone(),
+            committer.handle(),
+        );
         Place { memory, figures, _committer: committer }
     }
 

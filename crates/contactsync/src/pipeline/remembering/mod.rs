@@ -2,11 +2,13 @@
 //! [`glancing`] look at rows as they are read, the dispatcher asks the [`memory`] about all others, and what must be durable
 //! before a row is sent is made so by [`committing`]. [`Remembering`] joins them, and ends the state with its run.
 
+mod ages;
 mod committing;
 mod ending;
 mod glancing;
 mod memory;
 mod opening;
+mod rereading;
 
 use std::{io, sync::Arc};
 
@@ -14,6 +16,7 @@ use dispatcher::{Memory, Stop, StopCause};
 use report::ComparisonFigures;
 use state::{State, StateError};
 
+pub(super) use ages::Ages;
 pub(super) use ending::WhatWasRead;
 pub(super) use glancing::Glancing;
 
@@ -21,7 +24,7 @@ use self::{committing::Committer, glancing::Undecided, memory::StateMemory};
 use super::{journaling::RunRecord, unchanged::UnchangedRows};
 use crate::settings::StateSettings;
 
-pub(crate) use opening::{set_by_others, usage_of};
+pub(crate) use opening::usage_of;
 
 /// A state that was opened for a run.
 #[derive(Debug)]
@@ -40,13 +43,14 @@ pub(crate) struct Remembered {
 pub(super) struct Remembering {
     remembered: Remembered,
     undecided: Arc<Undecided>,
+    ages: Ages,
     unchanged: UnchangedRows,
     committer: Option<Committer>,
 }
 
 impl Remembering {
     pub(super) fn new(remembered: Remembered, unchanged: UnchangedRows) -> Self {
-        Self { remembered, undecided: Arc::default(), unchanged, committer: None }
+        Self { remembered, undecided: Arc::default(), ages: Ages::default(), unchanged, committer: None }
     }
 
     /// For whoever reads rows.
@@ -60,6 +64,11 @@ impl Remembering {
         }
     }
 
+    /// For whoever sends rows once more.
+    pub(super) fn ages(&self) -> Ages {
+        self.ages.clone()
+    }
+
     /// For the dispatcher. What lies beside the report is saved where that must come before a mark.
     pub(super) fn memory(
         &mut self,
@@ -69,7 +78,14 @@ impl Remembering {
     ) -> io::Result<Arc<dyn Memory>> {
         let state = &self.remembered.state;
         let committer = Committer::start(Arc::clone(state), run, stop)?;
-        let memory = StateMemory::new(&self.remembered, &self.undecided, &self.unchanged, figures, committer.handle());
+        let memory = StateMemory::new(
+            &self.remembered,
+            &self.undecided,
+            self.ages(),
+            &self.unchanged,
+            figures,
+            committer.handle(),
+        );
         self.committer = Some(committer);
         Ok(Arc::new(memory))
     }

@@ -1,11 +1,10 @@
 use std::{fs, path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use model::{Euid, RecordBatch};
 use report::{Run, destination};
 use state::{Meta, Opening, State, StateError};
 
-use super::Remembered;
+use super::{Remembered, rereading::Rereading};
 use crate::{
     failure::Failure,
     lock::Patience,
@@ -49,23 +48,9 @@ impl Remembered {
         self.state.set_meta(|meta| meta.add_opening(opening)).map_err(usage_of)
     }
 
-    /// Exit 2 where another run over this state came to its end since the run that is to go on began: its values are newer.
-    pub(crate) fn refuse_overtaken(&self, then: &Run) -> Result<(), Failure> {
-        let time = |text: &str| text.parse::<Timestamp>().ok();
-        let Some(begun) = then.begun.as_deref().and_then(time) else { return Ok(()) };
-        let meta = self.state.meta();
-        let Some(newer) =
-            meta.runs.iter().rev().find(|run| run.begun != then.begun && time(&run.at).is_some_and(|at| at > begun))
-        else {
-            return Ok(());
-        };
-        let message = format!(
-            "another run over the state {} finished at {}, after this one had begun, and its values are newer; nothing was sent",
-            self.state.path().display(),
-            newer.at
-        );
-        let hint = "what this run had not sent differs from the state, so the next export's run sends it; to send this one all                     the same, begin another report";
-        Err(Failure::usage(message).with_hint(hint.to_owned()))
+    /// Looks at rows that are read again for a resume of this run.
+    pub(crate) fn rereading(&self, then: &Run) -> Rereading {
+        Rereading::new(&self.state, then)
     }
 
     /// What is known, for a plan that changes nothing of it.
@@ -103,33 +88,6 @@ impl Remembered {
             refuse_other_key(&state, &meta, key)?;
         }
         Ok(Some(state))
-    }
-
-    /// Takes note of the users of rows that were read and may not be read again.
-    pub(crate) fn see(remembered: Option<&Self>) -> impl FnMut(&RecordBatch) -> Result<(), Failure> {
-        let mut looker = remembered.map(|remembered| remembered.state.looker());
-        move |batch| {
-            let Some(looker) = &mut looker else { return Ok(()) };
-            let mut looking = looker.look();
-            for euid in batch.iter().filter_map(|record| Euid::parse(record.euid_text()).ok()) {
-                looking.see(euid).map_err(usage_of)?;
-            }
-            Ok(())
-        }
-    }
-}
-
-/// When EUIDs were last set by another run than this one, in milliseconds since 1970.
-pub(crate) fn set_by_others(
-    state: &Arc<State>,
-    run: Option<&Run>,
-) -> impl FnMut(Euid) -> Result<Option<i64>, StateError> {
-    let (mut looker, meta) = (state.looker(), state.meta());
-    let own = run.and_then(|run| run.begun.clone());
-    move |euid| {
-        let set_at = looker.look().set_at(euid)?;
-        let by_another = set_at.filter(|at| own.is_none() || meta.opened_by(*at) != own.as_deref());
-        Ok(by_another.and_then(|time| i64::try_from(time).ok()))
     }
 }
 

@@ -1,0 +1,58 @@
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use model::{Euid, RecordBatch};
+use report::Run;
+use state::{Looker, Meta, State};
+
+use super::opening::usage_of;
+use crate::failure::Failure;
+
+/// Rows that are read again before a resume sends any: their users were seen, and those that another run has set since are
+/// not to be set to older values.
+pub(crate) struct Rereading {
+    looker: Looker,
+    meta: Meta,
+    /// The run that is to go on, and when it began; none where that isn't known.
+    run: Option<(String, u64)>,
+    overtaken: u64,
+}
+
+impl Rereading {
+    pub(super) fn new(state: &Arc<State>, then: &Run) -> Self {
+        let begun = |text: &String| {
+            let time: Timestamp = text.parse().ok()?;
+            Some((text.clone(), u64::try_from(time.as_millisecond()).ok()?))
+        };
+        Self { looker: state.looker(), meta: state.meta(), run: then.begun.as_ref().and_then(begun), overtaken: 0 }
+    }
+
+    /// Takes note of the users of these rows. `is_wanted`: of each row, in order, whether it is still to be sent.
+    pub(crate) fn see(&mut self, batch: &RecordBatch, is_wanted: &[bool]) -> Result<(), Failure> {
+        let Self { looker, meta, run, overtaken } = self;
+        let mut looking = looker.look();
+        for (record, is_wanted) in batch.iter().zip(is_wanted) {
+            let Ok(euid) = Euid::parse(record.euid_text()) else { continue };
+            looking.see(euid).map_err(usage_of)?;
+            if let (true, Some((run, begun_ms))) = (*is_wanted, &run) {
+                let set_at = looking.set_at(euid).map_err(usage_of)?.filter(|at| at > begun_ms);
+                *overtaken += u64::from(set_at.is_some_and(|at| meta.opened_by(at) != Some(run)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Exit 2 where an older value would be sent over one that another run has set.
+    pub(crate) fn refuse_overtaken(&self) -> Result<(), Failure> {
+        if self.overtaken == 0 {
+            return Ok(());
+        }
+        let message = format!(
+            "another run over the same state has since set the users of {} rows that this one hadn't sent: its values are \
+             newer; nothing was sent",
+            self.overtaken
+        );
+        let hint = "the run of the next export sends what differs; to send this one all the same, begin another report";
+        Err(Failure::usage(message).with_hint(hint.to_owned()))
+    }
+}
