@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The base (up to the index) is never changed. Changes go to the log and, in memory, before the base; when they have become
-//! many, a new file is made of both and takes the place of the old one. Memory holds the index (16 bytes for each four
+//! many, a new file is made of both and takes the place of the old one. Memory holds the index (24 bytes for each four
 //! kilobytes of file), the changes since (at most 64 MiB) and two bits for each EUID.
 
 mod base;

@@ -330,3 +330,14 @@ fn a_replay_by_another_state_than_that_of_its_report_is_refused() {
     assert!(!place.exists("other.state") && !place.exists("r.ndjson"));
     place.run(&[&replay("./s.state")[..], &["--retries=0", "--max-failures=none"]].concat()).ends_with(1);
 }
+
+#[test]
+fn a_state_of_which_nothing_is_known_belongs_to_no_service() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    let row = "euid,email\n1,a@example.com\n";
+    let nobody = ["--base-url=http://127.0.0.1:9", "--retries=0", "--outage-wait=0", "--max-failures=none"];
+    night(&place, row, "1.ndjson", &nobody).ends_with(1);
+    night(&place, row, "2.ndjson", &[]).ends_with(0);
+    night(&place, row, "3.ndjson", &nobody).ends_with(2).says("belongs to");
+}

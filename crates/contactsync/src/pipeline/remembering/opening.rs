@@ -120,7 +120,8 @@ fn opened(
 }
 
 fn refuse_other_target(state: &State, meta: &Meta, now: &str) -> Result<(), Failure> {
-    let Some(then) = meta.target.as_ref().filter(|then| **then != now) else { return Ok(()) };
+    // Nothing is known before a row was accepted: a try at a wrong address must not keep the right one out.
+    let Some(then) = meta.target.as_ref().filter(|then| meta.api_key.is_some() && **then != now) else { return Ok(()) };
     let path = state.path().display();
     let message = format!("the state {path} belongs to {then}, not to {now}; nothing was sent");
     let hint = format!(
