@@ -96,10 +96,15 @@ fn mixed(number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
     use super::*;
 
     fn lines(rows: u64, order: Order, changes_every: Option<u64>) -> Vec<String> {
-        let path = std::env::temp_dir().join(format!("night-{}-{order:?}-{changes_every:?}", std::process::id()));
+        // Tests run beside each other.
+        static FILES: AtomicU64 = AtomicU64::new(0);
+        let file = FILES.fetch_add(1, Relaxed);
+        let path = std::env::temp_dir().join(format!("contactsync-night-{}-{file}", std::process::id()));
         write(&path, rows, order, changes_every).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
