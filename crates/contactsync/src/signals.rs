@@ -56,7 +56,7 @@ pub(crate) struct Signals {
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// What comes again so soon is the same signal: `timeout` sends it to the program, and then to its group.
-const ONE_SIGNAL: Duration = Duration::from_millis(500);
+const ONE_SIGNAL: Duration = Duration::from_millis(30);
 
 #[derive(Debug, Default)]
 struct Heard {
