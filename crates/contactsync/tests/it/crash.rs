@@ -94,7 +94,7 @@ fn start(place: &Workplace, arguments: &[&str], input: &str, text: &str) -> Runn
 /// Waits for the moment and kills. False where the run ended before.
 fn kill(running: &mut Running, place: &Workplace, report: &str, moment: Moment) -> bool {
     let saving = place.path(&format!("{report}.run.new"));
-    let merging = place.path("s.state.new");
+    let merging = place.path(".s.state.contactsync-new");
     let started = Instant::now();
     // A run saves as it starts; the moment meant is that of a later sync.
     let begun = Duration::from_millis(100);
