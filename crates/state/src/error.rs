@@ -78,9 +78,4 @@ impl StateError {
         };
         Some(hint.to_owned())
     }
-
-    /// Whether it is the file that can't be used, rather than the disk.
-    pub fn is_of_the_file(&self) -> bool {
-        !matches!(self, Self::Read { .. } | Self::Write { .. } | Self::Replaced(_))
-    }
 }
