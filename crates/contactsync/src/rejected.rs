@@ -27,6 +27,7 @@ pub(crate) fn rejected(
     Decision {
         origin: record.origin(),
         euid: record.euid_text().into(),
+        id: None,
         outcome: Outcome::Rejected,
         reason: Some(rejection.reason),
         answered: Answered { message: Some(rejection.text(quote)), ..Answered::default() },

@@ -21,7 +21,7 @@ use crate::{
     resolver::Resolver,
     scheduler::{Scheduler, Start},
     shared::Shared,
-    transport::{Broken, Line, Reply},
+    transport::{Broken, Line, Reply, RequestKind},
     verdict::Verdict,
 };
 
@@ -49,7 +49,13 @@ pub(crate) async fn work<L: Line>(shared: Arc<Shared>, worker: WorkerId, mut lin
         let settle_up = |scheduler: &mut Scheduler, now, effects: &mut Effects| left.settle_up(scheduler, now, effects);
         let Some(Start { mut job, started }) = shared.next(worker, settle_up).await else { return };
         let request = job.request(started.is_probe);
-        Counters::add(&shared.counters.attempts, 1);
+        let counters = &shared.counters;
+        let requests = match job.kind() {
+            RequestKind::Contact => &counters.attempts,
+            RequestKind::Register => &counters.register_requests,
+            RequestKind::Profile => &counters.profile_requests,
+        };
+        Counters::add(requests, 1);
         Counters::add(&shared.counters.in_flight, 1);
         let began = Instant::now();
         let sent = tokio::select! {
@@ -149,6 +155,7 @@ pub(crate) fn decision(row: Row, outcome: Outcome, reason: Option<Reason>, progr
     let decision = Decision {
         origin: contact.origin,
         euid: contact.euid_text,
+        id: contact.id,
         outcome,
         reason,
         answered: progress.answered,

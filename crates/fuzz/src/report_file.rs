@@ -243,6 +243,7 @@ fn further() -> Decision {
     Decision {
         origin: Origin { source: Arc::from("further, \"in\""), row: u64::MAX, line: 7 },
         euid: "7".into(),
+        id: None,
         outcome: Outcome::Synced,
         reason: None,
         answered: Answered { code: Some(0), message: Some("success".to_owned()), http_status: Some(200) },

@@ -166,7 +166,9 @@ impl std::fmt::Debug for Contacts {
 pub struct Contact {
     /// Where it came from.
     pub origin: Origin,
-    /// The EUID as it stood in the input.
+    /// The organisation's own id, where rows are keyed by one.
+    pub id: Option<Box<str>>,
+    /// The EUID as it stood in the input, or as it was obtained for the id.
     pub euid_text: Box<str>,
     /// The EUID by number: rows are ordered by this.
     pub euid: Euid,
@@ -177,7 +179,30 @@ pub struct Contact {
 impl Contact {
     /// Bytes held in memory for this row, roughly.
     pub fn bytes(&self) -> usize {
-        self.euid_text.len() + self.contacts.bytes() + self.contacts.len() * 32 + 96
+        self.euid_text.len()
+            + self.id.as_ref().map_or(0, |id| id.len())
+            + self.contacts.bytes()
+            + self.contacts.len() * 32
+            + 96
+    }
+}
+
+/// A row that passed validation, and of whose id the EUID is still to be found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unresolved {
+    /// Where it came from.
+    pub origin: Origin,
+    /// The organisation's own id.
+    pub id: Box<str>,
+    /// What is sent; never empty.
+    pub contacts: Contacts,
+}
+
+impl Unresolved {
+    /// The row, now that its EUID is known.
+    pub fn resolved(self, euid: Euid) -> Contact {
+        let Self { origin, id, contacts } = self;
+        Contact { origin, id: Some(id), euid_text: euid.get().to_string().into(), euid, contacts }
     }
 }
 

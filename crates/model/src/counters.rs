@@ -13,8 +13,12 @@ pub struct Counters {
     pub rows_decided_before: AtomicU64,
     /// Of these, taken in.
     pub rows_read: AtomicU64,
-    /// Requests started.
+    /// Requests started that set contacts.
     pub attempts: AtomicU64,
+    /// Requests started that obtain EUIDs by ids.
+    pub register_requests: AtomicU64,
+    /// Requests started that read users.
+    pub profile_requests: AtomicU64,
     /// Requests under way.
     pub in_flight: AtomicU64,
     /// Rows synced, in the report.
@@ -25,6 +29,12 @@ pub struct Counters {
     pub rejected: AtomicU64,
     /// Rows failed, in the report.
     pub failed: AtomicU64,
+    /// Of a verify: rows that the service holds, in the report.
+    pub landed: AtomicU64,
+    /// Of a verify: rows of which it holds something else, in the report.
+    pub different: AtomicU64,
+    /// Of a verify: rows that later ones replace, in the report.
+    pub superseded: AtomicU64,
 }
 
 impl Counters {

@@ -13,11 +13,26 @@ pub enum Outcome {
     Failed,
     /// `check` only: nothing is wrong with it.
     Valid,
+    /// `verify` only: the service holds all contacts that the row answers for.
+    Landed,
+    /// `verify` only: the service holds something else.
+    Different,
+    /// `verify` only: later rows of its EUID set all of its contacts.
+    Superseded,
 }
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Synced, Self::Unchanged, Self::Rejected, Self::Failed, Self::Valid];
+    pub const ALL: [Self; 8] = [
+        Self::Synced,
+        Self::Unchanged,
+        Self::Rejected,
+        Self::Failed,
+        Self::Valid,
+        Self::Landed,
+        Self::Different,
+        Self::Superseded,
+    ];
 
     /// The word used in reports.
     pub fn as_str(self) -> &'static str {
@@ -27,6 +42,9 @@ impl Outcome {
             Self::Rejected => "rejected",
             Self::Failed => "failed",
             Self::Valid => "valid",
+            Self::Landed => "landed",
+            Self::Different => "different",
+            Self::Superseded => "superseded",
         }
     }
 
@@ -52,8 +70,10 @@ pub struct Answered {
 pub struct Decision {
     /// Where the row came from.
     pub origin: Origin,
-    /// The EUID as it stood in the input; empty where it is missing.
+    /// The EUID as it stood in the input, or as it was obtained for an id; empty where it is missing.
     pub euid: Box<str>,
+    /// The organisation's own id, where rows are keyed by one; empty where it is missing.
+    pub id: Option<Box<str>>,
     /// How it ended.
     pub outcome: Outcome,
     /// Why; none for a plain success.

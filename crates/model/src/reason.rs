@@ -7,6 +7,8 @@ pub enum ReasonClass {
     Api,
     /// What lies between here and the API.
     Transport,
+    /// What the service holds, compared with the row.
+    Comparison,
 }
 
 /// Why a row ended as it did: the words of the report's `reason`. Five of them have two sources, the validator and the
@@ -19,6 +21,9 @@ pub enum Reason {
     KeyUnknown,
     EuidEmpty,
     EuidInvalid,
+    IdEmpty,
+    IdInvalid,
+    IdTooLong,
     NameInvalid,
     ValueEmpty,
     ValueTooLong,
@@ -27,6 +32,7 @@ pub enum Reason {
     Partial,
     ParametersInvalid,
     ContactExists,
+    IdUnknown,
     ServerError,
     Credentials,
     ApiOther,
@@ -36,6 +42,9 @@ pub enum Reason {
     Http5xx,
     HttpStatus,
     BadResponse,
+    UserMissing,
+    ValueMissing,
+    ValueDiffers,
 }
 
 /// What is known about a reason.
@@ -49,13 +58,16 @@ struct Description {
 }
 
 impl Reason {
-    /// All of them: the validator's in the order in which it checks, then the API's, then the transport's.
-    pub const ALL: [Self; 22] = [
+    /// All of them: the validator's in the order in which it checks, then the API's, the transport's, and those of `verify`.
+    pub const ALL: [Self; 29] = [
         Self::MalformedRow,
         Self::EncodingInvalid,
         Self::KeyUnknown,
         Self::EuidEmpty,
         Self::EuidInvalid,
+        Self::IdEmpty,
+        Self::IdInvalid,
+        Self::IdTooLong,
         Self::NameInvalid,
         Self::ValueEmpty,
         Self::ValueTooLong,
@@ -64,6 +76,7 @@ impl Reason {
         Self::Partial,
         Self::ParametersInvalid,
         Self::ContactExists,
+        Self::IdUnknown,
         Self::ServerError,
         Self::Credentials,
         Self::ApiOther,
@@ -73,6 +86,9 @@ impl Reason {
         Self::Http5xx,
         Self::HttpStatus,
         Self::BadResponse,
+        Self::UserMissing,
+        Self::ValueMissing,
+        Self::ValueDiffers,
     ];
 
     /// The word used in reports.
@@ -106,7 +122,7 @@ impl Reason {
     }
 
     fn description(self) -> Description {
-        use ReasonClass::{Api, Transport, Validation};
+        use ReasonClass::{Api, Comparison, Transport, Validation};
         let describe = |name, class, curable, meaning, advice| Description { name, class, curable, meaning, advice };
         match self {
             Self::MalformedRow => describe(
@@ -143,6 +159,27 @@ impl Reason {
                 false,
                 "The EUID is not a whole number from 1 to 9223372036854775807; or, where the row failed, the API knows no such user (code 55108).",
                 "Export ids as text, not as numbers: spreadsheets and dataframes turn them into 1.03625E+07 or 10362473.0.",
+            ),
+            Self::IdEmpty => describe(
+                "id_empty",
+                Validation,
+                false,
+                "The id is missing, null, blank, or a text that stands for nothing, like `NULL`, `None` or `N/A`. Registering it would create a user that can't be taken back.",
+                "Fill in the id, or check `--id-column`. Where such a text is an id: `--allow-id TEXT`.",
+            ),
+            Self::IdInvalid => describe(
+                "id_invalid",
+                Validation,
+                false,
+                "The id is no text or whole number, is in scientific notation, ends in `.0`, or has a control character: most likely a program turned it into something else.",
+                "Export ids as text, not as numbers.",
+            ),
+            Self::IdTooLong => describe(
+                "id_too_long",
+                Validation,
+                false,
+                "The id has more than 256 characters (API code 55105 says the same).",
+                "Check that `--id-column` names the right column.",
             ),
             Self::NameInvalid => describe(
                 "name_invalid",
@@ -199,6 +236,13 @@ impl Reason {
                 false,
                 "The API says that the contact exists (code 55014, in the Chinese documentation only).",
                 "Look at the user in the console. To count it as accepted: `--ok-code 55014`. After an attempt without an answer it may mean that the first attempt landed.",
+            ),
+            Self::IdUnknown => describe(
+                "id_unknown",
+                Api,
+                false,
+                "The API accepted the request for EUIDs, but gave none for this id.",
+                "Look for the user in the console; send the row again: `contactsync replay REPORT --reason id_unknown`.",
             ),
             Self::ServerError => describe(
                 "server_error",
@@ -262,6 +306,27 @@ impl Reason {
                 true,
                 "A successful HTTP status with something else than the API's JSON in it, on every attempt.",
                 "Check that nothing answers in the API's place, then send the row again: `contactsync replay REPORT`.",
+            ),
+            Self::UserMissing => describe(
+                "user_missing",
+                Comparison,
+                false,
+                "The service was asked for the user and has no entry for it.",
+                "Check that the EUID is one of this project. To send the row again: `contactsync replay REPORT`.",
+            ),
+            Self::ValueMissing => describe(
+                "value_missing",
+                Comparison,
+                false,
+                "A contact of the row is not there.",
+                "To send the row again: `contactsync replay REPORT`.",
+            ),
+            Self::ValueDiffers => describe(
+                "value_differs",
+                Comparison,
+                false,
+                "A contact of the row has another value there, or one that was to be cleared is there.",
+                "Where the service merely writes values otherwise (`+`, blanks, letter case): `--compare loose`. To send the row again: `contactsync replay REPORT`.",
             ),
         }
     }

@@ -25,6 +25,7 @@ pub(crate) fn masked(record: &Decision) -> Decision {
     });
     Decision {
         raw: record.raw.as_ref().map(|_| MASK.into()),
+        id: record.id.as_ref().map(|_| MASK.into()),
         euid: if record.euid.is_empty() || is_number(&record.euid) { record.euid.clone() } else { MASK.into() },
         contacts,
         answered: model::Answered {
@@ -45,6 +46,7 @@ pub(crate) fn without_values(record: &Decision) -> Option<Decision> {
     let message = record.answered.message.as_deref();
     Some(Decision {
         raw: None,
+        id: record.id.clone(),
         euid: if is_number(&record.euid) { record.euid.clone() } else { "".into() },
         contacts: None,
         answered: model::Answered {
@@ -225,6 +227,7 @@ mod tests {
         Decision {
             origin: Origin { source: "a".into(), row: 1, line: 2 },
             euid: euid.into(),
+            id: None,
             outcome,
             reason: None,
             answered: Answered { message: Some(message.to_owned()), ..Answered::default() },

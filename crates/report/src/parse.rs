@@ -111,6 +111,7 @@ fn decision(line: Line<'_>, source: &mut Arc<str>) -> Result<Decision, Fault> {
         origin: Origin { source: Arc::clone(source), row: line.row, line: line.line },
         outcome: Outcome::parse(&line.outcome).ok_or_else(|| unknown("outcome", &line.outcome))?,
         euid: line.euid.into(),
+        id: None,
         reason,
         answered: Answered {
             code: line.code,

@@ -218,6 +218,7 @@ mod tests {
             |((source, euid, message, raw), (row, line, attempts, latency_ms), answer, contacts, of, at_ms)| Decision {
                 origin: Origin { source: source.into(), row, line },
                 euid: euid.into(),
+                id: None,
                 outcome: Outcome::ALL[of.0],
                 reason: of.1.map(|reason| Reason::ALL[reason]),
                 answered: Answered { code: answer.0, message, http_status: answer.1 },

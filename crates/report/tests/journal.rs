@@ -16,6 +16,7 @@ fn decision(row: u64, outcome: Outcome) -> Decision {
     Decision {
         origin: Origin { source: "rows.csv".into(), row, line: row + 1 },
         euid: row.to_string().into(),
+        id: None,
         outcome,
         reason: (outcome != Outcome::Synced).then_some(Reason::ServerError),
         answered: Answered { code: Some(-1), message: Some("a\nb".to_owned()), http_status: Some(200) },

@@ -76,7 +76,7 @@ impl Accepted<'_> {
         let Self { euid, rules, columns, kept, .. } = self;
         let values = kept.iter().map(|index| rules.sent(record.value_at(*index as usize)));
         let contacts = Contacts::new(columns.names(record, kept), values);
-        Contact { origin: record.origin(), euid_text: record.euid_text().into(), euid, contacts }
+        Contact { origin: record.origin(), id: None, euid_text: record.euid_text().into(), euid, contacts }
     }
 }
 

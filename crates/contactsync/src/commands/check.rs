@@ -156,6 +156,7 @@ impl Checker {
         let decision = Decision {
             origin: record.origin(),
             euid: record.euid_text().into(),
+            id: None,
             outcome: Outcome::Valid,
             reason: None,
             answered: Answered::default(),

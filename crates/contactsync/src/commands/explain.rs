@@ -88,6 +88,7 @@ fn origin(reason: Reason, codes: &[String]) -> &'static str {
         ReasonClass::Validation => "validation (rejected, never sent) or the API (failed, sent and refused)",
         ReasonClass::Api => "the API",
         ReasonClass::Transport => "the way to the API",
+        ReasonClass::Comparison => "`verify`, which compares the row with what the service holds",
     }
 }
 

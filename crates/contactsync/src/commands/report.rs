@@ -115,7 +115,7 @@ fn table(survey: &Survey, show_values: bool) -> String {
     if let (Some(first), Some(last)) = (overview.timeline.first_at(), overview.timeline.last_at()) {
         let _ = writeln!(text, "decided from {} to {}", rfc3339(first), rfc3339(last));
     }
-    let Outcomes { synced, unchanged, rejected, failed, valid } = outcomes;
+    let Outcomes { synced, unchanged, rejected, failed, valid, .. } = outcomes;
     for (name, rows, always) in [
         ("synced", synced, true),
         ("unchanged", unchanged, false),
@@ -160,7 +160,7 @@ fn nights(text: &mut String, nights: &[Night]) {
     for night in &nights[left_out..] {
         let began = night.began_at().map(rfc3339).unwrap_or_default();
         let began = began.get(..19).unwrap_or_default().replace('T', " ");
-        let Outcomes { synced, unchanged, rejected, failed, valid } = night.outcomes;
+        let Outcomes { synced, unchanged, rejected, failed, valid, .. } = night.outcomes;
         let (rows, requests, took) = (night.outcomes.total(), night.attempts, night.took());
         let (synced, report) = (synced + valid, night.report.display().to_string());
         let (report, remark) = (escape_controls(&report), if night.is_unfinished { " (not finished)" } else { "" });
@@ -200,7 +200,7 @@ fn sources(text: &mut String, overview: &Overview) {
     }
     let _ = writeln!(text, "\n{:>12} {:>12} {:>12} {:>12}  source", "rows", "accepted", "rejected", "failed");
     for (source, outcomes) in overview.sources.iter().take(MOST_LINES) {
-        let Outcomes { synced, unchanged, rejected, failed, valid } = outcomes;
+        let Outcomes { synced, unchanged, rejected, failed, valid, .. } = outcomes;
         let accepted = synced + unchanged + valid;
         let source = escape_controls(source);
         let _ = writeln!(text, "{:>12} {accepted:>12} {rejected:>12} {failed:>12}  {source}", outcomes.total());

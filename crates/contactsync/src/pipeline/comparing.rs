@@ -231,6 +231,7 @@ mod tests {
             journal.append(&Decision {
                 origin: Origin { source: source.into(), row, line: row + 1 },
                 euid: row.to_string().into(),
+                id: None,
                 outcome: Outcome::Synced,
                 reason: None,
                 answered: Answered::default(),

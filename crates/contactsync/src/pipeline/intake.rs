@@ -198,10 +198,11 @@ impl Validating {
 
 /// A row that equals what the service holds.
 fn unchanged(contact: Contact) -> Decision {
-    let Contact { origin, euid_text, contacts, .. } = contact;
+    let Contact { origin, id, euid_text, contacts, .. } = contact;
     Decision {
         origin,
         euid: euid_text,
+        id,
         outcome: Outcome::Unchanged,
         reason: None,
         answered: Answered::default(),

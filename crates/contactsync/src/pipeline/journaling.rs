@@ -250,6 +250,7 @@ mod tests {
         Decision {
             origin: Origin { source: "a".into(), row, line: row + 1 },
             euid: row.to_string().into(),
+            id: None,
             outcome,
             reason: None,
             answered: Answered::default(),

@@ -48,5 +48,5 @@ fn contact(record: Decision) -> Result<Contact, Failure> {
     let broken = || Failure::new(Exit::ReadOrWrite, "a report changed while it was replayed");
     let euid = Euid::parse(&record.euid).map_err(|_| broken())?;
     let contacts = record.contacts.ok_or_else(broken)?;
-    Ok(Contact { origin: record.origin, euid_text: record.euid, euid, contacts })
+    Ok(Contact { origin: record.origin, id: record.id, euid_text: record.euid, euid, contacts })
 }

@@ -145,6 +145,9 @@ fn count(counters: &Counters, outcome: Outcome) {
         Outcome::Unchanged => &counters.unchanged,
         Outcome::Rejected => &counters.rejected,
         Outcome::Failed => &counters.failed,
+        Outcome::Landed => &counters.landed,
+        Outcome::Different => &counters.different,
+        Outcome::Superseded => &counters.superseded,
         Outcome::Valid => return,
     };
     Counters::add(counter, 1);
@@ -277,6 +280,7 @@ mod tests {
         Decision {
             origin: Origin { source: "a".into(), row, line: row + 1 },
             euid: row.to_string().into(),
+            id: None,
             outcome: Outcome::Synced,
             reason: None,
             answered: Answered::default(),

@@ -96,6 +96,7 @@ fn contact(euid: u64, row: u64) -> Contact {
     contacts.push("email".into(), &format!("{row}@example.com"));
     Contact {
         origin: Origin { source: "rows.csv".into(), row, line: row + 1 },
+        id: None,
         euid_text: euid.to_string().into(),
         euid: Euid::new(euid).unwrap(),
         contacts,

@@ -70,6 +70,12 @@ pub struct Outcomes {
     pub failed: u64,
     /// Of a check: nothing is wrong with it.
     pub valid: u64,
+    /// Of a verify: the service holds it.
+    pub landed: u64,
+    /// Of a verify: the service holds something else.
+    pub different: u64,
+    /// Of a verify: later rows set all of it.
+    pub superseded: u64,
 }
 
 impl Outcomes {
@@ -80,6 +86,9 @@ impl Outcomes {
             Outcome::Rejected => &mut self.rejected,
             Outcome::Failed => &mut self.failed,
             Outcome::Valid => &mut self.valid,
+            Outcome::Landed => &mut self.landed,
+            Outcome::Different => &mut self.different,
+            Outcome::Superseded => &mut self.superseded,
         } += 1;
     }
 
@@ -91,12 +100,22 @@ impl Outcomes {
             rejected: rows(Outcome::Rejected),
             failed: rows(Outcome::Failed),
             valid: rows(Outcome::Valid),
+            landed: rows(Outcome::Landed),
+            different: rows(Outcome::Different),
+            superseded: rows(Outcome::Superseded),
         }
     }
 
     /// All rows.
     pub fn total(&self) -> u64 {
-        self.synced + self.unchanged + self.rejected + self.failed + self.valid
+        self.synced
+            + self.unchanged
+            + self.rejected
+            + self.failed
+            + self.valid
+            + self.landed
+            + self.different
+            + self.superseded
     }
 }
 

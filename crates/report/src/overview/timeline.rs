@@ -59,8 +59,10 @@ impl Timeline {
         let counts = &mut self.buckets[index];
         counts.requests += u64::from(record.attempts);
         match record.outcome {
-            Outcome::Synced | Outcome::Unchanged | Outcome::Valid => counts.accepted += 1,
-            Outcome::Failed => counts.failed += 1,
+            Outcome::Synced | Outcome::Unchanged | Outcome::Valid | Outcome::Landed | Outcome::Superseded => {
+                counts.accepted += 1
+            }
+            Outcome::Failed | Outcome::Different => counts.failed += 1,
             Outcome::Rejected => counts.rejected += 1,
         }
     }
@@ -136,6 +138,7 @@ mod tests {
         Decision {
             origin: Origin { source: "a".into(), row: 1, line: 2 },
             euid: "1".into(),
+            id: None,
             outcome: Outcome::Synced,
             reason: None,
             answered: Answered::default(),

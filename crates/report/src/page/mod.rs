@@ -214,7 +214,7 @@ fn sentence(outcomes: Outcomes, unfinished: Option<&str>) -> String {
 fn sentence_of_rows(outcomes: Outcomes, is_whole: bool) -> String {
     let total = outcomes.total();
     let rows = |rows: u64| if rows == 1 { "1 row".to_owned() } else { format!("{} rows", grouped(rows)) };
-    let Outcomes { synced, unchanged, rejected, failed, valid } = outcomes;
+    let Outcomes { synced, unchanged, rejected, failed, valid, .. } = outcomes;
     if total == 0 {
         return "The report has no row.".to_owned();
     }
@@ -265,7 +265,7 @@ fn outcome_bar(outcomes: Outcomes) -> Vec<Part> {
 }
 
 fn by_name(outcomes: Outcomes) -> [(&'static str, u64); 5] {
-    let Outcomes { synced, unchanged, rejected, failed, valid } = outcomes;
+    let Outcomes { synced, unchanged, rejected, failed, valid, .. } = outcomes;
     [("synced", synced), ("unchanged", unchanged), ("valid", valid), ("rejected", rejected), ("failed", failed)]
 }
 

@@ -38,7 +38,7 @@ pub(super) fn night_lines(nights: &[Night]) -> Vec<NightLine> {
         return Vec::new();
     }
     let line = |night: &Night| {
-        let Outcomes { synced, unchanged, rejected, failed, valid } = night.outcomes;
+        let Outcomes { synced, unchanged, rejected, failed, valid, .. } = night.outcomes;
         let began = night.began_at().map(rfc3339).unwrap_or_default();
         NightLine {
             began: began.get(..19).unwrap_or_default().replace('T', " "),

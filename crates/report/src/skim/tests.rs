@@ -145,6 +145,7 @@ fn plain() -> Decision {
     Decision {
         origin: Origin { source: "a".into(), row: 1, line: 2 },
         euid: "7".into(),
+        id: None,
         outcome: Outcome::Failed,
         reason: Some(Reason::Timeout),
         answered: Answered { code: Some(-1), message: Some("m".to_owned()), http_status: Some(200) },

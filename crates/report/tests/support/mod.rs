@@ -10,6 +10,7 @@ pub(crate) fn decision(row: u64, outcome: Outcome, reason: Option<Reason>) -> De
     Decision {
         origin: Origin { source: "Kunden, alle.csv".into(), row, line: row + 1 },
         euid: row.to_string().into(),
+        id: None,
         outcome,
         reason,
         answered: Answered { code: Some(-1), message: Some("a \"b\"\nc".to_owned()), http_status: Some(200) },

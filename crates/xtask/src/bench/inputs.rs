@@ -70,6 +70,7 @@ fn write_report(path: &Path, source: &str, rows: u64, fails_every: u64) -> anyho
         journal.append(&Decision {
             origin: Origin { source: Arc::clone(&source), row, line: row + 1 },
             euid: (FIRST_EUID + row - 1).to_string().into(),
+            id: None,
             outcome: if fails { Outcome::Failed } else { Outcome::Synced },
             reason: fails.then_some(Reason::ServerError),
             answered,

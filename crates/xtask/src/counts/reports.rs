@@ -63,6 +63,7 @@ fn written(folder: &Path) -> anyhow::Result<PathBuf> {
         journal.append(&Decision {
             origin: Origin { source: "contacts.csv".into(), row, line: row + 1 },
             euid: (FIRST_EUID + row).to_string().into(),
+            id: None,
             outcome: if fails { Outcome::Failed } else { Outcome::Synced },
             reason: fails.then_some(Reason::Timeout),
             answered: Answered {

@@ -159,6 +159,7 @@ fn write_down(rows: u64) -> anyhow::Result<()> {
     let mut decision = Decision {
         origin: Origin { source: "contacts.csv".into(), row: 0, line: 0 },
         euid: FIRST_EUID.to_string().into(),
+        id: None,
         outcome: Outcome::Synced,
         reason: None,
         answered: Answered { code: Some(0), message: Some("success".to_owned()), http_status: Some(200) },
@@ -239,7 +240,7 @@ fn contact(row: u64, euid: u64) -> anyhow::Result<Contact> {
     contacts.push("mobile_phone".into(), "+12015550123");
     let euid = Euid::new(euid).context("an EUID")?;
     let origin = Origin { source: "contacts.csv".into(), row: row + 1, line: row + 2 };
-    Ok(Contact { origin, euid_text: euid.get().to_string().into(), euid, contacts })
+    Ok(Contact { origin, id: None, euid_text: euid.get().to_string().into(), euid, contacts })
 }
 
 fn reply() -> Reply {

@@ -201,7 +201,7 @@ mod tests {
         let mut contacts = model::Contacts::default();
         contacts.push("email".into(), value);
         let origin = Origin { source: "a.csv".into(), row, line: row + 1 };
-        Contact { origin, euid_text: "1".into(), euid: Euid::new(1).unwrap(), contacts }
+        Contact { origin, id: None, euid_text: "1".into(), euid: Euid::new(1).unwrap(), contacts }
     }
 
     struct Place {

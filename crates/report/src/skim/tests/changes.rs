@@ -144,6 +144,7 @@ pub(super) fn decision() -> impl Strategy<Value = Decision> {
         Decision {
             origin: Origin { source: source.as_str().into(), row, line: row.wrapping_add(1) },
             euid: euid.into(),
+            id: None,
             outcome,
             reason,
             answered: Answered { code, message, http_status },
