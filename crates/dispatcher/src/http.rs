@@ -2,7 +2,10 @@ use std::{error::Error, future::Future, pin::Pin, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
-use model::limits::MAX_ANSWER_BYTES;
+use model::{
+    limits::{MAX_ANSWER_BYTES, MAX_DATA_ANSWER_BYTES},
+    wire::{PROFILE_PATH, REGISTER_PATH},
+};
 use reqwest::{
     Client, Method, Response, Url,
     header::{self, ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
@@ -136,10 +139,11 @@ impl HttpLine {
         }
         let mut reply = head(&response);
         let mut extent = Extent::Cut;
-        while reply.body.len() < MAX_ANSWER_BYTES {
+        let most = most_bytes(path);
+        while reply.body.len() < most {
             match before(deadline, response.chunk()).await {
                 Ok(Some(chunk)) => {
-                    let room = MAX_ANSWER_BYTES - reply.body.len();
+                    let room = most - reply.body.len();
                     reply.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 }
                 Ok(None) => {
@@ -232,6 +236,11 @@ fn secrets(settings: &HttpSettings, pair: &str) -> Vec<SecretString> {
         secrets.extend([SecretString::from(password), encoded(&format!("{user}:{plain}")), SecretString::from(plain)]);
     }
     secrets
+}
+
+/// How much of an answer is read, by the path that was asked.
+fn most_bytes(path: &str) -> usize {
+    if [PROFILE_PATH, REGISTER_PATH].contains(&path) { MAX_DATA_ANSWER_BYTES } else { MAX_ANSWER_BYTES }
 }
 
 /// Whether a status says what there is to do also where the body breaks off.

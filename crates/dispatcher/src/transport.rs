@@ -60,7 +60,8 @@ pub struct Reply {
     pub retry_after: Option<String>,
     /// Header `Date`, as it stands.
     pub date: Option<String>,
-    /// The body's first [`model::limits::MAX_ANSWER_BYTES`].
+    /// The body's first [`model::limits::MAX_ANSWER_BYTES`], or [`model::limits::MAX_DATA_ANSWER_BYTES`] where users were
+    /// asked for.
     pub body: Vec<u8>,
     /// The body broke off: what it says doesn't count, only status and headers do.
     pub broke_off: bool,

@@ -90,6 +90,26 @@ async fn an_answer_is_read_up_to_64_kib_and_a_redirect_is_not_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_holds_users_is_read_up_to_8_mib() {
+    let (url, thread) = server(4, |n, mut stream| {
+        read_request(&stream);
+        let long = "x".repeat(if n < 2 { 300_000 } else { 9 << 20 });
+        // The client may hang up when it has enough.
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{long}", long.len());
+    });
+    for (path, length) in [
+        ("v1/user/profile", 300_000),
+        ("v1/user/register", 300_000),
+        ("v1/user/profile", 8 << 20),
+        ("v1/user/contact", 64 << 10),
+    ] {
+        let reply = HttpLines::new(&settings(&url)).unwrap().line().send(Request { path, ..request() }).await.unwrap();
+        assert_eq!((reply.status, reply.body.len(), reply.broke_off), (200, length, false), "{path}");
+    }
+    thread.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_a_kept_connection_can_be_stale() {
     let (url, thread) = server(2, |n, mut stream| {
         read_request(&stream);

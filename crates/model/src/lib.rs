@@ -2,7 +2,7 @@
 //!
 //! A row enters as bytes, becomes a [`Record`], then a [`Contact`] or a [`Rejection`], then an answer of the API, then
 //! a [`Decision`] in the report. Those types, the reasons a row can end for ([`Reason`]), the API's codes
-//! ([`ApiCode`]), its wire format ([`wire`]) and the limits ([`limits`]) live here. No I/O, no async.
+//! ([`ApiCode`]), its wire format ([`wire`]) and answers ([`profile`], [`registered`]) and the limits ([`limits`]) live here. No I/O, no async.
 
 mod code;
 mod contact;
@@ -11,14 +11,18 @@ mod decision;
 mod escape;
 mod euid;
 mod identity;
+mod json;
 pub mod limits;
 mod numbers;
 mod origin;
 mod path_text;
+pub mod profile;
 mod reason;
 mod record;
+pub mod registered;
 mod rejection;
 pub mod sheet;
+mod unknown_shape;
 pub mod wire;
 
 pub use code::{ApiCode, CodeClass};
@@ -34,3 +38,4 @@ pub use path_text::path_text;
 pub use reason::{Reason, ReasonClass};
 pub use record::{Column, Field, Name, Record, RecordBatch, RecordHead, Span, Value, ValueRef};
 pub use rejection::Rejection;
+pub use unknown_shape::UnknownShape;

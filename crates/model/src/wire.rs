@@ -10,6 +10,8 @@ use crate::{Contacts, Euid};
 pub const CONTACT_PATH: &str = "v1/user/contact";
 /// Path of "Obtain EUID", below the base URL.
 pub const REGISTER_PATH: &str = "v1/user/register";
+/// Path of "query user information", below the base URL.
+pub const PROFILE_PATH: &str = "v1/user/profile";
 /// Base URL of the Singapore data centre.
 pub const BASE_SINGAPORE: &str = "https://ma-api.engagelab.com";
 /// Base URL of the US Virginia data centre (named in the French overview only).
@@ -42,11 +44,20 @@ pub struct Register {
     pub identity_values: Vec<String>,
 }
 
-/// One entry of the answer's `data`; match by value, not by position.
+/// One entry of the answer's `data`, which [`crate::registered`] reads; match by value, not by position.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Registered {
     /// The id that was asked for.
     pub identity_value: String,
     /// The user it belongs to.
     pub euid: u64,
+}
+
+/// Body of `POST /v1/user/profile`; [`crate::profile`] reads the answer.
+#[derive(Debug, Serialize)]
+pub struct ReadProfiles<'a> {
+    /// Whom to read: 1 to [`crate::limits::MAX_PROFILE_EUIDS`].
+    pub euid: &'a [Euid],
+    /// The names of the contacts to return.
+    pub contacts: &'a [&'a str],
 }
