@@ -16,6 +16,10 @@ pub struct Asked {
     pub ended: Ended,
     /// What the last answer said.
     pub answered: Answered,
+    /// Attempts made.
+    pub attempts: u32,
+    /// Milliseconds the last of them took.
+    pub latency_ms: Option<u64>,
     /// Body of the last answer.
     pub body: Vec<u8>,
 }

@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// What waited when nothing was to start any more.
-pub(crate) type Waiting = (Ready, Delayed, HashMap<Key, VecDeque<Row>>, VecDeque<Row>, VecDeque<Row>);
+pub(crate) type Waiting =
+    (Ready, Delayed<Job>, HashMap<Key, VecDeque<Row>>, VecDeque<Row>, Delayed<Row>, VecDeque<Row>);
 
 /// A part of the dispatcher that waits to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

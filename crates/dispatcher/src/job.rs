@@ -23,12 +23,14 @@ pub(crate) struct Row {
     pub(crate) tried: bool,
     /// Attempts made before its EUID was looked up a second time, which is done once; else 0.
     pub(crate) attempts_before: u32,
+    /// How often the memory wanted to be asked again about it.
+    pub(crate) times_asked: u32,
 }
 
 impl Row {
     pub(crate) fn new(contact: Contact, number: u64) -> Self {
         let bytes = contact.bytes().min(16 * MAX_RECORD_BYTES);
-        Self { contact, bytes, number, tried: false, attempts_before: 0 }
+        Self { contact, bytes, number, tried: false, attempts_before: 0, times_asked: 0 }
     }
 
     /// What is to be known of it once it is decided.

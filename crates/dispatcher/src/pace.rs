@@ -9,6 +9,7 @@ use crate::{
     outage::{AttemptEnd, Change, Charge, Gate, OutageRule, OutageSettings, Started, Untried},
     settings::{DEFAULT_OUTAGE_WAIT, Settings},
     stop::StopCause,
+    transport::{ByQuota, Quota},
 };
 
 /// Why nobody is to start for a time.
@@ -48,7 +49,7 @@ pub(crate) struct Pace {
     outage: OutageRule,
     outage_wait: Duration,
     paused_until: Option<Instant>,
-    leave: Leave,
+    leave: ByQuota<Leave>,
 }
 
 /// What the rate allows.
@@ -59,8 +60,11 @@ enum Leave {
 }
 
 impl Pace {
-    /// Of a run that begins now, under a rate or without.
-    pub(crate) fn new(settings: &Settings, has_mint: bool, now: Instant) -> Self {
+    /// Of a run that begins now, under rates or without.
+    pub(crate) fn new(settings: &Settings, has_mint: ByQuota<bool>, now: Instant) -> Self {
+        let leave = |has_mint| {
+            if has_mint { Leave::Leased { leases: VecDeque::new(), not_before: now } } else { Leave::Unlimited }
+        };
         let enabled = !settings.outage_wait.is_zero();
         Self {
             outage: OutageRule::new(OutageSettings {
@@ -71,7 +75,7 @@ impl Pace {
             }),
             outage_wait: if enabled { settings.outage_wait } else { DEFAULT_OUTAGE_WAIT },
             paused_until: None,
-            leave: if has_mint { Leave::Leased { leases: VecDeque::new(), not_before: now } } else { Leave::Unlimited },
+            leave: ByQuota { sending: leave(has_mint.sending), reading: leave(has_mint.reading) },
         }
     }
 
@@ -87,9 +91,9 @@ impl Pace {
         }
     }
 
-    /// Takes one start of what the rate allows now.
-    pub(crate) fn take_leave(&mut self, now: Instant) -> bool {
-        match &mut self.leave {
+    /// Takes one start of what a quota's rate allows now.
+    pub(crate) fn take_leave(&mut self, quota: Quota, now: Instant) -> bool {
+        match self.leave.get_mut(quota) {
             Leave::Unlimited => true,
             Leave::Leased { leases, .. } => loop {
                 let Some(lease) = leases.front_mut() else { return false };
@@ -105,24 +109,24 @@ impl Pace {
     }
 
     /// How many may start now by the rate; what has died meanwhile is found when it is taken.
-    pub(crate) fn leave_for(&self) -> usize {
-        match &self.leave {
+    pub(crate) fn leave_for(&self, quota: Quota) -> usize {
+        match self.leave.get(quota) {
             Leave::Unlimited => usize::MAX,
             Leave::Leased { leases, .. } => leases.iter().map(|lease| lease.starts as usize).sum(),
         }
     }
 
     /// When it is of use to ask the mint again; none where the rate doesn't bind.
-    pub(crate) fn mint_from(&self) -> Option<Instant> {
-        match &self.leave {
+    pub(crate) fn mint_from(&self, quota: Quota) -> Option<Instant> {
+        match self.leave.get(quota) {
             Leave::Unlimited => None,
             Leave::Leased { not_before, .. } => Some(*not_before),
         }
     }
 
     /// What the mint gave.
-    pub(crate) fn minted(&mut self, minted: Minted) {
-        if let Leave::Leased { leases, not_before } = &mut self.leave {
+    pub(crate) fn minted(&mut self, quota: Quota, minted: Minted) {
+        if let Leave::Leased { leases, not_before } = self.leave.get_mut(quota) {
             *not_before = minted.not_before;
             leases.extend(minted.lease);
         }

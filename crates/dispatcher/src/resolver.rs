@@ -1,7 +1,7 @@
 //! Who knows the EUIDs of rows that come with another id. A resolver stands before rows are let in; where the service
 //! refuses an EUID that it gave from what it remembered, it is asked once more.
 
-use model::{Contact, Euid, Reason};
+use model::{Answered, Contact, Euid, Reason};
 
 use crate::{asker::Asker, intake::Intake, memory::BoxFuture, stop::StopCause};
 
@@ -18,13 +18,24 @@ pub trait Resolver: Send + Sync + 'static {
     fn same_id(&self, one: &Contact, other: &Contact) -> bool;
 
     /// Asks once more for a row's id, and keeps nothing of it: until [`Resolver::learn`] the id's EUID stays the old one for all.
-    /// Without an EUID the row fails, for this reason. An error stops the run.
+    /// Without an EUID the row fails. Calls for several ids may be under way at once, for each id one. An error stops the run.
     fn resolve_again<'a>(
         &'a self,
         contact: &'a Contact,
         asker: &'a Asker,
-    ) -> BoxFuture<'a, Result<Result<Euid, Reason>, StopCause>>;
+    ) -> BoxFuture<'a, Result<Result<Euid, Unresolvable>, StopCause>>;
 
     /// From now on this is the EUID of the row's id. Rows that wait with the old one have been moved. Doesn't wait.
     fn learn(&self, contact: &Contact, euid: Euid);
+}
+
+/// Why there is no EUID for an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unresolvable {
+    /// In a word.
+    pub reason: Reason,
+    /// The last answer.
+    pub answered: Answered,
+    /// Attempts made to ask for it.
+    pub attempts: u32,
 }

@@ -26,7 +26,7 @@ use crate::{
     shared::Shared,
     stop::{Stop, StopCause},
     timer,
-    transport::Lines,
+    transport::{ByQuota, Lines},
     verdict::Codes,
     worker::{Partners, work},
 };
@@ -117,10 +117,12 @@ impl<L: Lines> Dispatcher<L> {
         let Self { settings, lines, runtimes, partners, mint, canary, accepted_contacts } = self;
         let in_flight = settings.in_flight.max(1);
         let homes: Vec<usize> = (0..in_flight).map(|worker| worker % (runtimes.len() + 1)).collect();
+        let rate = settings.profile_rate;
+        let reading = LocalMint::new(rate, rate.default_burst()).map(|mint| Box::new(mint) as Box<dyn Mint>);
         let scheduler = Scheduler::new(
             &settings,
             homes.clone(),
-            mint.is_some(),
+            ByQuota { sending: mint.is_some(), reading: reading.is_some() },
             partners.memory.is_some(),
             canary.as_ref().map(|canary| canary.rows),
             Instant::now(),
@@ -141,7 +143,7 @@ impl<L: Lines> Dispatcher<L> {
                 }
             };
         }
-        parts.spawn(timer::keep_time(Arc::clone(&shared), mint));
+        parts.spawn(timer::keep_time(Arc::clone(&shared), ByQuota { sending: mint, reading }));
         if let Some(memory) = &partners.memory {
             parts.spawn(recalling::recall_rows(Arc::clone(&shared), Arc::clone(memory)));
         }

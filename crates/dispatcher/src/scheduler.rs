@@ -16,6 +16,7 @@ use crate::{
     intake::Intake,
     job::{Job, Key, Place, Row, Task},
     lanes::{Joined, Lanes, Moved},
+    memory::Batches,
     outage::{Started, Untried},
     outbox::{Due, HeldRoom, Outbox},
     pace::{Open, Pace},
@@ -25,6 +26,7 @@ use crate::{
     room::Room,
     settings::Settings,
     stop::StopCause,
+    transport::{ByQuota, Quota},
 };
 
 /// Something that starts now.
@@ -44,6 +46,15 @@ pub(crate) enum Next {
     End,
 }
 
+/// What the memory is to be asked about now.
+#[derive(Debug)]
+pub(crate) enum ToRecall {
+    Rows(Vec<Row>),
+    /// More may come until then.
+    Later(Instant),
+    Nothing,
+}
+
 /// Where there is no room for rows that want to be let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lacks {
@@ -59,7 +70,7 @@ enum Lacks {
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     pub(crate) ready: Ready,
-    pub(crate) delayed: Delayed,
+    pub(crate) delayed: Delayed<Job>,
     pub(crate) pace: Pace,
     pub(crate) failures: Failures,
     lanes: Lanes,
@@ -69,6 +80,10 @@ pub(crate) struct Scheduler {
     pub(crate) rules: RetryRules,
     /// Rows whose turn has come, and of which the memory wasn't asked yet.
     to_recall: VecDeque<Row>,
+    /// Since when the first of them waits.
+    to_recall_since: Option<Instant>,
+    /// Rows of which it is to be asked once more, later.
+    recalled_later: Delayed<Row>,
     has_memory: bool,
     /// Rows of which the resolver is to be asked a second time.
     to_resolve_again: VecDeque<Row>,
@@ -92,12 +107,12 @@ impl Scheduler {
     pub(crate) fn new(
         settings: &Settings,
         homes: Vec<Home>,
-        has_mint: bool,
+        has_mint: ByQuota<bool>,
         has_memory: bool,
         canary: Option<u64>,
         now: Instant,
     ) -> Self {
-        let most_rows = 4_096 + 16 * settings.in_flight;
+        let most_rows = settings.most_rows.unwrap_or(4_096 + 16 * settings.in_flight);
         Self {
             ready: Ready::default(),
             delayed: Delayed::default(),
@@ -109,6 +124,8 @@ impl Scheduler {
             idle: Idle::new(homes),
             rules: RetryRules::of(settings),
             to_recall: VecDeque::new(),
+            to_recall_since: None,
+            recalled_later: Delayed::default(),
             has_memory,
             to_resolve_again: VecDeque::new(),
             renamed: Renamed::default(),
@@ -135,11 +152,18 @@ impl Scheduler {
             let lacks = match intake {
                 Intake::Decided(_) if self.outbox.is_full() => Some((Lacks::Outbox, intake)),
                 Intake::Decided(decision) => {
+                    if decision.outcome == Outcome::Failed {
+                        self.count(Outcome::Failed, effects);
+                    }
                     self.hand_on(decision, HeldRoom::default(), now, effects);
                     None
                 }
                 // Counted as not sent.
-                Intake::Send(_) if self.closed => None,
+                Intake::Send(_) | Intake::Resolve(_) if self.closed => None,
+                Intake::Resolve(_) => {
+                    self.stop(Some(StopCause::Bug("a row was let in without an EUID".to_owned())), effects);
+                    None
+                }
                 Intake::Send(_) if self.canary == Some(0) => Some((Lacks::Canary, intake)),
                 Intake::Send(mut contact) => {
                     if let Some(resolver) = resolver {
@@ -159,6 +183,8 @@ impl Scheduler {
             if let Some((lacks, intake)) = lacks {
                 rows.push_front(intake);
                 self.admission_lacks = Some(lacks);
+                // What waits for more to be asked about with it waits for nothing.
+                self.look_at_recalls(effects);
                 return false;
             }
         }
@@ -184,6 +210,12 @@ impl Scheduler {
         }
     }
 
+    fn look_at_recalls(&self, effects: &mut Effects) {
+        if !self.to_recall.is_empty() {
+            effects.parts.push(Part::Recall);
+        }
+    }
+
     /// Whether it isn't known yet what becomes of the first rows; whoever asks is told.
     pub(crate) fn waits_for_canary(&mut self) -> bool {
         let waits = self.canary == Some(0) && !self.closed;
@@ -199,6 +231,7 @@ impl Scheduler {
     /// No more rows will come in.
     pub(crate) fn no_more_rows(&mut self, effects: &mut Effects) {
         self.more_may_come = false;
+        self.look_at_recalls(effects);
         self.close_where_done(effects);
     }
 
@@ -209,12 +242,16 @@ impl Scheduler {
             return Next::End;
         }
         let open = self.pace.open(now);
-        let may_start = matches!(open, Open::All | Open::Probe) && !self.ready.is_empty() && !self.outbox.is_full();
-        if !may_start || !self.pace.take_leave(now) {
-            self.idle.waits(worker);
-            return Next::Wait;
-        }
-        let job = if open == Open::Probe { self.ready.pop_for_probe() } else { self.ready.pop() };
+        let Self { ready, pace, .. } = self;
+        let job = match open {
+            _ if self.outbox.is_full() => None,
+            Open::All => Quota::ALL.into_iter().find_map(|quota| {
+                let may_start = ready.len(quota) > 0 && pace.take_leave(quota, now);
+                if may_start { ready.pop(quota) } else { None }
+            }),
+            Open::Probe => ready.pop_for_probe(|quota| pace.take_leave(quota, now)),
+            Open::From(_) | Open::AfterProbe => None,
+        };
         let Some(mut job) = job else {
             self.idle.waits(worker);
             return Next::Wait;
@@ -269,6 +306,7 @@ impl Scheduler {
             std::mem::take(&mut self.delayed),
             self.lanes.clear(),
             std::mem::take(&mut self.to_recall),
+            std::mem::take(&mut self.recalled_later),
             std::mem::take(&mut self.to_resolve_again),
         ));
     }
@@ -301,10 +339,27 @@ impl Scheduler {
         if self.more_may_come || self.untried > 0 { Untried::Some } else { Untried::None }
     }
 
-    /// Rows of which the memory is to be asked.
-    pub(crate) fn take_to_recall(&mut self, most: usize) -> Vec<Row> {
+    /// Rows of which the memory is to be asked, as many as it takes at once; fewer where no more will come soon, or have not
+    /// come within the time that is waited for them.
+    pub(crate) fn take_to_recall(&mut self, batches: Batches, now: Instant) -> ToRecall {
+        let Batches { rows: most, linger, .. } = batches;
+        let waits_for_more = self.more_may_come && self.admission_lacks.is_none() && !self.closed;
+        if self.to_recall.len() < most && waits_for_more && !self.to_recall.is_empty() {
+            let until = *self.to_recall_since.get_or_insert(now) + linger;
+            if now < until {
+                return ToRecall::Later(until);
+            }
+        }
+        self.to_recall_since = None;
         let count = self.to_recall.len().min(most);
-        self.to_recall.drain(..count).collect()
+        if count == 0 { ToRecall::Nothing } else { ToRecall::Rows(self.to_recall.drain(..count).collect()) }
+    }
+
+    /// A row of which the memory is to be asked once more.
+    pub(crate) fn recall_later(&mut self, row: Row, at: Instant) {
+        if !self.closed {
+            self.recalled_later.push(at, row);
+        }
     }
 
     /// Rows that the memory wants to be sent.
@@ -364,9 +419,13 @@ impl Scheduler {
         effects.parts.push(Part::Outbox);
     }
 
-    /// Whether a decision stands for a row that failed or was accepted; and what that means for the run.
+    /// What the end of a row means for the run, where it was sent or read.
     pub(crate) fn count(&mut self, outcome: Outcome, effects: &mut Effects) {
-        let cause = if outcome == Outcome::Synced { self.failures.accepted() } else { self.failures.failed() };
+        let cause = match outcome {
+            Outcome::Failed => self.failures.failed(),
+            Outcome::Synced | Outcome::Landed | Outcome::Different => self.failures.accepted(),
+            Outcome::Unchanged | Outcome::Rejected | Outcome::Valid | Outcome::Superseded => None,
+        };
         self.stop(cause, effects);
     }
 }

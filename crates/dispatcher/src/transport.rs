@@ -38,6 +38,48 @@ pub enum RequestKind {
 impl RequestKind {
     /// All of them, in order.
     pub const ALL: [Self; 3] = [Self::Contact, Self::Register, Self::Profile];
+
+    /// The quota that it counts against.
+    pub(crate) fn quota(self) -> Quota {
+        match self {
+            Self::Contact | Self::Register => Quota::Sending,
+            Self::Profile => Quota::Reading,
+        }
+    }
+}
+
+/// What the service limits by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quota {
+    Sending,
+    Reading,
+}
+
+impl Quota {
+    pub(crate) const ALL: [Self; 2] = [Self::Sending, Self::Reading];
+}
+
+/// Something of each quota.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ByQuota<T> {
+    pub(crate) sending: T,
+    pub(crate) reading: T,
+}
+
+impl<T> ByQuota<T> {
+    pub(crate) fn get(&self, quota: Quota) -> &T {
+        match quota {
+            Quota::Sending => &self.sending,
+            Quota::Reading => &self.reading,
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, quota: Quota) -> &mut T {
+        match quota {
+            Quota::Sending => &mut self.sending,
+            Quota::Reading => &mut self.reading,
+        }
+    }
 }
 
 /// A `POST` of a JSON body.

@@ -100,8 +100,10 @@ fn settle(shared: &Shared, partners: &Partners, mut job: Job, started: Started, 
     match task {
         Task::Question(Question { asked_by, .. }) => {
             let body = sent.map(|reply| reply.body).unwrap_or_default();
+            let Progress { attempts, latency_ms, answered, .. } = progress;
+            let asked = Asked { ended, answered, attempts, latency_ms, body };
             // Who asked may have stopped waiting.
-            let _ = asked_by.send(Asked { ended, answered: progress.answered, body });
+            let _ = asked_by.send(asked);
             Left::Nothing
         }
         Task::Row(mut row) if is_taken_back => {

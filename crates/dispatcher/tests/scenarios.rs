@@ -147,6 +147,8 @@ impl Given {
             rate,
             burst: self.burst.unwrap_or_else(|| rate.default_burst()),
             in_flight: self.in_flight.unwrap_or(default.in_flight),
+            profile_rate: default.profile_rate,
+            most_rows: default.most_rows,
             retries: self.retries.unwrap_or(default.retries),
             retry_base: time(self.retry_base, default.retry_base),
             retry_cap: time(self.retry_cap, default.retry_cap),

@@ -10,8 +10,11 @@ use std::{
     time::Duration,
 };
 
-use dispatcher::{Asker, BoxFuture, Broken, Ended, Intake, Memory, Recall, RequestKind, Resolver, Settings, StopCause};
-use model::{Contact, Euid, Outcome, Reason};
+use dispatcher::{
+    Asker, BoxFuture, Broken, Ended, Intake, Memory, Recall, RequestKind, Resolver, Settings, StopCause, Turn,
+    Unresolvable,
+};
+use model::{Answered, Contact, Euid, Outcome, Reason};
 use proptest::prelude::*;
 use support::{MS, Play, ok, reply, server_error, unlimited};
 use tokio::time::Instant;
@@ -41,18 +44,15 @@ struct Log {
 struct Scripted(Arc<Script>);
 
 impl Memory for Scripted {
-    fn recall<'a>(
-        &'a self,
-        rows: &'a [&'a Contact],
-        asker: &'a Asker,
-    ) -> BoxFuture<'a, Result<Vec<Recall>, StopCause>> {
+    fn recall<'a>(&'a self, turns: &'a [Turn<'a>], asker: &'a Asker) -> BoxFuture<'a, Result<Vec<Recall>, StopCause>> {
         let Script { unchanged, takes, asks, fails_at, panics_at, log } = &*self.0;
         Box::pin(async move {
+            let rows: Vec<&Contact> = turns.iter().map(|turn| turn.contact).collect();
             assert!(!rows.is_empty() && rows.len() <= 100);
             {
                 let mut log = log.lock().unwrap();
                 log.calls += 1;
-                for row in rows {
+                for row in &rows {
                     assert!(log.open.insert(row.euid.get()), "the row before of this EUID is not decided");
                     log.asked.push(row.origin.row);
                 }
@@ -226,7 +226,7 @@ impl Resolver for Ids {
                     contact.euid = Euid::new(euid).unwrap();
                     Intake::Send(contact)
                 }
-                decided @ Intake::Decided(_) => decided,
+                other => other,
             };
             Ok(rows.into_iter().map(resolved).collect())
         })
@@ -249,13 +249,14 @@ impl Resolver for Ids {
         &'a self,
         contact: &'a Contact,
         _: &'a Asker,
-    ) -> BoxFuture<'a, Result<Result<Euid, Reason>, StopCause>> {
+    ) -> BoxFuture<'a, Result<Result<Euid, Unresolvable>, StopCause>> {
         Box::pin(async move {
             let id = id(contact);
             self.again.lock().unwrap().push(id);
             tokio::time::sleep(MS * 50).await;
             if self.unknown.contains(&id) {
-                return Ok(Err(Reason::EuidInvalid));
+                let reason = Reason::EuidInvalid;
+                return Ok(Err(Unresolvable { reason, answered: Answered::default(), attempts: 1 }));
             }
             Ok(Ok(Euid::new(id * 100).unwrap()))
         })

@@ -134,7 +134,9 @@ fn dispatcher_settings(args: &SendingArgs) -> Result<dispatcher::Settings, Failu
     Ok(dispatcher::Settings {
         rate,
         burst: args.burst.unwrap_or_else(|| rate.default_burst()),
+        profile_rate: defaults.profile_rate,
         in_flight: args.in_flight.unwrap_or(defaults.in_flight),
+        most_rows: None,
         retries: args.retries.unwrap_or(defaults.retries),
         retry_base: args.retry_base.unwrap_or(defaults.retry_base),
         retry_cap: args.retry_cap.unwrap_or(defaults.retry_cap),

@@ -7,13 +7,14 @@ use crate::{
     effects::{Effects, Part},
     mint::Minted,
     pace::Open,
+    transport::{ByQuota, Quota},
 };
 
 /// When somebody has to look again, and how many starts are wanted of the mint before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Look {
     pub(crate) at: Option<Instant>,
-    pub(crate) want: u32,
+    pub(crate) want: ByQuota<u32>,
 }
 
 impl Scheduler {
@@ -22,42 +23,47 @@ impl Scheduler {
         while let Some(job) = self.delayed.pop_due(now) {
             self.ready.push(job);
         }
+        while let Some(row) = self.recalled_later.pop_due(now) {
+            self.turn_has_come(row, effects);
+        }
         if self.pace.held_until().is_some_and(|until| now >= until) {
             let cause = self.pace.held_too_long();
             self.stop(Some(cause), effects);
         }
-        let want = self.wanted(now);
+        let wanted = |quota| {
+            let is_due = self.pace.mint_from(quota).is_some_and(|from| from <= now);
+            if is_due { u32::try_from(self.lacks_leave(quota, now)).unwrap_or(u32::MAX) } else { 0 }
+        };
+        let want = ByQuota { sending: wanted(Quota::Sending), reading: wanted(Quota::Reading) };
         self.timer_at = self.next_look(now);
         Look { at: self.timer_at, want }
     }
 
-    /// What the mint gave, and when to look again.
-    pub(crate) fn minted(&mut self, minted: Minted, now: Instant) -> Option<Instant> {
-        self.pace.minted(minted);
+    /// What a mint gave, and when to look again.
+    pub(crate) fn minted(&mut self, quota: Quota, minted: Minted, now: Instant) -> Option<Instant> {
+        self.pace.minted(quota, minted);
         self.timer_at = self.next_look(now);
         self.timer_at
     }
 
-    /// How many starts the mint is asked for: for who could use one now, and has none.
-    fn wanted(&self, now: Instant) -> u32 {
-        if self.pace.mint_from().is_none_or(|from| from > now) {
-            return 0;
-        }
-        let could = self.could_start(now);
-        u32::try_from(could.saturating_sub(self.pace.leave_for())).unwrap_or(u32::MAX)
-    }
-
-    /// How many workers could start something now, if the rate allowed.
-    fn could_start(&self, now: Instant) -> usize {
+    /// How many workers there are to start something, of which `most` could.
+    fn startable(&self, now: Instant, most: impl Fn(Quota) -> usize) -> usize {
         if self.closed || self.outbox.is_full() {
             return 0;
         }
-        let waiting = self.ready.len().min(self.idle.waiting() + self.idle.woken());
+        let workers = self.idle.waiting() + self.idle.woken();
+        let waiting = Quota::ALL.into_iter().map(most).fold(0, usize::saturating_add).min(workers);
         match self.pace.open(now) {
             Open::All => waiting,
             Open::Probe => waiting.min(1),
             Open::From(_) | Open::AfterProbe => 0,
         }
+    }
+
+    /// How many starts the mint of a quota is asked for: for who could use one now, and has none.
+    fn lacks_leave(&self, quota: Quota, now: Instant) -> usize {
+        let could_start = self.startable(now, |other| if other == quota { self.ready.len(quota) } else { 0 });
+        could_start.saturating_sub(self.pace.leave_for(quota))
     }
 
     fn next_look(&self, now: Instant) -> Option<Instant> {
@@ -68,8 +74,10 @@ impl Scheduler {
             Open::From(at) if !self.ready.is_empty() => Some(at),
             _ => None,
         };
-        let mints = self.pace.mint_from().filter(|_| self.could_start(now) > self.pace.leave_for());
-        [self.delayed.next_at(), self.pace.held_until(), opens, mints].into_iter().flatten().min()
+        let mints = Quota::ALL.into_iter().filter(|quota| self.lacks_leave(*quota, now) > 0);
+        let mints = mints.filter_map(|quota| self.pace.mint_from(quota)).min();
+        let delayed = [self.delayed.next_at(), self.recalled_later.next_at()];
+        delayed.into_iter().chain([self.pace.held_until(), opens, mints]).flatten().min()
     }
 
     /// Who is to be woken for what has changed.
@@ -77,7 +85,7 @@ impl Scheduler {
         if effects.closed {
             self.idle.wake(usize::MAX, &mut effects.workers);
         } else {
-            let startable = self.could_start(now).min(self.pace.leave_for());
+            let startable = self.startable(now, |quota| self.ready.len(quota).min(self.pace.leave_for(quota)));
             let count = startable.saturating_sub(self.idle.woken());
             self.idle.wake(count, &mut effects.workers);
             if let Some(at) = self.next_look(now)

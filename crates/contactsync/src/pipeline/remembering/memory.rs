@@ -7,7 +7,7 @@ use std::{
     },
 };
 
-use dispatcher::{Asker, BoxFuture, Memory, Recall, StopCause};
+use dispatcher::{Asker, BoxFuture, Memory, Recall, StopCause, Turn};
 use jiff::Timestamp;
 use model::{Contact, NumberHasher, NumberMap, Outcome, Reason};
 use report::{Change, ComparisonFigures};
@@ -127,13 +127,10 @@ struct Needs {
 }
 
 impl Memory for StateMemory {
-    fn recall<'a>(
-        &'a self,
-        rows: &'a [&'a Contact],
-        _asker: &'a Asker,
-    ) -> BoxFuture<'a, Result<Vec<Recall>, StopCause>> {
+    fn recall<'a>(&'a self, turns: &'a [Turn<'a>], _asker: &'a Asker) -> BoxFuture<'a, Result<Vec<Recall>, StopCause>> {
         Box::pin(async {
-            let (recalled, needs) = self.compare(rows).map_err(|error| stop_cause(&error))?;
+            let rows: Vec<&Contact> = turns.iter().map(|turn| turn.contact).collect();
+            let (recalled, needs) = self.compare(&rows).map_err(|error| stop_cause(&error))?;
             if let Some(Needs { saves_run }) = needs {
                 self.committer.commit(saves_run).await?;
             }
@@ -230,7 +227,7 @@ mod tests {
     }
 
     fn recall(memory: &StateMemory, contact: &Contact) -> Recall {
-        memory.compare(&[contact]).unwrap().0[0]
+        memory.compare(&[contact]).unwrap().0.remove(0)
     }
 
     #[test]
