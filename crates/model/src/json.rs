@@ -71,17 +71,6 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Whether nothing stands there: null, an empty text, array or object.
-    pub(crate) fn is_empty(&self) -> bool {
-        match self {
-            Self::Null => true,
-            Self::Text(text) => text.is_empty(),
-            Self::Array(items) => items.is_empty(),
-            Self::Object(members) => members.is_empty(),
-            Self::Boolean | Self::Integer(_) | Self::Number => false,
-        }
-    }
-
     /// The first name that two members of one object bear.
     fn repeated_name(&self) -> Option<&str> {
         match self {

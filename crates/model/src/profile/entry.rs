@@ -8,8 +8,6 @@ use crate::{
     shown_name,
 };
 
-/// What a request may ask for beside contacts: an entry's member of that name is no contact.
-const OTHER_PARTS: [&str; 3] = ["user_identities", "user_properties", "device_properties"];
 const NAME_KEYS: [&str; 3] = ["name", "key", "contact_name"];
 const VALUE_KEYS: [&str; 2] = ["value", "contact_value"];
 /// Names of an entry that a message tells.
@@ -41,7 +39,7 @@ impl EntryReader {
         let contacts = members.iter().find(|(name, _)| name == "contacts").map(|(_, contacts)| contacts);
         let others = || members.iter().filter(|(name, _)| name != "euid" && name != "contacts");
         let are_plain = others().any(|(name, _)| self.place(name).is_some());
-        let mut found = Found { reader: self, values: vec![Met::Not; self.names.len()], stranger: None };
+        let mut found = Found { reader: self, values: vec![Met::Not; self.names.len()] };
         match contacts {
             Some(_) if are_plain => {
                 return Err(UnknownShape::new("an entry of \"data\" has \"contacts\" and contacts beside them"));
@@ -61,7 +59,7 @@ impl EntryReader {
                 )));
             }
         }
-        Ok((euid, found.profile()?))
+        Ok((euid, found.profile()))
     }
 
     fn place(&self, name: &str) -> Option<usize> {
@@ -96,8 +94,6 @@ struct Found<'r, 'a> {
     reader: &'r EntryReader,
     /// By the places of the names that were asked for.
     values: Vec<Met<'a>>,
-    /// A name with a value that is neither asked for nor documented: it may be what was asked for, called otherwise.
-    stranger: Option<&'a str>,
 }
 
 impl<'a> Found<'_, 'a> {
@@ -125,8 +121,6 @@ impl<'a> Found<'_, 'a> {
         };
         let Json::Text(name) = name else { return Err(unknown()) };
         match value {
-            // It may say more than a name and a value, as long as it is clear what its name is.
-            Some(_) if members.len() > 2 && self.reader.place(name).is_none() => Err(unknown()),
             Some(value) => self.note(name, value),
             None if members.len() == 1 => self.note(name, &Json::Null),
             None => Err(unknown()),
@@ -134,13 +128,8 @@ impl<'a> Found<'_, 'a> {
     }
 
     fn note_plain(&mut self, name: &'a str, value: &'a Json<'a>) -> Result<(), UnknownShape> {
-        if self.reader.place(name).is_some() || KNOWN_CONTACTS.contains(&name) {
-            return self.note(name, value);
-        }
-        if !value.is_empty() && !OTHER_PARTS.contains(&name) {
-            self.stranger = Some(name);
-        }
-        Ok(())
+        let is_contact = self.reader.place(name).is_some() || KNOWN_CONTACTS.contains(&name);
+        if is_contact { self.note(name, value) } else { Ok(()) }
     }
 
     fn note(&mut self, name: &'a str, value: &'a Json<'a>) -> Result<(), UnknownShape> {
@@ -152,12 +141,7 @@ impl<'a> Found<'_, 'a> {
                 return Err(UnknownShape::new(format!("a contact, {which}, is {}, not text", other.kind())));
             }
         };
-        let Some(place) = self.reader.place(name) else {
-            if value.is_some() && !KNOWN_CONTACTS.contains(&name) {
-                self.stranger = Some(name);
-            }
-            return Ok(());
-        };
+        let Some(place) = self.reader.place(name) else { return Ok(()) };
         let met = value.map_or(Met::WithoutValue, Met::WithValue);
         match std::mem::replace(&mut self.values[place], met) {
             before if before == Met::Not || before == met => Ok(()),
@@ -165,20 +149,13 @@ impl<'a> Found<'_, 'a> {
         }
     }
 
-    /// What the entry says; nothing where a contact is missing that may stand there by another name.
-    fn profile(self) -> Result<Profile, UnknownShape> {
-        let pairs = || self.reader.names.iter().zip(&self.values);
-        if let (Some(stranger), Some((missing, _))) = (self.stranger, pairs().find(|(_, met)| **met == Met::Not)) {
-            let which = if is_name(stranger) { format!(": {}", shown_name(stranger)) } else { String::new() };
-            return Err(UnknownShape::new(format!(
-                "an entry of \"data\" lacks {} and has a member that may be it, by a name that wasn't asked for{which}",
-                shown_name(missing)
-            )));
-        }
-        Ok(Profile::new(pairs().filter_map(|(name, met)| match met {
+    /// What the entry says of those that were asked for.
+    fn profile(self) -> Profile {
+        let pairs = self.reader.names.iter().zip(&self.values);
+        Profile::new(pairs.filter_map(|(name, met)| match met {
             Met::WithValue(value) => Some((name, *value)),
             Met::Not | Met::WithoutValue => None,
-        })))
+        }))
     }
 }
 
