@@ -229,6 +229,24 @@ impl State {
         tables.newest.insert(euid, Some(entry), SEEN);
     }
 
+    /// What the service was found to hold of an EUID: these contacts are known from now on, an empty value being one that isn't
+    /// there; what is known of others stays, and so does when the EUID was last set. Durable with some later
+    /// [`State::commit`].
+    pub fn learn<'a>(&self, euid: Euid, contacts: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), StateError> {
+        let euid = euid.get();
+        let read: Vec<_> = {
+            let mut prints = self.prints();
+            contacts.map(|(name, value)| prints.of(euid, name, value)).collect()
+        };
+        let mut tables = self.tables_mut();
+        let mut cursor = Cursor::new();
+        let before = tables.find(&mut cursor, euid).map_err(|error| self.of_base(error))?.map(|found| found.entry);
+        let entry = entry::after_accepted(before, &read, before.map_or(0, Entry::set_at), true);
+        self.waiting().changes.entry(euid, &entry);
+        tables.newest.insert(euid, Some(entry), SEEN);
+        Ok(())
+    }
+
     /// Forgets these EUIDs, and returns how many of them it knew. Nothing of them stays in the file.
     pub fn forget(&self, euids: impl IntoIterator<Item = Euid>) -> Result<u64, StateError> {
         let mut looker = Cursor::new();

@@ -6,8 +6,8 @@ use secrecy::SecretString;
 use super::{
     config::LayerArgs, inputs::InputArgs, inputs::RuleArgs, plan::PlanArgs, replay::ReplayChoiceArgs,
     report::AroundArgs, report::ReportArgs, report::ResumeArgs, sandbox::SandboxFaultArgs, sending::SendingArgs,
-    state::PushStateArgs, state::StateArgs, state_command::StateCommandArgs, survey::SurveyArgs,
-    terminal::ProgressChoice, terminal::TerminalArgs, values, window::WindowArgs,
+    service::CompareServiceArgs, state::PushStateArgs, state::StateArgs, state_command::StateCommandArgs,
+    survey::SurveyArgs, terminal::ProgressChoice, terminal::TerminalArgs, values, window::WindowArgs,
 };
 
 const ABOUT: &str = "Bulk synchronisation of contact files with EngageLab Marketing Automation";
@@ -94,6 +94,8 @@ pub(crate) struct PushArgs {
     pub(crate) run: RunArgs,
     #[command(flatten)]
     pub(crate) state: PushStateArgs,
+    #[command(flatten)]
+    pub(crate) compare_service: CompareServiceArgs,
     /// Write a record for unchanged rows too; without it they are only counted [default: off]
     #[arg(long, help_heading = "Report", hide_short_help = true)]
     pub(crate) report_unchanged: bool,

@@ -18,8 +18,10 @@ use crate::{
 
 /// `push --dry-run`: says what a push would do. It begins no report and needs no credentials; a signal ends it at once.
 pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exit, Failure> {
-    let DryRunSettings { mut input, limits, state, lock_wait, rate, binding, report, resume, fail_on, progress } =
-        settings;
+    let deciding: Vec<_> = settings.deciding().collect();
+    let DryRunSettings {
+        mut input, limits, state, lock_wait, rate, binding, report, resume, fail_on, progress, ..
+    } = settings;
     let mut patience = Patience::new(lock_wait, printer);
     let resumption = resume.as_deref().map(Resumption::open).transpose()?.flatten();
     let then = resumption.as_ref().and_then(|resumption| resumption.run.as_ref());
@@ -33,7 +35,7 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     if let (Some(then), Some(resumption)) = (then, &resumption) {
         // Who has no credentials at hand can't say whether they are those of then.
         let key = binding.api_key.as_ref().or(then.api_key.as_ref()).map_or("", String::as_str);
-        let now = begun_run(&input, state.as_ref(), binding.target.clone());
+        let now = begun_run(&input, deciding.into_iter(), binding.target.clone());
         refuse_another_run(then, &now, key, binding.accept_new_key)?;
         compare_inputs(&mut inputs, then, &resumption.decided, input.rows, &mut |_, _| Ok(()))?;
     }

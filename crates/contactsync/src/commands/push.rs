@@ -16,7 +16,7 @@ use crate::{
         finished_earlier, open_journal, refuse_another_command, refuse_another_run, report_path, send, tell_refused,
     },
     plan::{Known, Limits, Pass, Shown},
-    settings::{CommandLine, InputSettings, PushSettings, StateSettings, refuse_shared_outputs},
+    settings::{CommandLine, InputSettings, PushSettings, refuse_shared_outputs},
     signals::Signals,
     terminal::{Printer, Progress, ProgressStyle, Whole},
 };
@@ -49,13 +49,18 @@ pub(crate) fn push(
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     input.reader.marks = marks(then.as_ref());
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
-    let remembered =
-        sending.state.as_ref().map(|state| Remembered::open(state, &sending, &mut patience)).transpose()?;
-    let mut now = begun_run(&input, sending.state.as_ref(), sending.target.name());
+    let remembered = match (&sending.state, &sending.compares) {
+        (Some(state), _) => Some(Remembered::open(state, &sending, &mut patience)?),
+        (None, Some(_)) => Some(Remembered::of_run(&sending, &folder_for_copies(&input, Some(&report)))?),
+        (None, None) => None,
+    };
+    // What ends with the run knows nothing of other nights.
+    let kept = remembered.as_ref().filter(|remembered| remembered.is_kept);
+    let mut now = begun_run(&input, sending.deciding(), sending.target.name());
     let mut passed = PassedOver::default();
     if let (Some(then), Some(resumption)) = (&then, &resumption) {
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
-        let mut rereading = remembered.as_ref().map(|remembered| remembered.rereading(then));
+        let mut rereading = kept.map(|remembered| remembered.rereading(then));
         let mut see = |batch: &RecordBatch, is_wanted: &[bool]| {
             rereading.as_mut().map_or(Ok(()), |rereading| rereading.see(batch, is_wanted))
         };
@@ -73,7 +78,7 @@ pub(crate) fn push(
     if limits.need_plan().is_some() {
         let decided = resumption.as_ref().map(|resumption| &resumption.decided);
         let folder = folder_for_copies(&input, Some(&report));
-        let known = remembered.as_ref().map(|remembered| remembered.known(&folder));
+        let known = kept.map(|remembered| remembered.known(&folder));
         if let Err(refused) = keep_limits(&limits, &input, &inputs, decided, known, sending.progress, printer) {
             tell_refused(&refused, decided, &report, &sending, printer);
             return Err(refused.failure);
@@ -127,13 +132,17 @@ fn keep_limits(
 }
 
 /// What a run is about as it begins: none of its inputs was read.
-pub(super) fn begun_run(input: &InputSettings, state: Option<&StateSettings>, target: String) -> Run {
+pub(super) fn begun_run(
+    input: &InputSettings,
+    deciding: impl Iterator<Item = (String, String)>,
+    target: String,
+) -> Run {
     let unread = |name: &InputName| RunInput { source: name.source().to_string(), ..RunInput::default() };
     Run {
         command: "push".to_owned(),
         target,
         api_key: None,
-        options: input.deciding().into_iter().chain(state.into_iter().flat_map(StateSettings::deciding)).collect(),
+        options: input.deciding().into_iter().chain(deciding).collect(),
         inputs: input.names.iter().map(unread).collect(),
         begun: Some(rfc3339(Timestamp::now().as_millisecond())),
         comparison: None,

@@ -15,6 +15,7 @@ mod remembering;
 mod replayed;
 mod send;
 mod service;
+mod service_reading;
 mod unchanged;
 mod window;
 mod write_behind;

@@ -29,6 +29,10 @@ pub(super) struct RunOutcome {
 pub(super) struct RunDetails {
     /// Attempts of this try.
     pub(super) attempts: u64,
+    /// Requests of this try that read users.
+    pub(super) profile_requests: u64,
+    /// Requests of this try that obtained EUIDs.
+    pub(super) register_requests: u64,
     pub(super) elapsed: Duration,
     pub(super) started_at: String,
     pub(super) report: String,
@@ -156,6 +160,8 @@ impl RunOutcome {
             superseded: self.carried_over.superseded,
             expired: self.carried_over.expired,
             attempts: self.carried_over.attempts + details.attempts,
+            profile_requests: details.profile_requests,
+            register_requests: details.register_requests,
             elapsed_seconds: details.elapsed.as_secs_f64(),
             rows_per_second: per_second(tally.total() - self.carried_over.rows, details.elapsed),
             stopped_by: self.stopped().map(|(word, _)| word),
@@ -257,7 +263,6 @@ fn of_tally(tally: &Tally, report: String, target: String, sandbox: bool) -> Sum
         started_at: now.clone(),
         finished_at: now,
         inputs: Vec::new(),
-        // Neither is asked yet.
         profile_requests: 0,
         register_requests: 0,
         vanished: None,

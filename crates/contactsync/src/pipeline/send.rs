@@ -180,6 +180,8 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     outcome.tell(printer);
     let summary = outcome.summary(RunDetails {
         attempts: Counters::get(&counters.attempts),
+        profile_requests: Counters::get(&counters.profile_requests),
+        register_requests: Counters::get(&counters.register_requests),
         elapsed: started.elapsed(),
         started_at: rfc3339(started_at),
         report: report.display().to_string(),

@@ -2,7 +2,10 @@ use std::{path::PathBuf, time::Duration};
 
 use dispatcher::Rate;
 
-use super::{inputs::InputSettings, outputs::ReportSettings, state::StateSettings, target::Binding};
+use super::{
+    inputs::InputSettings, outputs::ReportSettings, push::deciding, service::ServiceSettings, state::StateSettings,
+    target::Binding,
+};
 use crate::{
     args::{FailOn, ProgressChoice, PushArgs},
     failure::Failure,
@@ -19,6 +22,8 @@ pub(crate) struct DryRunSettings {
     pub(crate) limits: Limits,
     /// What the API last accepted, where that is kept.
     pub(crate) state: Option<StateSettings>,
+    /// How it is compared with what the service holds, where it is.
+    pub(crate) compares: Option<ServiceSettings>,
     /// How long is waited for a state that another run uses.
     pub(crate) lock_wait: Duration,
     /// Attempts that would be made in a time.
@@ -36,6 +41,11 @@ pub(crate) struct DryRunSettings {
 }
 
 impl DryRunSettings {
+    /// What decides which rows would be sent.
+    pub(crate) fn deciding(&self) -> impl Iterator<Item = (String, String)> {
+        deciding(self.state.as_ref(), self.compares.as_ref())
+    }
+
     /// What the arguments and the layers say.
     pub(crate) fn of(args: &PushArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
         let (input, limits) = input_and_limits(args)?;
@@ -45,6 +55,7 @@ impl DryRunSettings {
             input,
             limits,
             state: StateSettings::of_push(&args.run.state, &args.state)?,
+            compares: ServiceSettings::of_push(&args.compare_service)?,
             lock_wait: args.run.around.lock_wait.unwrap_or_default(),
             rate: args.run.sending.rate.unwrap_or_default(),
             binding: Binding::of(&args.run, settings, layers)?,

@@ -4,7 +4,7 @@ use dispatcher::MaxFailures;
 
 use super::{
     inputs::InputSettings, notify::NotifySettings, outputs::ReportSettings, plan::input_and_limits,
-    sandbox::pushed_sandbox, state::StateSettings, target::Target, window::SendingWindow,
+    sandbox::pushed_sandbox, service::ServiceSettings, state::StateSettings, target::Target, window::SendingWindow,
 };
 use crate::{
     args::{FailOn, ProgressChoice, PushArgs, RunArgs, SendingArgs},
@@ -45,6 +45,8 @@ pub(crate) struct SendingSettings {
     pub(crate) notify: Option<NotifySettings>,
     /// What the API last accepted, where that is kept.
     pub(crate) state: Option<StateSettings>,
+    /// How it is compared with what the service holds, where it is.
+    pub(crate) compares: Option<ServiceSettings>,
     /// For how long is sent.
     pub(crate) window: SendingWindow,
     /// A file that is locked while the run lasts.
@@ -65,6 +67,10 @@ impl PushSettings {
         let mut sending = SendingSettings::of(&args.run, settings, layers)?;
         sending.report.unchanged = args.report_unchanged;
         sending.state = StateSettings::of_push(&args.run.state, &args.state)?;
+        sending.compares = ServiceSettings::of_push(&args.compare_service)?;
+        if let Some(compares) = &sending.compares {
+            sending.dispatcher.profile_rate = compares.profile_rate;
+        }
         let (input, limits) = input_and_limits(args)?;
         Ok(Self { input, limits, sending })
     }
@@ -100,6 +106,7 @@ impl SendingSettings {
             }),
             notify: NotifySettings::of(&args.around, &args.sending)?,
             state: StateSettings::of(&args.state)?,
+            compares: None,
             window: SendingWindow::of(&args.window)?,
             lock: args.around.lock.clone(),
             lock_wait: args.around.lock_wait.unwrap_or_default(),
@@ -109,12 +116,28 @@ impl SendingSettings {
         })
     }
 
+    /// What decides which rows are sent: a resume must have the same.
+    pub(crate) fn deciding(&self) -> impl Iterator<Item = (String, String)> {
+        deciding(self.state.as_ref(), self.compares.as_ref())
+    }
+
     /// The files that are written, each with the option that asks for it.
     pub(crate) fn outputs(&self) -> Vec<(&'static str, PathBuf)> {
         let lock = self.lock.iter().map(|path| ("--lock", path.clone()));
         let state = self.state.iter().flat_map(StateSettings::outputs);
         self.report.outputs().into_iter().chain(lock).chain(state).collect()
     }
+}
+
+/// What of memories decides which rows are sent.
+pub(super) fn deciding(
+    state: Option<&StateSettings>,
+    compares: Option<&ServiceSettings>,
+) -> impl Iterator<Item = (String, String)> {
+    let compares = compares.into_iter().flat_map(|compares| {
+        std::iter::once(("--compare-service".to_owned(), "on".to_owned())).chain(compares.deciding())
+    });
+    state.into_iter().flat_map(StateSettings::deciding).chain(compares)
 }
 
 /// More than two hardly measure better, and where there is little to do only the first has work.

@@ -4,7 +4,10 @@ use model::{Outcome, escape_controls};
 use report::rfc3339;
 use state::{FinishedRun, RunInput, State, StateError};
 
-use super::{super::outcome::RunOutcome, Remembered, Remembering};
+use super::{
+    super::{outcome::RunOutcome, service_reading::WRITTEN_OTHERWISE},
+    Remembered, Remembering,
+};
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -33,6 +36,12 @@ impl Remembering {
     ) -> Option<u64> {
         // What it is at comes first.
         drop(self.committer.take());
+        for warning in self.comparer.iter().flat_map(|comparer| comparer.warnings()) {
+            printer.warning(&warning, Some(WRITTEN_OTHERWISE));
+        }
+        if !self.remembered.is_kept {
+            return None;
+        }
         let inputs = inputs(outcome, &read.positions);
         let is_over = outcome.is_finished();
         let is_whole = is_over && read.takes_all;

@@ -48,7 +48,7 @@ impl StateMemory {
         figures: ComparisonFigures,
         committer: CommitHandle,
     ) -> Self {
-        let Remembered { state, settings, api_key, opened_ms, only_sets } = remembered;
+        let Remembered { state, settings, api_key, opened_ms, only_sets, .. } = remembered;
         Self {
             state: Arc::clone(state),
             lookers: Mutex::default(),
@@ -70,11 +70,58 @@ impl StateMemory {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Rows of which something isn't known, and nothing is known to be otherwise.
+    pub(super) fn not_known<'c>(&self, rows: &[&'c Contact]) -> Result<Vec<&'c Contact>, StateError> {
+        let mut looker = self.take_looker();
+        let mut not_known = Vec::new();
+        {
+            let mut looking = looker.look();
+            for row in rows {
+                let (mut lacks_any, mut differs) = (false, false);
+                looking.compare(row.euid, row.contacts.iter(), |_, _, kept| match kept {
+                    Kept::Same => {}
+                    Kept::Different => differs = true,
+                    Kept::Unknown | Kept::Nothing => lacks_any = true,
+                })?;
+                if lacks_any && !differs {
+                    not_known.push(*row);
+                }
+            }
+        }
+        self.give_back_looker(looker);
+        Ok(not_known)
+    }
+
+    /// What the service was found to hold of a row's user.
+    pub(super) fn learn<'c>(
+        &self,
+        row: &Contact,
+        contacts: impl Iterator<Item = (&'c str, &'c str)>,
+    ) -> Result<(), StateError> {
+        self.state.learn(row.euid, contacts)
+    }
+
+    fn take_looker(&self) -> Looker {
+        let looker = self.lookers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        looker.unwrap_or_else(|| self.state.looker())
+    }
+
+    fn give_back_looker(&self, looker: Looker) {
+        self.lookers.lock().unwrap_or_else(PoisonError::into_inner).push(looker);
+    }
+
+    /// Makes up its mind about rows: what is to become of them, once that is durable which must be before any is sent.
+    pub(super) async fn decide(&self, rows: &[&Contact]) -> Result<Vec<Recall>, StopCause> {
+        let (recalled, needs) = self.compare(rows).map_err(|error| stop_cause(&error))?;
+        if let Some(Needs { saves_run }) = needs {
+            self.committer.commit(saves_run).await?;
+        }
+        Ok(recalled)
+    }
+
     /// What is to become of the rows, and what must be durable before any of them is sent.
     fn compare(&self, rows: &[&Contact]) -> Result<(Vec<Recall>, Option<Needs>), StateError> {
-        let mut lookers = self.lookers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut looker = lookers.pop().unwrap_or_else(|| self.state.looker());
-        drop(lookers);
+        let mut looker = self.take_looker();
         let (mut recalled, mut to_send) = (Vec::with_capacity(rows.len()), Vec::new());
         let (mut unchanged, mut changes) = (Vec::new(), Vec::new());
         {
@@ -94,7 +141,7 @@ impl StateMemory {
                 recalled.push(Recall::Send);
             }
         }
-        self.lookers.lock().unwrap_or_else(PoisonError::into_inner).push(looker);
+        self.give_back_looker(looker);
         self.under_way().changes.extend(changes);
         self.undecided.decided(unchanged);
         let saves_run = to_send.iter().any(|row| row.needs_mark() && row.was_unchanged());
@@ -128,13 +175,9 @@ struct Needs {
 
 impl Memory for StateMemory {
     fn recall<'a>(&'a self, turns: &'a [Turn<'a>], _asker: &'a Asker) -> BoxFuture<'a, Result<Vec<Recall>, StopCause>> {
-        Box::pin(async {
+        Box::pin(async move {
             let rows: Vec<&Contact> = turns.iter().map(|turn| turn.contact).collect();
-            let (recalled, needs) = self.compare(&rows).map_err(|error| stop_cause(&error))?;
-            if let Some(Needs { saves_run }) = needs {
-                self.committer.commit(saves_run).await?;
-            }
-            Ok(recalled)
+            self.decide(&rows).await
         })
     }
 
@@ -211,7 +254,15 @@ mod tests {
         let path = folder.join("state");
         let state = Arc::new(State::open(&path).unwrap());
         let settings = StateSettings { path, refresh: false, omitted_kept: false, report_vanished: None };
-        let remembered = Remembered { state, settings, api_key: "key".to_owned(), opened_ms: 1, only_sets: false };
+        let remembered = Remembered {
+            state,
+            settings,
+            api_key: "key".to_owned(),
+            opened_ms: 1,
+            only_sets: false,
+            is_kept: true,
+            compares: None,
+        };
         let unchanged = UnchangedRows::new([("a.csv".into(), report::RowSet::default())], Arc::default());
         let committer = Committer::start(Arc::clone(&remembered.state), None, Stop::default()).unwrap();
         let figures = ComparisonFigures::from(Comparison::default());

@@ -1,9 +1,11 @@
 //! `--state` at work: rows that the service is known to hold are not sent. [`opening`] takes the file, the intake has a
 //! [`glancing`] look at rows as they are read, the dispatcher asks the [`memory`] about all others, and what must be durable
-//! before a row is sent is made so by [`committing`]. [`Remembering`] joins them, and ends the state with its run.
+//! before a row is sent is made so by [`committing`]. Under `--compare-service` what isn't known is read from the service
+//! ([`comparing`]); without `--state` that goes into a state that ends with the run. [`Remembering`] joins them, and ends the state with its run.
 
 mod ages;
 mod committing;
+mod comparing;
 mod ending;
 mod glancing;
 mod memory;
@@ -20,9 +22,9 @@ pub(super) use ages::Ages;
 pub(super) use ending::WhatWasRead;
 pub(super) use glancing::Glancing;
 
-use self::{committing::Committer, glancing::Undecided, memory::StateMemory};
-use super::{journaling::RunRecord, unchanged::UnchangedRows};
-use crate::settings::StateSettings;
+use self::{committing::Committer, comparing::ServiceMemory, glancing::Undecided, memory::StateMemory};
+use super::{journaling::RunRecord, service_reading::Comparer, unchanged::UnchangedRows};
+use crate::settings::{ServiceSettings, StateSettings};
 
 pub(crate) use opening::usage_of;
 
@@ -37,6 +39,10 @@ pub(crate) struct Remembered {
     pub(crate) opened_ms: u64,
     /// Rows are only marked and set, and never found unchanged.
     pub(crate) only_sets: bool,
+    /// It is a file of the user's, and not only of this run.
+    pub(crate) is_kept: bool,
+    /// How what isn't known is read from the service, where it is.
+    pub(crate) compares: Option<ServiceSettings>,
 }
 
 /// A state in a run.
@@ -46,11 +52,14 @@ pub(super) struct Remembering {
     ages: Ages,
     unchanged: UnchangedRows,
     committer: Option<Committer>,
+    /// Compares with what the service holds.
+    comparer: Option<Arc<Comparer>>,
 }
 
 impl Remembering {
     pub(super) fn new(remembered: Remembered, unchanged: UnchangedRows) -> Self {
-        Self { remembered, undecided: Arc::default(), ages: Ages::default(), unchanged, committer: None }
+        let comparer = remembered.compares.map(|compares| Arc::new(Comparer::new(compares.compare)));
+        Self { remembered, undecided: Arc::default(), ages: Ages::default(), unchanged, committer: None, comparer }
     }
 
     /// For whoever reads rows.
@@ -87,7 +96,10 @@ impl Remembering {
             committer.handle(),
         );
         self.committer = Some(committer);
-        Ok(Arc::new(memory))
+        Ok(match &self.comparer {
+            Some(comparer) => Arc::new(ServiceMemory::new(memory, Arc::clone(comparer))),
+            None => Arc::new(memory),
+        })
     }
 }
 

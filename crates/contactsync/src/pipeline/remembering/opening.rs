@@ -38,11 +38,38 @@ impl Remembered {
             patience.printer().note(&text);
         }
         state.set_meta(|meta| meta.target = Some(target.name())).map_err(usage_of)?;
-        Ok(Self { state: Arc::new(state), settings: settings.clone(), api_key, opened_ms: now_ms(), only_sets: false })
+        Ok(Self {
+            state: Arc::new(state),
+            settings: settings.clone(),
+            api_key,
+            opened_ms: now_ms(),
+            only_sets: false,
+            is_kept: true,
+            compares: sending.compares,
+        })
+    }
+
+    /// Of a run that compares with the service and keeps nothing of it: a state of nothing, whose files in `folder` have no
+    /// names.
+    pub(crate) fn of_run(sending: &SendingSettings, folder: &Path) -> Result<Self, Failure> {
+        let settings =
+            StateSettings { path: folder.to_owned(), refresh: false, omitted_kept: false, report_vanished: None };
+        Ok(Self {
+            state: Arc::new(empty(folder)?.scratch(folder)),
+            settings,
+            api_key: sending.target.key_fingerprint(),
+            opened_ms: now_ms(),
+            only_sets: false,
+            is_kept: false,
+            compares: sending.compares,
+        })
     }
 
     /// Writes down which run has it open now. Durable before anything is set.
     pub(crate) fn note_opening(&self, run: &Run) -> Result<(), Failure> {
+        if !self.is_kept {
+            return Ok(());
+        }
         let run = run.begun.clone().unwrap_or_default();
         let opening = Opening { at_ms: self.opened_ms, run };
         self.state.set_meta(|meta| meta.add_opening(opening)).map_err(usage_of)
