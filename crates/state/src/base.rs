@@ -12,6 +12,7 @@ use crate::{
     block::{Block, BlockWriter, LARGEST_BLOCK, checksum},
     entry::Entry,
     fingerprint::Key,
+    ids::FIRST_ID,
 };
 
 const MAGIC: [u8; 16] = *b"contactsyncstate";
@@ -49,6 +50,8 @@ pub(crate) struct Base {
     pub(crate) salt: u64,
     /// How many EUIDs it holds.
     pub(crate) entries: u64,
+    /// Of these, those of ids. They stand behind the others.
+    pub(crate) ids: u64,
     /// Where the log begins.
     pub(crate) log_at: u64,
     /// Of each block, its first EUID and its place in the file; behind them, where the last one ends.
@@ -95,7 +98,7 @@ impl Base {
         let firsts = words.iter().step_by(2).map(|word| u64::from_le_bytes(*word)).collect();
         let mut places: Vec<u64> = words.iter().skip(1).step_by(2).map(|word| u64::from_le_bytes(*word)).collect();
         places.push(index_at);
-        let mut base = Self { file, key, salt, entries, log_at, firsts, places, before: Vec::new() };
+        let mut base = Self { file, key, salt, entries, ids: 0, log_at, firsts, places, before: Vec::new() };
         base.check()?;
         Ok(base)
     }
@@ -104,7 +107,7 @@ impl Base {
     fn check(&mut self) -> Result<(), BaseError> {
         let mut block = Block::default();
         let mut before = Vec::with_capacity(self.firsts.len());
-        let mut entries = 0;
+        let (mut entries, mut ids) = (0, 0);
         for (index, first) in self.firsts.iter().enumerate() {
             self.load(index, &mut block)?;
             if block.euid(0) != Some(*first) {
@@ -112,11 +115,14 @@ impl Base {
             }
             before.push(entries);
             entries += block.len() as u64;
+            let of_ids = |index: &usize| block.euid(*index).is_some_and(|key| key >= FIRST_ID);
+            ids += (0..block.len()).rev().take_while(of_ids).count() as u64;
         }
         if entries != self.entries {
             return Err(BaseError::Damaged("a part of it is missing"));
         }
         self.before = before;
+        self.ids = ids;
         Ok(())
     }
 

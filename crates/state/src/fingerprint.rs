@@ -1,5 +1,6 @@
 //! Contacts as the file knows them: a tag for the name, a keyed fingerprint for the value.
 
+use model::IdentityKind;
 use siphasher::sip128::SipHasher24;
 
 /// The key of a file's fingerprints, made at random.
@@ -50,6 +51,16 @@ impl Fingerprints {
             print[0] = 1;
         }
         (tag, Print(print))
+    }
+
+    /// Of an id, in two words.
+    pub(crate) fn of_id(&self, kind: IdentityKind, id: &str) -> [u64; 2] {
+        // Apart from what names are made of.
+        let mut bytes = Vec::with_capacity(2 + id.len());
+        bytes.extend_from_slice(&[2, kind as u8]);
+        bytes.extend_from_slice(id.as_bytes());
+        let hash = self.whole.hash(&bytes);
+        [hash.h1, hash.h2]
     }
 
     fn name_key(&mut self, name: &str) -> NameKey {

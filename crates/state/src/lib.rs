@@ -1,6 +1,8 @@
-//! What the API last accepted, per EUID and contact name, so that only what changed is sent.
+//! What the API last accepted, per EUID and contact name, so that only what changed is sent; and which EUIDs belong to an
+//! organisation's own ids.
 //!
-//! In go rows (an EUID, contact names and values), out comes whether the service is known to hold all of a row. In between
+//! In go rows (an EUID, contact names and values), out comes whether the service is known to hold all of a row; in go ids
+//! ([`State::learn_ids`]), out come EUIDs ([`Looking::id`]). In between
 //! lies a file that holds fingerprints, not values. Its promise: it never says *unchanged* of what isn't. So what is about to
 //! be sent is durably marked *unknown* first ([`State::mark`], [`State::commit`]), only a plain success makes it known again
 //! ([`State::ended`]), and whatever is read from the file is checked before it is believed.
@@ -19,6 +21,7 @@ mod entry;
 mod error;
 mod fingerprint;
 mod flags;
+mod ids;
 mod log;
 mod look;
 mod merge;
@@ -30,6 +33,7 @@ mod state;
 mod tables;
 
 pub use error::StateError;
+pub use ids::{IdUser, KnownId};
 pub use look::{Kept, Looker, Looking};
 pub use meta::{FinishedRun, Meta, Opening, RunInput};
 pub use state::{Ended, Figures, State, ToSend};

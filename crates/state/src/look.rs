@@ -23,10 +23,10 @@ pub struct Looker {
 /// A looker at work: while it lives nothing is marked or set, so it is for a handful of rows.
 #[derive(Debug)]
 pub struct Looking<'a> {
-    state: &'a State,
-    tables: RwLockReadGuard<'a, Tables>,
-    cursor: &'a mut Cursor,
-    prints: &'a mut Fingerprints,
+    pub(crate) state: &'a State,
+    pub(crate) tables: RwLockReadGuard<'a, Tables>,
+    pub(crate) cursor: &'a mut Cursor,
+    pub(crate) prints: &'a mut Fingerprints,
 }
 
 /// How a contact compares with what is stored.

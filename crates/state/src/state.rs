@@ -1,4 +1,5 @@
 use std::{
+    collections::HashSet,
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -13,6 +14,7 @@ use crate::{
     error::StateError,
     fingerprint::{Fingerprints, Print},
     flags::{Flags, SEEN},
+    ids::{self, FIRST_ID},
     log::{Changes, Log},
     look::Looker,
     merge,
@@ -106,6 +108,8 @@ pub struct Figures {
     pub contacts: u64,
     /// Of these, those of which nobody knows what the service holds.
     pub unknown: u64,
+    /// Ids of the organisation's own whose user it knows.
+    pub ids: u64,
     /// Bytes of the file.
     pub bytes: u64,
 }
@@ -238,28 +242,54 @@ impl State {
             let mut prints = self.prints();
             contacts.map(|(name, value)| prints.of(euid, name, value)).collect()
         };
+        self.change_entry(euid, |before| {
+            Some(entry::after_accepted(before, &read, before.map_or(0, Entry::set_at), true))
+        })
+    }
+
+    /// Puts another entry in the place of one, where there is one to put.
+    pub(crate) fn change_entry(
+        &self,
+        key: u64,
+        change: impl FnOnce(Option<Entry<'_>>) -> Option<Box<[u8]>>,
+    ) -> Result<(), StateError> {
         let mut tables = self.tables_mut();
         let mut cursor = Cursor::new();
-        let before = tables.find(&mut cursor, euid).map_err(|error| self.of_base(error))?.map(|found| found.entry);
-        let entry = entry::after_accepted(before, &read, before.map_or(0, Entry::set_at), true);
-        self.waiting().changes.entry(euid, &entry);
-        tables.newest.insert(euid, Some(entry), SEEN);
+        let before = tables.find(&mut cursor, key).map_err(|error| self.of_base(error))?;
+        let Some(entry) = change(before.map(|found| found.entry)) else { return Ok(()) };
+        self.waiting().changes.entry(key, &entry);
+        // Only users are seen.
+        tables.newest.insert(key, Some(entry), if key < FIRST_ID { SEEN } else { 0 });
         Ok(())
     }
 
-    /// Forgets these EUIDs, and returns how many of them it knew. Nothing of them stays in the file.
+    /// Forgets these EUIDs with their ids, and returns how many of them it knew. Nothing of them stays in the file.
     pub fn forget(&self, euids: impl IntoIterator<Item = Euid>) -> Result<u64, StateError> {
         let mut looker = Cursor::new();
         let mut known = 0;
-        for euid in euids {
-            let euid = euid.get();
+        let euids: HashSet<u64> = euids.into_iter().map(Euid::get).collect();
+        for key in euids.iter().copied().chain(self.ids_of(&euids)?) {
             let mut tables = self.tables_mut();
-            known += u64::from(tables.find(&mut looker, euid).map_err(|error| self.of_base(error))?.is_some());
-            self.waiting().changes.gone(euid);
-            tables.newest.insert(euid, None, SEEN);
+            let is_known = tables.find(&mut looker, key).map_err(|error| self.of_base(error))?.is_some();
+            known += u64::from(is_known && key < FIRST_ID);
+            self.waiting().changes.gone(key);
+            tables.newest.insert(key, None, SEEN);
         }
         self.compact()?;
         Ok(known)
+    }
+
+    /// Where ids of these users stand. What stands in one entry with them goes along: it is asked for again.
+    fn ids_of(&self, euids: &HashSet<u64>) -> Result<Vec<u64>, StateError> {
+        let mut ids = Vec::new();
+        let looked = self.tables().for_each(|key, entry, _| -> Result<(), Stopped> {
+            if key >= FIRST_ID && ids::users(entry).any(|user| euids.contains(&user.get())) {
+                ids.push(key);
+            }
+            Ok(())
+        });
+        looked.map_err(|error| self.stopped(error))?;
+        Ok(ids)
     }
 
     /// Forgets all EUIDs, and returns how many there were. Nothing of them stays in the file; what it is bound to does.
@@ -340,7 +370,11 @@ impl State {
     pub fn figures(&self) -> Result<Figures, StateError> {
         let mut figures =
             Figures { bytes: self.log.lock().unwrap_or_else(PoisonError::into_inner).end(), ..Figures::default() };
-        let counted = self.tables().for_each(|_, entry, _| -> Result<(), Stopped> {
+        let counted = self.tables().for_each(|key, entry, _| -> Result<(), Stopped> {
+            if key >= FIRST_ID {
+                figures.ids += ids::users(entry).count() as u64;
+                return Ok(());
+            }
             figures.euids += 1;
             for (_, print) in entry.contacts() {
                 figures.contacts += 1;

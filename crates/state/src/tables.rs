@@ -6,6 +6,7 @@ use crate::{
     base::{Base, BaseError, Cursor},
     entry::Entry,
     flags::{Flags, SEEN},
+    ids::FIRST_ID,
     overlay::{Newer, Overlay},
 };
 
@@ -71,11 +72,11 @@ impl Tables {
 
     /// How many EUIDs no row of this run had. Reads of the base only what is newer elsewhere.
     pub(crate) fn unseen(&self) -> Result<u64, BaseError> {
-        let mut count = self.base.entries - self.flags.seen();
+        let mut count = self.base.entries - self.base.ids - self.flags.seen();
         let mut cursor = Cursor::new();
         let merging = self.merging.iter().flat_map(|merging| merging.iter());
         let merging = merging.filter(|(euid, _)| self.newest.get(*euid).is_none());
-        for (euid, newer) in self.newest.iter().chain(merging) {
+        for (euid, newer) in self.newest.iter().chain(merging).filter(|(key, _)| *key < FIRST_ID) {
             let replaced = cursor.find(&self.base, euid)?;
             count -= u64::from(replaced.is_some_and(|(position, _)| self.flags.get(position) & SEEN == 0));
             count += u64::from(newer.entry().is_some() && newer.flags() & SEEN == 0);
@@ -88,7 +89,7 @@ impl Tables {
         &self,
         mut take: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.for_each(|euid, _, flags| if flags & SEEN == 0 { take(euid) } else { Ok(()) })
+        self.for_each(|euid, _, flags| if flags & SEEN == 0 && euid < FIRST_ID { take(euid) } else { Ok(()) })
     }
 }
 
