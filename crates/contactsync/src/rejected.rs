@@ -1,6 +1,6 @@
 use model::{Answered, Decision, Outcome, Record, Rejection};
 use report::ContactsPolicy;
-use validator::Rules;
+use validator::{Rules, trimmed_id};
 
 use crate::terminal::Printer;
 
@@ -15,6 +15,14 @@ pub(crate) fn show(nth: u64, record: &Record<'_>, rejection: &Rejection, printer
     }
 }
 
+/// The EUID of a row as it stands in the input, and its id, where rows are keyed by ids: then no EUID is known.
+pub(crate) fn keyed_by(record: &Record<'_>, rules: &Rules) -> (Box<str>, Option<Box<str>>) {
+    match rules.ids {
+        None => (record.euid_text().into(), None),
+        Some(_) => ("".into(), Some(trimmed_id(record.euid_text()).into())),
+    }
+}
+
 /// The decision on a row that validation refused. Under a policy without contacts it quotes no value.
 pub(crate) fn rejected(
     record: &Record<'_>,
@@ -24,10 +32,11 @@ pub(crate) fn rejected(
     at_ms: i64,
 ) -> Decision {
     let quote = contacts != ContactsPolicy::Never;
+    let (euid, id) = keyed_by(record, rules);
     Decision {
         origin: record.origin(),
-        euid: record.euid_text().into(),
-        id: None,
+        euid,
+        id,
         outcome: Outcome::Rejected,
         reason: Some(rejection.reason),
         answered: Answered { message: Some(rejection.text(quote)), ..Answered::default() },

@@ -113,7 +113,7 @@ fn check(path: &Path, bytes: &[u8]) -> bool {
 fn decides(decided: &Decided, records: &[Decision]) {
     let mut last: HashMap<(&str, u64, &str), &Decision> = HashMap::new();
     for record in records {
-        last.insert((&record.origin.source, record.origin.row, &record.euid), record);
+        last.insert((&record.origin.source, record.origin.row, keyed_by(record)), record);
     }
     let mut tally = Tally::default();
     let mut rows: HashMap<(&str, u64), bool> = HashMap::new();
@@ -136,6 +136,11 @@ fn decides(decided: &Decided, records: &[Decision]) {
     assert!(Outcome::ALL.iter().all(|outcome| found.rows(*outcome) == tally.rows(*outcome)));
 }
 
+/// What tells a row from others of its number: the id, where it has one, else the EUID.
+fn keyed_by(record: &Decision) -> &str {
+    record.id.as_deref().filter(|id| !id.is_empty()).unwrap_or(&record.euid)
+}
+
 /// What a replay takes from where it skimmed it must be failed records, each of them once.
 fn replayed(path: &Path, records: &[Decision]) {
     let choice = ReplayChoice { chosen: Chosen::All, include_superseded: true, max_age: Duration::MAX };
@@ -148,10 +153,10 @@ fn replayed(path: &Path, records: &[Decision]) {
     let mut seen = HashSet::new();
     for row in &rows {
         assert!(row.outcome == Outcome::Failed && row.contacts.is_some() && records.contains(row));
-        assert!(seen.insert((&row.origin.source, row.origin.row, &row.euid)), "sent twice");
+        assert!(seen.insert((&row.origin.source, row.origin.row, keyed_by(row))), "sent twice");
     }
     let failed = |record: &&Decision| record.outcome == Outcome::Failed;
-    let key = |record: &Decision| (Arc::clone(&record.origin.source), record.origin.row, record.euid.clone());
+    let key = |record: &Decision| (Arc::clone(&record.origin.source), record.origin.row, keyed_by(record).to_owned());
     let wanted: HashSet<_> = records.iter().filter(failed).map(key).collect();
     assert!(rows.iter().all(|row| wanted.contains(&key(row))));
 }

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use model::{
-    Record, RecordBatch, ValueRef,
-    limits::{MAX_NAME_CHARS, MAX_RAW_BYTES},
+    Euid, Record, RecordBatch, ValueRef,
+    limits::{MAX_NAME_CHARS, MAX_RAW_BYTES, MAX_VALUE_CHARS},
     wire::SetContact,
 };
 use reader::{Format, Header};
-use validator::{EmptyValues, Rules, Validator, would_send};
+use validator::{EmptyValues, Key, Rules, Validator, stands_for_nothing, would_send};
 
 use crate::setup::Setup;
 
@@ -122,11 +122,22 @@ pub(crate) fn validated(record: &Record<'_>, validator: &mut Validator, rules: &
         }
     };
     assert_eq!(record.fault(), None, "a faulty row passes");
-    let contact = accepted.contact(record);
+    let key = accepted.key(record);
+    let contact = match key {
+        Key::Euid(euid) => accepted.contact(euid, record),
+        Key::Id(id) => accepted.unresolved(id, record).resolved(Euid::new(7).expect("a number in range")),
+    };
     let euid = contact.euid.get();
     assert!((1..=i64::MAX as u64).contains(&euid), "{euid}");
     let digits = contact.euid_text.trim().trim_start_matches('0');
     assert_eq!(digits, euid.to_string(), "another EUID than the row's");
+    if let Key::Id(id) = key {
+        assert!(rules.ids.is_some() && contact.id.as_deref() == Some(id) && id.trim() == id && !id.is_empty());
+        assert!(id.chars().count() <= MAX_VALUE_CHARS && !id.chars().any(char::is_control), "{id:?}");
+        assert!(!stands_for_nothing(id) && !rules.nulls.iter().any(|null| null == id), "{id:?}");
+    } else {
+        assert!(rules.ids.is_none() && contact.id.is_none());
+    }
     assert!(!contact.contacts.is_empty(), "nothing to send");
     let mut names = HashSet::new();
     for (name, value) in contact.contacts.iter() {

@@ -1,5 +1,5 @@
 use reader::{Header, ReaderOptions, Selection, encoding_for_label};
-use validator::{EmptyValues, Rules};
+use validator::{EmptyValues, IdRules, Rules};
 
 use crate::stretch::stretched;
 
@@ -51,6 +51,7 @@ pub(crate) fn setup(data: &[u8]) -> Option<Setup> {
         trim: more & 16 != 0,
         nulls: if more & 32 == 0 { Vec::new() } else { texts(&["NULL", "-"]) },
         max_value_chars: if more & 128 == 0 { limits.max_value_chars } else { 8 },
+        ids: (more & 7 == 5).then(|| IdRules { column: "id".to_owned(), allowed: Vec::new() }),
     };
     let bytes = if more & 64 == 0 { data.to_vec() } else { stretched(data) };
     Some(Setup { bytes, options, rules })

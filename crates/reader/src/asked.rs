@@ -16,7 +16,7 @@ const MOST_KEYS: usize = 4_096;
 /// Keys that are longer are no contact's name, and nobody mistypes them.
 const LONGEST_KEY: usize = 512;
 
-/// The names that `--contacts`, `--map` and `--euid-column` give. Clones share what was seen.
+/// The names that `--contacts`, `--map` and `--euid-column` or `--id-column` give. Clones share what was seen.
 #[derive(Debug, Clone, Default)]
 pub struct AskedNames(Arc<Asked>);
 

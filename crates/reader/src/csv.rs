@@ -77,7 +77,7 @@ impl CsvRecords {
             layout: Layout {
                 width: 0,
                 unnamed_from: 0,
-                euid: 0,
+                key: 0,
                 sent: Vec::new(),
                 columns: Arc::default(),
                 headers: Vec::new(),
@@ -192,7 +192,7 @@ impl CsvRecords {
                 row: self.row,
                 line: line + lines_before,
                 fault: None,
-                euid: Value::Text(cell(self.layout.euid)),
+                euid: Value::Text(cell(self.layout.key)),
                 fields: first_cell..batch.cells.len() as u32,
                 raw: None,
             });
@@ -268,7 +268,7 @@ impl CsvRecords {
         let at = batch.text.len();
         let cell = |start: usize, end: usize| Span { start: (at + start) as u32, end: (at + end) as u32 };
         let mut euid = Value::Missing;
-        if let Some(range) = field(self.layout.euid) {
+        if let Some(range) = field(self.layout.key) {
             if valid.is_some() {
                 euid = Value::Text(cell(range.start, range.end));
             } else if let Ok(alone) = std::str::from_utf8(&text[range]) {
@@ -297,7 +297,7 @@ impl CsvRecords {
     fn valid<'t>(&self, text: &'t [u8], fields: usize) -> Option<&'t str> {
         let text = std::str::from_utf8(text).ok()?;
         let sent = self.layout.sent.iter().map(|(index, _)| *index);
-        let all = sent.chain([self.layout.euid]).filter(|index| *index < fields).all(|index| {
+        let all = sent.chain([self.layout.key]).filter(|index| *index < fields).all(|index| {
             text.is_char_boundary(self.parser.ends[index])
                 && (index == 0 || text.is_char_boundary(self.parser.ends[index - 1]))
         });

@@ -1,11 +1,16 @@
 use std::{fmt::Write, io};
 
 use model::{
+    IdentityKind,
     limits::{KNOWN_CONTACTS, MAX_NAMES_SHOWN},
     shown_name, shown_names,
 };
 
-use crate::asked::{AskedName, near_miss};
+use crate::{
+    asked::{AskedName, near_miss},
+    naming::Naming,
+    options::RowKey,
+};
 
 /// Why inputs can't be used: nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -54,16 +59,18 @@ pub enum OpenError {
         /// What to do.
         hint: &'static str,
     },
-    /// No column for the EUID.
+    /// No column for what rows are keyed by.
     #[error(
         "{input}: has no column {}; its columns are: {}{}",
         shown_name(wanted),
         shown_names(columns),
         by_near_miss(misspelt)
     )]
-    NoEuid {
+    NoKey {
         /// As given.
         input: String,
+        /// The EUID, or an id.
+        key: RowKey,
         /// The column looked for.
         wanted: String,
         /// Names given in options that a column is a near miss of.
@@ -117,13 +124,25 @@ pub struct UnknownColumns {
     pub input: String,
     /// In order of appearance.
     pub names: Vec<String>,
-    /// The EUID's column, which one of them may be a misspelling of.
-    euid_column: String,
+    /// What rows are keyed by.
+    key: RowKey,
+    /// The column that holds it, which one of them may be a misspelling of.
+    key_column: String,
+    /// Whether it is there.
+    has_key: bool,
 }
 
 impl UnknownColumns {
-    pub(crate) fn new(input: &str, names: Vec<String>, euid_column: &str) -> Self {
-        Self { input: input.to_owned(), names, euid_column: euid_column.to_owned() }
+    pub(crate) fn new(input: &str, names: Vec<String>, has_key: bool, naming: &Naming) -> Self {
+        let (key, key_column) = (naming.key(), naming.key_column().to_owned());
+        Self { input: input.to_owned(), names, key, key_column, has_key }
+    }
+}
+
+impl UnknownColumns {
+    /// The kind of ids that one of them is named as, where nothing else says whom a row is of.
+    fn identity(&self) -> Option<IdentityKind> {
+        if self.has_key || self.key != RowKey::Euid { None } else { identity_among(&self.names) }
     }
 }
 
@@ -147,30 +166,33 @@ impl OpenError {
             Self::Missing(input) if input.contains(['*', '?']) => {
                 Some("no file's name is like this pattern, so the shell left it as it is".to_owned())
             }
-            Self::Missing(_) => {
-                Some("check the spelling; a name without a leading / is looked for from the current folder on".to_owned())
-            }
+            Self::Missing(_) => Some(
+                "check the spelling; a name without a leading / is looked for from the current folder on".to_owned(),
+            ),
             Self::DanglingLink { .. } => Some("check whether what it points to was moved or removed".to_owned()),
             Self::Folder(folder) => {
                 let folder = folder.trim_end_matches('/');
-                Some(format!("name the files in it, for example all CSVs: {}/*.csv", if folder.is_empty() { "" } else { folder }))
+                Some(format!(
+                    "name the files in it, for example all CSVs: {}/*.csv",
+                    if folder.is_empty() { "" } else { folder }
+                ))
             }
             Self::Twice { .. } => Some("its rows would be sent twice: name it once".to_owned()),
             Self::Format { hint, .. } => Some((*hint).to_owned()),
-            Self::NoEuid { columns, wanted, .. } => Some(match near_miss(wanted, columns) {
-                Some(near) => format!("name the column with the EUID: `--euid-column {}`", shown_name(near)),
-                None => "name the column with the EUID: `--euid-column NAME`; for a file without a header: `--no-header --columns euid,…`; for another delimiter: `--delimiter`".to_owned(),
-            }),
+            Self::NoKey { columns, key, wanted, .. } => Some(no_key(*key, wanted, columns)),
             Self::Empty(_) => Some("where an export may be empty, let it write its header".to_owned()),
             Self::TwoColumns { .. } => Some("rename one of them in the export".to_owned()),
-            Self::NoSuchNames { .. } => Some(
-                "a mistyped name would leave contacts out: correct it, or leave out what no input has".to_owned(),
-            ),
+            Self::NoSuchNames { .. } => {
+                Some("a mistyped name would leave contacts out: correct it, or leave out what no input has".to_owned())
+            }
             Self::Unknown(inputs) => {
                 let name = inputs.first().and_then(|input| input.names.first()).map_or("NAME", String::as_str);
                 let name = shown_name(name);
+                let key = inputs.first().map_or(RowKey::Euid, |input| input.key).word();
+                let by_id = inputs.iter().find_map(UnknownColumns::identity);
+                let by_id = by_id.map_or_else(String::new, |kind| format!("{}; or ", identify_by(kind)));
                 Some(format!(
-                    "say what is sent: `--contacts mobile_phone,email` sends exactly these and ignores the rest, `--all-columns` sends all but the EUID; `--map {}=email\"` renames a column",
+                    "{by_id}say what is sent: `--contacts mobile_phone,email` sends exactly these and ignores the rest, `--all-columns` sends all but the {key}; `--map {}=email\"` renames a column",
                     name.strip_suffix('"').unwrap_or(&name)
                 ))
             }
@@ -230,6 +252,32 @@ impl ReadError {
     }
 }
 
+fn no_key(key: RowKey, wanted: &str, columns: &[String]) -> String {
+    let (word, option) = (key.word(), key.option());
+    let near = near_miss(wanted, columns);
+    if let (RowKey::Euid, None, Some(kind)) = (key, near, identity_among(columns)) {
+        return format!("{}; where another column holds the EUID: `--euid-column NAME`", identify_by(kind));
+    }
+    match near {
+        Some(near) => format!("name the column with the {word}: `{option} {}`", shown_name(near)),
+        None => format!(
+            "name the column with the {word}: `{option} NAME`; for a file without a header: `--no-header --columns {},…`; for another delimiter: `--delimiter`",
+            key.usual_column()
+        ),
+    }
+}
+
+/// The kind of ids that a column is named as.
+fn identity_among(columns: &[String]) -> Option<IdentityKind> {
+    IdentityKind::ALL.into_iter().find(|kind| columns.iter().any(|column| column.eq_ignore_ascii_case(kind.as_str())))
+}
+
+fn identify_by(kind: IdentityKind) -> String {
+    format!(
+        "where {kind} holds ids of your own, say `--identify-by {kind}`: EUIDs are asked for then, and users created that EngageLab doesn't know"
+    )
+}
+
 fn not_sent(line: Option<u64>) -> String {
     line.map_or_else(|| "nothing was sent".to_owned(), |line| format!("line {line} is not sent"))
 }
@@ -266,14 +314,14 @@ fn list_missing(missing: &[MissingName]) -> String {
 
 fn unknown(inputs: &[UnknownColumns]) -> String {
     let mut text = String::new();
-    for UnknownColumns { input, names, euid_column } in inputs {
+    for UnknownColumns { input, names, key_column, .. } in inputs {
         if !text.is_empty() {
             text.push('\n');
         }
         let plural = if names.len() == 1 { "a column that is" } else { "columns that are" };
         let _ = write!(text, "{input}: has {plural} no known contact: {}", shown_names(names));
         for name in names.iter().take(MAX_NAMES_SHOWN) {
-            let known = KNOWN_CONTACTS.into_iter().chain([euid_column.as_str()]);
+            let known = KNOWN_CONTACTS.into_iter().chain([key_column.as_str()]);
             if let Some(near) = near_miss(name, known) {
                 let _ = write!(text, " (did you mean {} by {}?)", shown_name(near), shown_name(name));
             }

@@ -226,7 +226,7 @@ impl Input {
             names.names.extend(look.keys.into_names());
         }
         if !look.unknown.is_empty() {
-            unknown = Some(UnknownColumns::new(&name, look.unknown, naming.euid_column()));
+            unknown = Some(UnknownColumns::new(&name, look.unknown, look.has_key, naming));
         }
         let source = if keep {
             let mut records = Records::new(Arc::clone(&name), parser, meter);

@@ -16,8 +16,8 @@ pub(crate) struct Layout {
     pub(crate) width: usize,
     /// Fields from here on have no name and must be blank.
     pub(crate) unnamed_from: usize,
-    /// The EUID's field.
-    pub(crate) euid: usize,
+    /// The key's field: the EUID's, or an id's.
+    pub(crate) key: usize,
     /// Fields that are sent, each with its index in `columns`.
     pub(crate) sent: Vec<(usize, u32)>,
     /// The columns that are sent.
@@ -32,7 +32,7 @@ impl Layout {
     pub(crate) fn new(input: &str, headers: Vec<String>, naming: &Naming) -> Result<Self, OpenError> {
         let width = headers.len();
         let unnamed_from = headers.iter().rposition(|header| !header.is_empty()).map_or(0, |last| last + 1);
-        let mut euid = None;
+        let mut key = None;
         let mut sent = Vec::new();
         let mut columns = Vec::new();
         let mut unknown = Vec::new();
@@ -48,9 +48,9 @@ impl Layout {
                 }),
             };
             match naming.role(header) {
-                Role::Euid => {
-                    sends(naming.euid_column())?;
-                    euid = Some(index);
+                Role::Key => {
+                    sends(naming.key_column())?;
+                    key = Some(index);
                 }
                 Role::Contact(name) => {
                     sends(&name)?;
@@ -65,10 +65,11 @@ impl Layout {
                 Role::Unknown => unknown.push(index),
             }
         }
-        let Some(euid) = euid else {
-            return Err(OpenError::NoEuid {
+        let Some(key) = key else {
+            return Err(OpenError::NoKey {
                 input: input.to_owned(),
-                wanted: naming.euid_column().to_owned(),
+                key: naming.key(),
+                wanted: naming.key_column().to_owned(),
                 misspelt: naming.misspelt(&headers),
                 columns: headers,
             });
@@ -78,8 +79,8 @@ impl Layout {
             name => name.to_owned(),
         };
         let unknown = (!unknown.is_empty())
-            .then(|| UnknownColumns::new(input, unknown.into_iter().map(name).collect(), naming.euid_column()));
-        Ok(Self { width, unnamed_from, euid, sent, columns: columns.into(), headers, unknown })
+            .then(|| UnknownColumns::new(input, unknown.into_iter().map(name).collect(), true, naming));
+        Ok(Self { width, unnamed_from, key, sent, columns: columns.into(), headers, unknown })
     }
 
     /// A column in words, by its index.

@@ -43,5 +43,5 @@ pub use encoding::{Encoding, encoding_for_label};
 pub use error::{MissingName, OpenError, ReadError, UnknownColumns};
 pub use input::{Input, LookedAt, look_at_all, open_all};
 pub use opening::{FileId, InputName, OpenInput, identify};
-pub use options::{Format, Header, ReaderOptions, Selection};
+pub use options::{Format, Header, ReaderOptions, RowKey, Selection};
 pub use records::{Notice, Position, Records};

@@ -7,18 +7,17 @@ use model::{Column, limits::KNOWN_CONTACTS};
 use crate::{
     asked::{AskedName, AskedNames, near_miss},
     error::MissingName,
-    options::{ReaderOptions, Selection},
+    options::{ReaderOptions, RowKey, Selection},
 };
 
 const CONTACTS: &str = "--contacts";
 const MAP: &str = "--map";
-const EUID_COLUMN: &str = "--euid-column";
 
 /// What a column or flat key is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Role<'a> {
-    /// The EUID.
-    Euid,
+    /// The key: the EUID, or an id.
+    Key,
     /// A contact, sent under this name.
     Contact(Cow<'a, str>),
     /// Nothing: the user said which ones are sent.
@@ -30,7 +29,8 @@ pub(crate) enum Role<'a> {
 /// The rules that name columns, from the options.
 #[derive(Debug, Clone)]
 pub(crate) struct Naming {
-    euid_column: String,
+    key: RowKey,
+    key_column: String,
     map: Vec<(String, String)>,
     selection: Selection,
     /// The names above, and which of them came up.
@@ -62,11 +62,11 @@ impl Naming {
         for (from, _) in &map {
             ask(MAP, from);
         }
-        let euid_column = options.euid_column.trim().to_owned();
-        if options.euid_column != ReaderOptions::default().euid_column {
-            ask(EUID_COLUMN, &euid_column);
+        let key_column = options.key_column.trim().to_owned();
+        if options.key_column != options.key.usual_column() {
+            ask(options.key.option(), &key_column);
         }
-        Self { euid_column, map, selection, asked: AskedNames::new(asked) }
+        Self { key: options.key, key_column, map, selection, asked: AskedNames::new(asked) }
     }
 
     /// The names that the user gave, and which of them came up.
@@ -80,7 +80,7 @@ impl Naming {
         let name = documented(header);
         self.mapping(header).is_some()
             || self.wanted().iter().any(|wanted| **wanted == *name)
-            || name.eq_ignore_ascii_case(&self.euid_column)
+            || name.eq_ignore_ascii_case(&self.key_column)
     }
 
     /// The name of a header or key: trimmed, renamed, known contacts in their documented spelling.
@@ -107,22 +107,22 @@ impl Naming {
         MissingName { asked: asked.clone(), near: near_miss(&asked.name, others).cloned() }
     }
 
-    /// Whether this is the EUID's header or key. What is looked at in this way counts as nothing that came up.
-    pub(crate) fn is_euid(&self, header: &str) -> bool {
+    /// Whether this is the header or key of what rows are keyed by. What is looked at in this way counts as nothing that came up.
+    pub(crate) fn is_key(&self, header: &str) -> bool {
         let header = header.trim();
-        self.mapping(header).map_or(header, |(_, to)| to).eq_ignore_ascii_case(&self.euid_column)
+        self.mapping(header).map_or(header, |(_, to)| to).eq_ignore_ascii_case(&self.key_column)
     }
 
     /// What a header or key is for.
     pub(crate) fn role<'a>(&'a self, header: &'a str) -> Role<'a> {
         let name = self.name(header);
-        if name.eq_ignore_ascii_case(&self.euid_column) {
-            self.asked.saw(EUID_COLUMN, &self.euid_column);
+        if name.eq_ignore_ascii_case(&self.key_column) {
+            self.asked.saw(self.key.option(), &self.key_column);
             // Who lists all columns with `--contacts` lists this one too.
             for wanted in self.wanted().iter().filter(|wanted| wanted.eq_ignore_ascii_case(&name)) {
                 self.asked.saw(CONTACTS, wanted);
             }
-            return Role::Euid;
+            return Role::Key;
         }
         self.asked.saw(CONTACTS, &name);
         match &self.selection {
@@ -142,9 +142,14 @@ impl Naming {
         }
     }
 
-    /// The EUID's column.
-    pub(crate) fn euid_column(&self) -> &str {
-        &self.euid_column
+    /// What rows are keyed by.
+    pub(crate) fn key(&self) -> RowKey {
+        self.key
+    }
+
+    /// Its column.
+    pub(crate) fn key_column(&self) -> &str {
+        &self.key_column
     }
 
     /// Columns for keys that come up often, so that their names are shared.
@@ -192,8 +197,8 @@ mod tests {
     #[test]
     fn known_names_are_found_without_regard_to_case() {
         let naming = naming(Selection::Known, &[("E-mail Address", "email"), ("Id", "euid")]);
-        assert_eq!(naming.role(" EUID "), Role::Euid);
-        assert_eq!(naming.role("ID"), Role::Euid);
+        assert_eq!(naming.role(" EUID "), Role::Key);
+        assert_eq!(naming.role("ID"), Role::Key);
         assert_eq!(naming.role("Mobile_Phone"), Role::Contact("mobile_phone".into()));
         assert_eq!(naming.role("e-mail address"), Role::Contact("email".into()));
         assert_eq!(naming.role("name"), Role::Unknown);

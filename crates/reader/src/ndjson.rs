@@ -43,7 +43,7 @@ impl NdjsonRecords {
             let length = ends_at.unwrap_or(self.text.window.bytes().len()) - from;
             if look.objects == 0 && seen + length > MAX_RECORD_BYTES {
                 let line = &self.text.window.bytes()[from..from + length];
-                let is_record = seen == 0 && has_euid_on_top(line, self.objects.naming());
+                let is_record = seen == 0 && has_key_on_top(line, self.objects.naming());
                 look.begins(line);
                 look.objects += u64::from(is_record);
                 if keep || !is_record {
@@ -158,14 +158,14 @@ fn is_object(line: &[u8]) -> bool {
     line.starts_with(b"{") && line.ends_with(b"}") && closed == Some(line.len() - 1)
 }
 
-/// Whether an object, of which this is the beginning, has an EUID among its own keys, and not only somewhere within.
-fn has_euid_on_top(line: &[u8], naming: &Naming) -> bool {
+/// Whether an object, of which this is the beginning, has the key of a user among its own, and not only somewhere within.
+fn has_key_on_top(line: &[u8], naming: &Naming) -> bool {
     let mut found = false;
     walk(line.trim_ascii_start(), |at, byte, depth| {
         if byte == b'"' && depth == 1 {
             let text = &line.trim_ascii_start()[at + 1..];
             let key = memchr::memchr(b'"', text).and_then(|length| std::str::from_utf8(&text[..length]).ok());
-            found = key.is_some_and(|key| naming.is_euid(key));
+            found = key.is_some_and(|key| naming.is_key(key));
         }
         !found
     });

@@ -28,6 +28,8 @@ const LONGEST_UNKNOWN: usize = 256;
 pub(crate) struct Look {
     /// Flat keys of which nobody said what they are for.
     pub(crate) unknown: Vec<String>,
+    /// Any record has the key of its user.
+    pub(crate) has_key: bool,
     /// All keys, also those inside `contacts`.
     pub(crate) keys: SeenKeys,
     /// Records that were looked at.
@@ -36,7 +38,7 @@ pub(crate) struct Look {
     pub(crate) objects: u64,
     /// The first byte that is not blank.
     pub(crate) first_byte: Option<u8>,
-    /// The first record has no EUID, and holds an array of objects under a key of which nobody said what it is for: it is
+    /// The first record has no key of a user, and holds an array of objects under a key of which nobody said what it is for: it is
     /// no record, but what records stand in.
     pub(crate) is_envelope: bool,
 }
@@ -51,7 +53,7 @@ impl Look {
     pub(crate) fn look_at_keys(&mut self, record: &[u8], naming: &Naming) {
         let Some(object) = std::str::from_utf8(record).ok().and_then(|text| Object::parse(text).ok()) else { return };
         let is_first = self.records == 1;
-        let (mut has_euid, mut has_array) = (false, false);
+        let (mut has_key, mut has_array) = (false, false);
         for (key, value) in &object.0 {
             if key == "contacts" {
                 // What is no object there rejects its row later.
@@ -64,7 +66,7 @@ impl Look {
             self.keys.see(key);
             let role = naming.role(key);
             let unknown = role == Role::Unknown;
-            has_euid |= role == Role::Euid;
+            has_key |= role == Role::Key;
             has_array |=
                 unknown && value.get().strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('{'));
             // More of it than a message shows.
@@ -73,7 +75,8 @@ impl Look {
                 self.unknown.push(start.to_owned());
             }
         }
-        self.is_envelope |= is_first && has_array && !has_euid;
+        self.is_envelope |= is_first && has_array && !has_key;
+        self.has_key |= has_key;
     }
 }
 
@@ -256,10 +259,10 @@ impl Row<'_> {
                 continue;
             }
             match naming.role(key) {
-                Role::Euid if self.euid.is_some() => return Err("it has two EUIDs".to_owned()),
-                Role::Euid => {
+                Role::Key if self.euid.is_some() => return Err(format!("it has two {}s", naming.key().word())),
+                Role::Key => {
                     self.euid = Some(self.value(value)?);
-                    self.learn(Level::Flat, key, Target::Euid);
+                    self.learn(Level::Flat, key, Target::Key);
                 }
                 Role::Contact(name) => {
                     let target = self.contact(&name, value, &mut nested_names)?;

@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
+use model::IdentityKind;
+
 use crate::{encoding::Encoding, raw::Meter};
 
 /// How inputs are read.
@@ -13,8 +15,10 @@ pub struct ReaderOptions {
     pub header: Header,
     /// The encoding where no byte order mark tells it; none: UTF-8.
     pub encoding: Option<Encoding>,
-    /// The EUID's column or key, found without regard to case.
-    pub euid_column: String,
+    /// What rows are keyed by.
+    pub key: RowKey,
+    /// The column or key that holds it, found without regard to case.
+    pub key_column: String,
     /// Columns that are renamed before anything else looks at them: header, name.
     pub map: Vec<(String, String)>,
     /// Which columns are contacts.
@@ -40,12 +44,48 @@ impl Default for ReaderOptions {
             delimiter: None,
             header: Header::Present,
             encoding: None,
-            euid_column: "euid".to_owned(),
+            key: RowKey::Euid,
+            key_column: RowKey::Euid.usual_column().to_owned(),
             map: Vec::new(),
             selection: Selection::Known,
             flexible: false,
             digest: false,
             marks: BTreeMap::new(),
+        }
+    }
+}
+
+/// What says whom a row is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowKey {
+    /// The EUID.
+    Euid,
+    /// An id of the organisation's own.
+    Id(IdentityKind),
+}
+
+impl RowKey {
+    /// The column that holds it, where nothing else is said.
+    pub fn usual_column(self) -> &'static str {
+        match self {
+            Self::Euid => "euid",
+            Self::Id(kind) => kind.as_str(),
+        }
+    }
+
+    /// The option that names another column.
+    pub(crate) fn option(self) -> &'static str {
+        match self {
+            Self::Euid => "--euid-column",
+            Self::Id(_) => "--id-column",
+        }
+    }
+
+    /// What people call it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Euid => "EUID",
+            Self::Id(_) => "id",
         }
     }
 }
@@ -82,6 +122,6 @@ pub enum Selection {
     Known,
     /// Exactly these; others are ignored.
     Exactly(Vec<String>),
-    /// All but the EUID.
+    /// All but that of the key.
     All,
 }

@@ -48,7 +48,7 @@ struct KnownKey {
 /// What a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
-    Euid,
+    Key,
     /// The object of contacts.
     Contacts,
     /// A contact that is a column.
@@ -86,7 +86,7 @@ impl PlainObjects {
         let is_same = |key: &&KnownKey| {
             key.target == target
                 && match target {
-                    Target::Euid | Target::Contacts | Target::Column(_) => true,
+                    Target::Key | Target::Contacts | Target::Column(_) => true,
                     Target::Own => *key.text == *text,
                     Target::Ignored => false,
                 }
@@ -174,7 +174,7 @@ impl PlainObjects {
                         }
                     }
                 }
-                (Target::Euid, _) => euid = cursor.value()?,
+                (Target::Key, _) => euid = cursor.value()?,
                 (target, key) => contact(target, key, cursor, fields)?,
             }
             if !cursor.goes_on()? {
@@ -191,7 +191,7 @@ fn contact(target: Target, key: Span, cursor: &mut Cursor<'_>, fields: &mut Vec<
         Target::Column(column) => fields.push(Field { name: Name::Column(column), value }),
         Target::Own => fields.push(Field { name: Name::Own(key), value }),
         Target::Ignored => {}
-        Target::Euid | Target::Contacts => return None,
+        Target::Key | Target::Contacts => return None,
     }
     Some(())
 }

@@ -26,7 +26,7 @@ fn options(case: &Case<'_>) -> ReaderOptions {
             (false, names) => Selection::Exactly(texts(names)),
         },
         map: case.map.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect(),
-        euid_column: case.euid_column.to_owned(),
+        key_column: case.euid_column.to_owned(),
         ..ReaderOptions::default()
     }
 }

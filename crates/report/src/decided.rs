@@ -1,11 +1,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use model::{Euid, NumberMap, Outcome, Reason};
+use model::{NumberMap, Outcome, Reason};
 
 use crate::{
-    blocks::{SourceRows, euid_digest},
-    euids::EuidComparison,
+    blocks::{SourceRows, record_digest},
     gist::Gist,
+    keys::KeyComparison,
     row_set::RowSet,
     run_file::Run,
     source::SourceReport,
@@ -19,11 +19,11 @@ use crate::{
 /// | last record of the row | the row is |
 /// |---|---|
 /// | `synced`, `unchanged`, `rejected`, `valid` | decided |
-/// | `failed`, reason `credentials` or `http_status` | sent again: the cause lay in the run, not in the row; but decided where a later row of the same EUID was accepted, since an old value must not be written over a new one |
+/// | `failed`, reason `credentials` or `http_status` | sent again: the cause lay in the run, not in the row; but decided where a later row of the same user was accepted, since an old value must not be written over a new one |
 /// | `failed`, any other reason | decided; a replay sends it, where time can cure it |
 /// | none, or a torn one | sent; but decided where `.run` says that it was unchanged |
 ///
-/// Of two rows of one EUID the later is that whose first record stands further down: each try decides them in the order of
+/// Rows of one user have the EUID in common, or the organisation's own id. Of two of them the later is that whose first record stands further down: each try decides them in the order of
 /// the input, and a row that is sent again is no later for that.
 #[derive(Debug, Default)]
 pub struct Decided {
@@ -34,9 +34,11 @@ pub struct Decided {
     /// Rows that were unchanged, by source, also those with a record.
     unchanged: BTreeMap<Arc<str>, Unchanged>,
     tally: Tally,
-    /// Rows to be sent again, and the last of them by EUID.
+    /// Rows to be sent again.
     again: Vec<SentAgain>,
-    last_of_euid: NumberMap<usize>,
+    /// These by the numbers of their users: a row may have two.
+    links: Vec<Link>,
+    last_of_user: NumberMap<usize>,
     superseded: u64,
     /// Rows to be sent again are sent whatever was accepted since.
     all_again: bool,
@@ -58,7 +60,15 @@ struct SentAgain {
     figures: Figures,
     /// The place of its first record in the report.
     first: u64,
-    /// Another one of the same EUID.
+    /// It is decided after all.
+    is_over: bool,
+}
+
+/// A row to be sent again, among those of a user.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    again: usize,
+    /// Another one of the same user.
     before: Option<usize>,
 }
 
@@ -86,9 +96,8 @@ impl Decided {
             Some(rows) => rows,
             None => self.sources.entry(Arc::clone(record.source)).or_default(),
         };
-        let euid = record.number.map(Euid::get);
-        let sent_again = euid.filter(|_| is_sent_again(record));
-        let is_first = rows.add(row, sent_again.is_none(), euid_digest(row, record.euid, record.number));
+        let is_again = is_sent_again(record) && record.key_number().is_some();
+        let is_first = rows.add(row, !is_again, record_digest(record));
         if record.outcome == Outcome::Unchanged {
             let unchanged = match self.unchanged.get_mut(record.source) {
                 Some(unchanged) => unchanged,
@@ -96,15 +105,20 @@ impl Decided {
             };
             unchanged.rows.insert(row..row.saturating_add(1));
         }
-        if let Some(euid) = sent_again {
-            let before = self.last_of_euid.insert(euid, self.again.len());
+        if is_again {
+            for user in record.users() {
+                let before = self.last_of_user.insert(user, self.links.len());
+                self.links.push(Link { again: self.again.len(), before });
+            }
             let source = Arc::clone(record.source);
-            self.again.push(SentAgain { source, row, figures: Figures::of_gist(record), first, before });
+            self.again.push(SentAgain { source, row, figures: Figures::of_gist(record), first, is_over: false });
         } else {
             self.tally.add_figures(&Figures::of_gist(record));
         }
-        if let (Some(euid), Outcome::Synced | Outcome::Unchanged, false) = (euid, record.outcome, self.all_again) {
-            self.supersede(euid, first);
+        if matches!(record.outcome, Outcome::Synced | Outcome::Unchanged) && !self.all_again {
+            for user in record.users() {
+                self.supersede(user, first);
+            }
         }
         is_first
     }
@@ -128,49 +142,43 @@ impl Decided {
 
     /// Rows that failed, and were compared again and found unchanged: they aren't sent again.
     fn forget_again(&mut self, source: &Arc<str>, unchanged: &RowSet) {
-        let is_gone = |again: &SentAgain| again.source == *source && unchanged.contains(again.row);
-        if !self.again.iter().any(is_gone) {
-            return;
-        }
-        let euids: Vec<u64> = self.last_of_euid.keys().copied().collect();
-        for euid in euids {
-            let mut next = self.last_of_euid.remove(&euid);
-            let mut left = None;
-            while let Some(index) = next
-                && let Some(again) = self.again.get_mut(index)
-            {
-                next = again.before;
-                if !is_gone(again) {
-                    again.before = left.replace(index);
-                } else if let Some(rows) = self.sources.get_mut(&again.source) {
-                    rows.decide(again.row);
-                    self.tally.add_rows(Outcome::Unchanged, 1);
-                }
+        for again in &mut self.again {
+            if again.is_over || again.source != *source || !unchanged.contains(again.row) {
+                continue;
             }
-            self.last_of_euid.extend(left.map(|index| (euid, index)));
+            again.is_over = true;
+            if let Some(rows) = self.sources.get_mut(&again.source) {
+                rows.decide(again.row);
+                self.tally.add_rows(Outcome::Unchanged, 1);
+            }
         }
     }
 
-    /// A row of this EUID was accepted: earlier ones are not sent again.
-    fn supersede(&mut self, euid: u64, accepted: u64) {
-        if self.last_of_euid.is_empty() {
+    /// A row of this user was accepted: earlier ones are not sent again.
+    fn supersede(&mut self, user: u64, accepted: u64) {
+        if self.last_of_user.is_empty() {
             return;
         }
-        let mut next = self.last_of_euid.remove(&euid);
+        let mut next = self.last_of_user.remove(&user);
         let mut later = None;
         while let Some(index) = next
-            && let Some(again) = self.again.get_mut(index)
+            && let Some(link) = self.links.get_mut(index)
+            && let Some(again) = self.again.get_mut(link.again)
         {
-            next = again.before;
+            next = link.before;
+            if again.is_over {
+                continue;
+            }
             if again.first > accepted {
-                again.before = later.replace(index);
+                link.before = later.replace(index);
             } else if let Some(rows) = self.sources.get_mut(&again.source) {
+                again.is_over = true;
                 rows.decide(again.row);
                 self.tally.add_figures(&again.figures);
                 self.superseded += 1;
             }
         }
-        self.last_of_euid.extend(later.map(|index| (euid, index)));
+        self.last_of_user.extend(later.map(|index| (user, index)));
     }
 
     /// Whether the row is decided, so that it isn't sent again.
@@ -199,7 +207,7 @@ impl Decided {
         self.sources.get(source).map_or(0, SourceRows::decided) + without_record
     }
 
-    /// Rows that would be sent again, but for a later row of the same EUID that was accepted.
+    /// Rows that would be sent again, but for a later row of the same user that was accepted.
     pub fn superseded(&self) -> u64 {
         self.superseded
     }
@@ -212,12 +220,8 @@ impl Decided {
     /// What all rows add up to that are decided or have a record, also those to be sent again.
     pub fn whole_tally(&self) -> Tally {
         let mut tally = self.tally.clone();
-        for last in self.last_of_euid.values() {
-            let mut next = Some(*last);
-            while let Some(row) = next.and_then(|index| self.again.get(index)) {
-                tally.add_figures(&row.figures);
-                next = row.before;
-            }
+        for row in self.again.iter().filter(|row| !row.is_over) {
+            tally.add_figures(&row.figures);
         }
         tally
     }
@@ -238,9 +242,9 @@ impl Decided {
         &self.tally
     }
 
-    /// Begins to compare the EUIDs of the inputs with those of the report.
-    pub fn compare_euids(&self) -> EuidComparison<'_> {
-        EuidComparison::new(self)
+    /// Begins to compare what the rows of the inputs are keyed by, EUIDs or `by_id` ids, with the report.
+    pub fn compare_keys(&self, by_id: bool) -> KeyComparison<'_> {
+        KeyComparison::new(self, by_id)
     }
 
     pub(crate) fn rows_by_name(&self, source: &str) -> Option<(&Arc<str>, &SourceRows)> {

@@ -80,6 +80,14 @@ pub enum ReportError {
         /// The EUID in the report.
         there: String,
     },
+    /// A row has another id than the report says. Ids are not shown: they are personal data.
+    #[error("row {row} of {origin} has another id than in the report; nothing was sent")]
+    OtherId {
+        /// The input as named.
+        origin: String,
+        /// The row.
+        row: u64,
+    },
     /// The report has a row that the input doesn't have.
     #[error("the report has row {row} of {origin}, which the input doesn't have; nothing was sent")]
     MissingRow {
@@ -115,7 +123,7 @@ impl ReportError {
             Self::WithoutContacts { .. } => {
                 "it was written with `--report-contacts never`: take the rows from the input instead"
             }
-            Self::OtherEuid { .. } | Self::MissingRow { .. } => {
+            Self::OtherEuid { .. } | Self::OtherId { .. } | Self::MissingRow { .. } => {
                 "resume with the same input; for another one choose another name with `--report`"
             }
             Self::Write { .. } | Self::Replaced(_) => {

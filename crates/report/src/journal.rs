@@ -29,6 +29,15 @@ pub struct JournalOptions {
     pub force: bool,
     /// Which records hold the contacts.
     pub contacts: ContactsPolicy,
+    /// Rows are keyed by ids of the organisation's own: each record has the field `id`, empty where there is none.
+    pub ids: bool,
+}
+
+impl From<ContactsPolicy> for JournalOptions {
+    /// Rows are keyed by EUIDs, and no file is replaced.
+    fn from(contacts: ContactsPolicy) -> Self {
+        Self { force: false, contacts, ids: false }
+    }
 }
 
 /// Which records hold the contacts.
@@ -121,6 +130,7 @@ pub struct Journal {
     storage: Box<dyn Storage>,
     format: ReportFormat,
     contacts: ContactsPolicy,
+    ids: bool,
     /// Records that no `write` took yet, and what they add up to.
     buffer: Vec<u8>,
     times: Times,
@@ -137,40 +147,46 @@ impl Journal {
     pub fn create(path: &Path, options: JournalOptions) -> Result<Self, ReportError> {
         if is_special(path) {
             let stream = OpenOptions::new().write(true).open(path).map_err(|cause| unopened(path, cause))?;
-            return Self::to_stream(path, stream, options.contacts);
+            return Self::to_stream(path, stream, options);
         }
         let file = Arc::new(create_locked(path, options.force)?);
-        let mut journal = Self::in_file(path, file, options.contacts, Tally::default());
+        let mut journal = Self::in_file(path, file, options, Tally::default());
         journal.begin()?;
         Ok(journal)
     }
 
     /// A report that goes to a pipe, a device or standard output: without sync, and nothing that could be resumed.
-    pub fn to_stream(name: &Path, stream: File, contacts: ContactsPolicy) -> Result<Self, ReportError> {
-        let mut journal = Self::new(name, Box::new(Stream(stream)), contacts, Tally::default());
+    pub fn to_stream(name: &Path, stream: File, options: impl Into<JournalOptions>) -> Result<Self, ReportError> {
+        let mut journal = Self::new(name, Box::new(Stream(stream)), options.into(), Tally::default());
         journal.is_resumable = false;
         journal.begin()?;
         Ok(journal)
     }
 
     /// A report in any storage, in the format that the name says.
-    pub fn in_storage(name: &Path, storage: Box<dyn Storage>, contacts: ContactsPolicy) -> Result<Self, ReportError> {
-        let mut journal = Self::new(name, storage, contacts, Tally::default());
+    pub fn in_storage(
+        name: &Path,
+        storage: Box<dyn Storage>,
+        options: impl Into<JournalOptions>,
+    ) -> Result<Self, ReportError> {
+        let mut journal = Self::new(name, storage, options.into(), Tally::default());
         journal.begin()?;
         Ok(journal)
     }
 
     /// Writes on in a file that holds only whole records, which add up to the tally.
-    pub(crate) fn in_file(path: &Path, file: Arc<File>, contacts: ContactsPolicy, tally: Tally) -> Self {
-        Self::new(path, Box::new(StoredFile { file, path: path.to_owned() }), contacts, tally)
+    pub(crate) fn in_file(path: &Path, file: Arc<File>, options: JournalOptions, tally: Tally) -> Self {
+        Self::new(path, Box::new(StoredFile { file, path: path.to_owned() }), options, tally)
     }
 
-    fn new(path: &Path, storage: Box<dyn Storage>, contacts: ContactsPolicy, tally: Tally) -> Self {
+    fn new(path: &Path, storage: Box<dyn Storage>, options: JournalOptions, tally: Tally) -> Self {
+        let JournalOptions { contacts, ids, force: _ } = options;
         Self {
             path: path.to_owned(),
             storage,
             format: ReportFormat::of(path),
             contacts,
+            ids,
             buffer: Vec::new(),
             times: Times::default(),
             pending: Tally::default(),
@@ -183,17 +199,17 @@ impl Journal {
 
     /// Writes what stands at the beginning of an empty report.
     pub(crate) fn begin(&mut self) -> Result<(), ReportError> {
-        record::write_header(self.format.encoding, &mut self.buffer);
+        record::write_header(self.format.encoding, self.ids, &mut self.buffer);
         self.sync()
     }
 
     /// Adds a record, which waits in memory. It is on the disk after the next [`Journal::sync`]; call that, or
     /// [`Journal::write`], as soon as [`Journal::is_full`].
     pub fn append(&mut self, decision: &Decision) {
-        let contacts = self.contacts.shows(decision.outcome);
+        let shows = record::Shown { contacts: self.contacts.shows(decision.outcome), id: self.ids };
         let bare = if self.contacts == ContactsPolicy::Never { without_values(decision) } else { None };
         let shown = bare.as_ref().unwrap_or(decision);
-        record::write(self.format.encoding, shown, contacts, &mut self.times, &mut self.buffer);
+        record::write(self.format.encoding, shown, shows, &mut self.times, &mut self.buffer);
         self.pending.add(decision);
     }
 

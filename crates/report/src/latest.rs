@@ -1,4 +1,5 @@
-//! Which record of a row counts, where it has several. A row is a source, a row number and an EUID.
+//! Which record of a row counts, where it has several. A row is a source, a row number and an id, or where it has
+//! none an EUID.
 
 use std::{
     collections::HashMap,
@@ -95,6 +96,6 @@ impl LatestRecords {
 /// Compared only within one process, so that any good hash will do.
 fn digest(record: &Gist<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (record.source, record.row, record.euid).hash(&mut hasher);
+    (record.source, record.row, record.key()).hash(&mut hasher);
     hasher.finish()
 }

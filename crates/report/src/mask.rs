@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use model::{Contacts, Decision, Euid, Outcome};
+use model::{Contacts, Decision, Euid, Outcome, Reason};
 
 /// What stands in the place of a value on a page.
 pub(crate) const MASK: &str = "•••";
@@ -18,14 +18,14 @@ const SHORTEST_PART: usize = 3;
 /// How a validator's message goes on with what it found.
 const FOUND: &str = "; found ";
 
-/// A record without contact values: those of its contacts, what messages quote, and an EUID that is no number.
+/// A record without contact values: those of its contacts, what messages quote, the id, and an EUID that is no number.
 pub(crate) fn masked(record: &Decision) -> Decision {
     let contacts = record.contacts.as_ref().map(|contacts| {
         contacts.names().map(|name| (Arc::from(&*masked_name(name)), MASK.into())).collect::<Contacts>()
     });
     Decision {
         raw: record.raw.as_ref().map(|_| MASK.into()),
-        id: record.id.as_ref().map(|_| MASK.into()),
+        id: record.id.as_ref().map(|id| if id.is_empty() { "".into() } else { MASK.into() }),
         euid: if record.euid.is_empty() || is_number(&record.euid) { record.euid.clone() } else { MASK.into() },
         contacts,
         answered: model::Answered {
@@ -37,16 +37,19 @@ pub(crate) fn masked(record: &Decision) -> Decision {
     }
 }
 
-/// The record as a report without contacts holds it, where it is another.
+/// The record as a report without contacts holds it, where it is another. The id stays, since nothing else says which row it
+/// is of; but not what was never looked at, or was refused: in a shifted column it may be anything.
 pub(crate) fn without_values(record: &Decision) -> Option<Decision> {
     let is_bare = record.raw.is_none() && record.answered.message.is_none();
-    if is_bare && (record.euid.is_empty() || is_number(&record.euid)) {
+    let is_no_id =
+        record.outcome == Outcome::Rejected && record.reason.is_some_and(|reason| reason <= Reason::IdTooLong);
+    if is_bare && !is_no_id && (record.euid.is_empty() || is_number(&record.euid)) {
         return None;
     }
     let message = record.answered.message.as_deref();
     Some(Decision {
         raw: None,
-        id: record.id.clone(),
+        id: record.id.as_ref().map(|id| if is_no_id { "".into() } else { id.clone() }),
         euid: if is_number(&record.euid) { record.euid.clone() } else { "".into() },
         contacts: None,
         answered: model::Answered {
@@ -106,8 +109,9 @@ struct Answer<'a> {
 impl<'a> Answer<'a> {
     fn of(record: &'a Decision) -> Self {
         let contacts = || record.contacts.iter().flat_map(Contacts::iter);
-        let values = contacts().map(|(_, value)| value.trim().to_lowercase()).filter(|value| !value.is_empty());
-        let numbers = contacts().map(|(_, value)| digits(value)).filter(|digits| digits.len() > LONGEST_NUMBER);
+        let texts = || contacts().map(|(_, value)| value).chain(record.id.as_deref());
+        let values = texts().map(|value| value.trim().to_lowercase()).filter(|value| !value.is_empty());
+        let numbers = texts().map(digits).filter(|digits| digits.len() > LONGEST_NUMBER);
         Self {
             euid: record.euid.trim(),
             names: contacts().map(|(name, _)| name).collect(),
@@ -279,6 +283,38 @@ mod tests {
             ("column \"+12025550101\" has a control character", "column ••• has a control character"),
         ] {
             assert_eq!(message(Outcome::Rejected, text), expected);
+        }
+    }
+
+    #[test]
+    fn an_id_is_masked_and_stays_where_a_report_holds_no_values() {
+        let with_id = |outcome, reason, id: &str, message: &str| Decision {
+            reason,
+            id: Some(id.into()),
+            ..record(outcome, "7", message)
+        };
+        let failed = with_id(Outcome::Failed, Some(Reason::IdUnknown), "Crm-17", "no user crm-17, or CRM 17; euid 7");
+        let shown = masked(&failed);
+        assert_eq!(shown.id.as_deref(), Some(MASK));
+        assert_eq!(shown.answered.message.as_deref(), Some("no user •••, or ••• •••; euid 7"));
+        assert_eq!(masked(&with_id(Outcome::Failed, None, "", "")).id.as_deref(), Some(""));
+        let bare = without_values(&failed).unwrap();
+        assert_eq!((bare.id.as_deref(), bare.contacts), (Some("Crm-17"), None));
+        // What was refused as an id, or stands in a row that is none, may be anything.
+        for (reason, id) in [
+            (Reason::IdInvalid, ""),
+            (Reason::IdTooLong, ""),
+            (Reason::IdEmpty, ""),
+            (Reason::MalformedRow, ""),
+            (Reason::EncodingInvalid, ""),
+            (Reason::NoContacts, "+12025550101"),
+            (Reason::ValueInvalid, "+12025550101"),
+        ] {
+            let mut rejected = with_id(Outcome::Rejected, Some(reason), "+12025550101", "x; found \"+12025550101\"");
+            assert_eq!(without_values(&rejected).unwrap().id.as_deref(), Some(id), "{reason}");
+            rejected.answered.message = None;
+            rejected.raw = None;
+            assert_eq!(without_values(&rejected).unwrap_or(rejected).id.as_deref(), Some(id), "{reason}");
         }
     }
 

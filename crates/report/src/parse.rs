@@ -10,7 +10,7 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 
-use crate::record::{FIELDS, HEADER};
+use crate::record::{FIELDS, HEADER, HEADER_WITH_IDS, ID};
 
 /// Why bytes are no record.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,11 +29,13 @@ pub(crate) struct Parser {
     csv: Option<CsvFields>,
     /// Where each of [`FIELDS`] stands in a CSV record.
     columns: Vec<usize>,
+    /// Where that of ids stands, in a report that has it.
+    id_column: Option<usize>,
 }
 
 impl Parser {
     pub(crate) fn new() -> Self {
-        Self { source: "".into(), csv: None, columns: Vec::new() }
+        Self { source: "".into(), csv: None, columns: Vec::new(), id_column: None }
     }
 
     /// Reads an object of NDJSON, with or without its line end.
@@ -59,23 +61,25 @@ impl Parser {
         }
         let column = |name: &&str| (0..csv.len()).find(|index| csv.text(*index) == Some(*name));
         let columns: Option<Vec<usize>> = FIELDS.iter().map(column).collect();
+        let id_column = column(&ID);
         self.columns = columns.ok_or_else(|| Fault::Foreign("columns are missing".to_owned()))?;
+        self.id_column = id_column;
         Ok(())
     }
 
     /// Reads a record of CSV, with or without its line end.
     pub(crate) fn csv_record(&mut self, record: &[u8]) -> Result<Decision, Fault> {
         let csv = self.csv.get_or_insert_with(CsvFields::new);
-        if !csv.split(record) || self.columns.iter().any(|column| *column >= csv.len()) {
+        if !csv.split(record) || self.columns.iter().chain(&self.id_column).any(|column| *column >= csv.len()) {
             return Err(Fault::NotWhole);
         }
-        let line = columns_line(csv, &self.columns).ok_or(Fault::NotWhole)?;
+        let line = columns_line(csv, &self.columns, self.id_column).ok_or(Fault::NotWhole)?;
         decision(line, &mut self.source)
     }
 }
 
 /// None where a field doesn't hold what it should.
-fn columns_line<'a>(csv: &'a CsvFields, columns: &[usize]) -> Option<Line<'a>> {
+fn columns_line<'a>(csv: &'a CsvFields, columns: &[usize], id_column: Option<usize>) -> Option<Line<'a>> {
     let mut texts = columns.iter().map(|column| csv.text(*column));
     let mut next = || texts.next().flatten();
     Some(Line {
@@ -83,6 +87,10 @@ fn columns_line<'a>(csv: &'a CsvFields, columns: &[usize]) -> Option<Line<'a>> {
         row: next()?.parse().ok()?,
         line: next()?.parse().ok()?,
         euid: next()?.into(),
+        id: match id_column {
+            Some(column) => Some(csv.text(column)?.into()),
+            None => None,
+        },
         outcome: next()?.into(),
         reason: next()?.into(),
         code: optional(next()?, |text| text.parse().ok())?,
@@ -111,7 +119,7 @@ fn decision(line: Line<'_>, source: &mut Arc<str>) -> Result<Decision, Fault> {
         origin: Origin { source: Arc::clone(source), row: line.row, line: line.line },
         outcome: Outcome::parse(&line.outcome).ok_or_else(|| unknown("outcome", &line.outcome))?,
         euid: line.euid.into(),
-        id: None,
+        id: line.id.map(Into::into),
         reason,
         answered: Answered {
             code: line.code,
@@ -130,7 +138,7 @@ fn decision(line: Line<'_>, source: &mut Arc<str>) -> Result<Decision, Fault> {
 pub(crate) fn may_begin_report(bytes: &[u8]) -> bool {
     let zeros = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let written = &bytes[..zeros];
-    [HEADER.as_bytes(), b"{\"source\":"].iter().any(|start| {
+    [HEADER.as_bytes(), HEADER_WITH_IDS.as_bytes(), b"{\"source\":"].iter().any(|start| {
         let common = written.len().min(start.len());
         written[..common] == start[..common]
     })
@@ -152,6 +160,8 @@ struct Line<'a> {
     line: u64,
     #[serde(borrow)]
     euid: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     outcome: Cow<'a, str>,
     #[serde(borrow)]

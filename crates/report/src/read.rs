@@ -9,7 +9,7 @@ use crate::{
     format::{Compression, Encoding, ReportFormat},
     gist::Gist,
     parse::{Fault, Parser, may_begin_report},
-    record::HEADER,
+    record::{HEADER, HEADER_WITH_IDS},
     skim::{Skimmed, Skimmer},
     source::{Bytes, SourceReport},
     unpack::Unpacked,
@@ -99,6 +99,8 @@ pub struct ReportReader {
     cut: u64,
     /// The header of CSV is the journal's own.
     own_header: bool,
+    /// It has the column of ids.
+    has_id_column: bool,
     ended: bool,
 }
 
@@ -134,6 +136,7 @@ impl ReportReader {
             whole: 0,
             cut: 0,
             own_header: false,
+            has_id_column: false,
             ended: false,
         })
     }
@@ -147,6 +150,11 @@ impl ReportReader {
     /// columns, or others in their places. Asked for at its end.
     pub(crate) fn can_be_continued(&self) -> bool {
         self.encoding == Encoding::Ndjson || !self.is_begun() || self.own_header
+    }
+
+    /// Whether a header of CSV, if it has one, has the column of ids: records that follow must have it then, and only then.
+    pub(crate) fn has_id_column(&self) -> Option<bool> {
+        (self.encoding == Encoding::Csv && self.is_begun()).then_some(self.has_id_column)
     }
 
     /// Whether anything whole was in it.
@@ -213,7 +221,8 @@ impl ReportReader {
                 return Ok(false);
             }
             let header = self.parser.csv_header(&self.bytes);
-            self.own_header = self.bytes == HEADER.as_bytes();
+            self.has_id_column = self.bytes == HEADER_WITH_IDS.as_bytes();
+            self.own_header = self.has_id_column || self.bytes == HEADER.as_bytes();
             self.accept(header)?;
         }
         Ok(true)

@@ -8,25 +8,51 @@ use crate::{
     time::Times,
 };
 
-/// The fields, named once: as JSON, as the columns of CSV, and for whoever reads them.
+/// The fields, named once: as JSON, as the columns of CSV, and for whoever reads them. The one in the middle is there only
+/// where rows are keyed by it.
 macro_rules! fields {
-    ($life:lifetime, $first:ident: $first_type:ty, $($name:ident: $type:ty),+ $(,)?) => {
+    (
+        $life:lifetime, $first:ident: $first_type:ty, $($before:ident: $before_type:ty),+;
+        $id:ident: $id_type:ty;
+        $($name:ident: $type:ty),+ $(,)?
+    ) => {
         #[cfg_attr(test, derive(serde::Serialize))]
         struct Record<$life> {
             $first: $first_type,
+            $($before: $before_type,)+
+            #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+            $id: Option<$id_type>,
             $($name: $type),+
         }
 
-        /// The names of the fields in their order.
-        pub(crate) const FIELDS: &[&str] = &[stringify!($first), $(stringify!($name)),+];
+        /// The names of the fields that every record has, in their order.
+        pub(crate) const FIELDS: &[&str] =
+            &[stringify!($first), $(stringify!($before),)+ $(stringify!($name)),+];
+
+        /// The field of the organisation's own id.
+        pub(crate) const ID: &str = stringify!($id);
 
         /// What stands at the beginning of CSV.
-        pub(crate) const HEADER: &str = concat!(stringify!($first), $(",", stringify!($name)),+, "\n");
+        pub(crate) const HEADER: &str =
+            concat!(stringify!($first), $(",", stringify!($before),)+ $(",", stringify!($name)),+, "\n");
+
+        /// The same where rows are keyed by ids.
+        pub(crate) const HEADER_WITH_IDS: &str = concat!(
+            stringify!($first), $(",", stringify!($before),)+ ",", stringify!($id), $(",", stringify!($name)),+, "\n"
+        );
 
         impl Record<'_> {
             fn write_json(&self, buffer: &mut Vec<u8>) {
                 buffer.extend_from_slice(concat!("{\"", stringify!($first), "\":").as_bytes());
                 self.$first.write_json(buffer);
+                $(
+                    buffer.extend_from_slice(concat!(",\"", stringify!($before), "\":").as_bytes());
+                    self.$before.write_json(buffer);
+                )+
+                if let Some(id) = self.$id {
+                    buffer.extend_from_slice(concat!(",\"", stringify!($id), "\":").as_bytes());
+                    id.write_json(buffer);
+                }
                 $(
                     buffer.extend_from_slice(concat!(",\"", stringify!($name), "\":").as_bytes());
                     self.$name.write_json(buffer);
@@ -36,6 +62,14 @@ macro_rules! fields {
 
             fn write_csv(&self, buffer: &mut Vec<u8>) {
                 self.$first.write_csv(buffer);
+                $(
+                    buffer.push(b',');
+                    self.$before.write_csv(buffer);
+                )+
+                if let Some(id) = self.$id {
+                    buffer.push(b',');
+                    id.write_csv(buffer);
+                }
                 $(
                     buffer.push(b',');
                     self.$name.write_csv(buffer);
@@ -51,7 +85,8 @@ fields! {
     source: &'a str,
     row: u64,
     line: u64,
-    euid: &'a str,
+    euid: &'a str;
+    id: &'a str;
     outcome: Word<'a>,
     reason: Word<'a>,
     code: Option<i64>,
@@ -152,16 +187,25 @@ impl<T: Field> Field for Option<T> {
     }
 }
 
-/// Writes what stands at the beginning of a report.
-pub(crate) fn write_header(encoding: Encoding, buffer: &mut Vec<u8>) {
+/// What of a decision is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// The contacts.
+    pub(crate) contacts: bool,
+    /// The organisation's own id: rows are keyed by it.
+    pub(crate) id: bool,
+}
+
+/// Writes what stands at the beginning of a report; `ids`: of one whose rows are keyed by ids.
+pub(crate) fn write_header(encoding: Encoding, ids: bool, buffer: &mut Vec<u8>) {
     if encoding == Encoding::Csv {
-        buffer.extend_from_slice(HEADER.as_bytes());
+        buffer.extend_from_slice(if ids { HEADER_WITH_IDS } else { HEADER }.as_bytes());
     }
 }
 
-/// Writes one record; `contacts` says whether the contacts are shown.
-pub(crate) fn write(encoding: Encoding, decision: &Decision, contacts: bool, times: &mut Times, buffer: &mut Vec<u8>) {
-    let record = Record::of(decision, contacts, times.text(decision.at_ms));
+/// Writes one record.
+pub(crate) fn write(encoding: Encoding, decision: &Decision, shown: Shown, times: &mut Times, buffer: &mut Vec<u8>) {
+    let record = Record::of(decision, shown, times.text(decision.at_ms));
     match encoding {
         Encoding::Ndjson => record.write_json(buffer),
         Encoding::Csv => record.write_csv(buffer),
@@ -169,12 +213,13 @@ pub(crate) fn write(encoding: Encoding, decision: &Decision, contacts: bool, tim
 }
 
 impl<'a> Record<'a> {
-    fn of(decision: &'a Decision, contacts: bool, at: &'a str) -> Self {
+    fn of(decision: &'a Decision, shown: Shown, at: &'a str) -> Self {
         Self {
             source: &decision.origin.source,
             row: decision.origin.row,
             line: decision.origin.line,
             euid: &decision.euid,
+            id: shown.id.then(|| decision.id.as_deref().unwrap_or_default()),
             outcome: Word(decision.outcome.as_str()),
             reason: Word(decision.reason.map_or("", Reason::as_str)),
             code: decision.answered.code,
@@ -183,7 +228,7 @@ impl<'a> Record<'a> {
             attempts: decision.attempts,
             latency_ms: decision.latency_ms,
             at: Word(at),
-            contacts: decision.contacts.as_ref().filter(|_| contacts),
+            contacts: decision.contacts.as_ref().filter(|_| shown.contacts),
             raw: decision.raw.as_deref(),
         }
     }
@@ -209,41 +254,41 @@ mod tests {
     }
 
     fn decision() -> impl Strategy<Value = Decision> {
-        let texts = (text(), text(), prop::option::of(text()), prop::option::of(text()));
+        let texts = (text(), text(), prop::option::of(text()), prop::option::of(text()), prop::option::of(text()));
         let numbers = (any::<u64>(), any::<u64>(), any::<u32>(), prop::option::of(any::<u64>()));
         let answer = (prop::option::of(any::<i64>()), prop::option::of(any::<u16>()));
         let contacts = prop::option::of(prop::collection::vec((text(), text()), 0..4));
         let of = (0..Outcome::ALL.len(), prop::option::of(0..Reason::ALL.len()));
         (texts, numbers, answer, contacts, of, any::<i64>()).prop_map(
-            |((source, euid, message, raw), (row, line, attempts, latency_ms), answer, contacts, of, at_ms)| Decision {
-                origin: Origin { source: source.into(), row, line },
-                euid: euid.into(),
-                id: None,
-                outcome: Outcome::ALL[of.0],
-                reason: of.1.map(|reason| Reason::ALL[reason]),
-                answered: Answered { code: answer.0, message, http_status: answer.1 },
-                attempts,
-                latency_ms,
-                at_ms,
-                contacts: contacts
-                    .map(|pairs| pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect()),
-                raw: raw.map(Into::into),
+            |((source, euid, id, message, raw), (row, line, attempts, latency_ms), answer, contacts, of, at_ms)| {
+                Decision {
+                    origin: Origin { source: source.into(), row, line },
+                    euid: euid.into(),
+                    id: id.map(Into::into),
+                    outcome: Outcome::ALL[of.0],
+                    reason: of.1.map(|reason| Reason::ALL[reason]),
+                    answered: Answered { code: answer.0, message, http_status: answer.1 },
+                    attempts,
+                    latency_ms,
+                    at_ms,
+                    contacts: contacts
+                        .map(|pairs| pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect()),
+                    raw: raw.map(Into::into),
+                }
             },
         )
     }
 
     /// The same by `serde_json` and `csv`.
-    fn written_at_length(decision: &Decision, contacts: bool) -> (Vec<u8>, Vec<u8>) {
+    fn written_at_length(decision: &Decision, shown: Shown) -> (Vec<u8>, Vec<u8>) {
         let at = rfc3339(decision.at_ms);
-        let record = Record::of(decision, contacts, &at);
+        let record = Record::of(decision, shown, &at);
         let mut json = serde_json::to_vec(&record).unwrap();
         json.push(b'\n');
         let number = |number: Option<String>| number.unwrap_or_default();
-        let fields = [
-            record.source,
-            &record.row.to_string(),
-            &record.line.to_string(),
-            record.euid,
+        let (row, line) = (record.row.to_string(), record.line.to_string());
+        let before = [record.source, &row, &line, record.euid].into_iter().chain(record.id).map(str::to_owned);
+        let behind = [
             record.outcome.0,
             record.reason.0,
             &number(record.code.map(|code| code.to_string())),
@@ -254,7 +299,9 @@ mod tests {
             record.at.0,
             &number(record.contacts.map(|contacts| serde_json::to_string(contacts).unwrap())),
             record.raw.unwrap_or_default(),
-        ];
+        ]
+        .map(str::to_owned);
+        let fields: Vec<String> = before.chain(behind).collect();
         let mut csv = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
         csv.write_record(fields).unwrap();
         (json, csv.into_inner().unwrap())
@@ -264,11 +311,12 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
         #[test]
-        fn a_record_is_written_as_serde_and_csv_write_it(decision in decision(), contacts in any::<bool>()) {
-            let (json, csv) = written_at_length(&decision, contacts);
+        fn a_record_is_written_as_serde_and_csv_write_it(decision in decision(), contacts in any::<bool>(), id in any::<bool>()) {
+            let shown = Shown { contacts, id };
+            let (json, csv) = written_at_length(&decision, shown);
             for (encoding, expected) in [(Encoding::Ndjson, json), (Encoding::Csv, csv)] {
                 let mut written = Vec::new();
-                write(encoding, &decision, contacts, &mut Times::default(), &mut written);
+                write(encoding, &decision, shown, &mut Times::default(), &mut written);
                 prop_assert_eq!(String::from_utf8(written).unwrap(), String::from_utf8(expected).unwrap());
             }
         }

@@ -39,7 +39,7 @@ pub enum Chosen {
 pub struct ReplayChoice {
     /// Which failed rows.
     pub chosen: Chosen,
-    /// Also those behind which a row of the same EUID was accepted.
+    /// Also those behind which a row of the same user was accepted.
     pub include_superseded: bool,
     /// Rows decided longer ago are left alone.
     pub max_age: Duration,
@@ -61,8 +61,9 @@ impl Chosen {
 
 /// The rows of reports that are sent again.
 ///
-/// A row is a source, a row number and an EUID, so that nights whose exports bear one name are kept apart. Where the
-/// reports decide it several times the latest record counts. Of two rows of one EUID the later is that with the later
+/// A row is a source, a row number and an id of the organisation's own, or where it has none an EUID, so that nights whose
+/// exports bear one name are kept apart. Where the reports decide it several times the latest record counts. Rows of one
+/// user have the EUID in common, or the id. Of two of them the later is that with the later
 /// first record: in one report that which stands further down, in several that with the later time. A row that was sent
 /// again, by a resume or a replay, is no later for that: it keeps the place that it had.
 #[derive(Debug)]
@@ -70,10 +71,14 @@ pub struct ReplayPlan {
     reports: Vec<SourceReport>,
     /// The records to send of each report, in their order.
     records: Vec<Vec<Place>>,
-    /// Rows left alone because a later row of their EUID was accepted.
+    /// Rows left alone because a later row of their user was accepted.
     pub superseded: u64,
     /// Rows left alone because they were decided too long ago.
     pub expired: u64,
+    /// Of the rows that are sent, those of which no EUID was obtained: it has to be asked for by the id.
+    pub without_euid: u64,
+    /// Rows of the reports are keyed by ids, at least some.
+    pub has_ids: bool,
     /// Reports that are torn, with the byte behind which they are.
     pub torn: Vec<(PathBuf, u64)>,
 }
@@ -93,9 +98,18 @@ struct Candidate {
     /// A later record decides the row.
     overridden: bool,
     has_contacts: bool,
+    has_euid: bool,
+    users: [Option<u64>; 2],
 }
 
-/// Source, row, EUID.
+impl Candidate {
+    /// The numbers of its user.
+    fn users(&self) -> impl Iterator<Item = u64> {
+        self.users.into_iter().flatten()
+    }
+}
+
+/// Source, row, and the number of what it is keyed by.
 type Key = (u32, u64, u64);
 
 /// The first record of a row in a report; of a replay's report, in the reports that it replayed.
@@ -104,6 +118,7 @@ struct FirstRecord {
     place: Place,
     /// It holds what was to be sent.
     can_be_sent: bool,
+    has_euid: bool,
 }
 
 impl ReplayPlan {
@@ -122,26 +137,38 @@ impl ReplayPlan {
             reports: reports.to_vec(),
             superseded: 0,
             expired: 0,
+            without_euid: 0,
+            has_ids: false,
             torn: Vec::new(),
         };
         let mut sources: HashMap<Arc<str>, u32> = HashMap::new();
         let mut candidates: HashMap<Key, Candidate> = HashMap::new();
-        // The latest record that says that a row of an EUID was accepted; only of EUIDs with candidates.
+        // The latest record that says that a row of a user was accepted; only of users with candidates.
         let mut accepted: NumberMap<Option<Moment>> = NumberMap::default();
         for (number, report) in reports.iter().enumerate() {
             let path = report.path();
             let torn = report.skim(number, |moment, began, record| {
+                plan.has_ids |= record.id.is_some();
                 if !choice.chosen.includes(record) {
                     return Ok(());
                 }
-                let euid = record.number.map(Euid::get).ok_or_else(|| foreign(path, moment.2))?;
+                let key = record.key_number().ok_or_else(|| foreign(path, moment.2))?;
                 let next = u32::try_from(sources.len()).unwrap_or(u32::MAX);
                 let source = *sources.entry(Arc::clone(record.source)).or_insert(next);
-                accepted.insert(euid, None);
+                accepted.extend(record.users().map(|user| (user, None)));
                 let place = Place { moment, began };
-                let candidate =
-                    || Candidate { place, at_ms: record.at_ms, overridden: false, has_contacts: record.has_contacts };
-                let kept = candidates.entry((source, record.row, euid)).or_insert_with(candidate);
+                let candidate = || {
+                    let mut users = record.users();
+                    Candidate {
+                        place,
+                        at_ms: record.at_ms,
+                        overridden: false,
+                        has_contacts: record.has_contacts,
+                        has_euid: record.number.is_some(),
+                        users: [users.next(), users.next()],
+                    }
+                };
+                let kept = candidates.entry((source, record.row, key)).or_insert_with(candidate);
                 if kept.place.moment < moment {
                     *kept = candidate();
                 }
@@ -155,19 +182,26 @@ impl ReplayPlan {
             let is_own = number == reports.len();
             let Some(report) = reports.get(number).or(own) else { continue };
             report.skim(number, |moment, began, record| {
-                let Some(euid) = record.number.map(Euid::get) else { return Ok(()) };
-                let Some(latest) = accepted.get_mut(&euid) else { return Ok(()) };
+                let Some(key) = record.key_number() else { return Ok(()) };
+                if !record.users().any(|user| accepted.contains_key(&user)) {
+                    return Ok(());
+                }
                 let next = u32::try_from(sources.len()).unwrap_or(u32::MAX);
                 let source = *sources.entry(Arc::clone(record.source)).or_insert(next);
-                let key = (source, record.row, euid);
+                let key = (source, record.row, key);
                 let first = places.get(&(key, number)).copied().unwrap_or_else(|| {
                     let before = replayed.iter().filter_map(|report| places.get(&(key, *report))).max();
                     let can_be_sent = record.outcome == Outcome::Failed && record.has_contacts;
-                    before.copied().unwrap_or(FirstRecord { place: Place { moment, began }, can_be_sent })
+                    let (place, has_euid) = (Place { moment, began }, record.number.is_some());
+                    before.copied().unwrap_or(FirstRecord { place, can_be_sent, has_euid })
                 });
                 places.insert((key, number), first);
                 if matches!(record.outcome, Outcome::Synced | Outcome::Unchanged) {
-                    *latest = (*latest).max(Some(first.place.moment));
+                    for user in record.users() {
+                        if let Some(latest) = accepted.get_mut(&user) {
+                            *latest = (*latest).max(Some(first.place.moment));
+                        }
+                    }
                 }
                 if let Some(candidate) = candidates.get_mut(&key) {
                     candidate.overridden |=
@@ -176,23 +210,25 @@ impl ReplayPlan {
                 Ok::<_, ReportError>(())
             })?;
         }
-        let mut rows_of_euid: HashMap<u64, u32> = HashMap::new();
-        for (_, _, euid) in candidates.keys() {
-            *rows_of_euid.entry(*euid).or_default() += 1;
+        let mut rows_of_user: HashMap<u64, u32> = HashMap::new();
+        for user in candidates.values().flat_map(Candidate::users) {
+            *rows_of_user.entry(user).or_default() += 1;
         }
         for (key, candidate) in candidates {
             let (_, number, _) = candidate.place.moment;
             if candidate.overridden {
                 continue;
             }
-            let (_, _, euid) = key;
-            let own_record = FirstRecord { place: candidate.place, can_be_sent: candidate.has_contacts };
+            let own_record = FirstRecord {
+                place: candidate.place,
+                can_be_sent: candidate.has_contacts,
+                has_euid: candidate.has_euid,
+            };
             let first = places.get(&(key, number)).copied().unwrap_or(own_record);
-            let has_others = rows_of_euid.get(&euid).is_some_and(|rows| *rows > 1);
-            let set_at = Euid::new(euid).and_then(&mut set_at);
-            if !choice.include_superseded
-                && accepted.get(&euid).is_some_and(|moment| *moment > Some(first.place.moment))
-            {
+            let has_others = candidate.users().any(|user| rows_of_user.get(&user).is_some_and(|rows| *rows > 1));
+            let set_at = candidate.users().filter_map(Euid::new).filter_map(&mut set_at).max();
+            let is_superseded = |user| accepted.get(&user).is_some_and(|moment| *moment > Some(first.place.moment));
+            if !choice.include_superseded && candidate.users().any(is_superseded) {
                 plan.superseded += 1;
             } else if now_ms.saturating_sub(candidate.at_ms)
                 > i64::try_from(choice.max_age.as_millis()).unwrap_or(i64::MAX)
@@ -202,6 +238,7 @@ impl ReplayPlan {
             } else if first.can_be_sent && has_others {
                 // Rows are sent in the order of their records: that of the first keeps it.
                 let (_, number, _) = first.place.moment;
+                plan.without_euid += u64::from(!first.has_euid);
                 plan.records[number].push(first.place);
             } else if !candidate.has_contacts {
                 return Err(ReportError::WithoutContacts {
@@ -209,6 +246,7 @@ impl ReplayPlan {
                     record: candidate.place.moment.2 + 1,
                 });
             } else {
+                plan.without_euid += u64::from(!candidate.has_euid);
                 plan.records[number].push(candidate.place);
             }
         }
@@ -274,7 +312,7 @@ fn in_order(given: &[SourceReport], own: Option<&SourceReport>) -> Result<Vec<(u
 }
 
 fn foreign(path: &Path, place: u64) -> ReportError {
-    let what = "a row that was sent has no EUID".to_owned();
+    let what = "a row that was sent has neither an EUID nor an id".to_owned();
     ReportError::Read(ReadError::Foreign { path: path.to_owned(), record: place + 1, what })
 }
 

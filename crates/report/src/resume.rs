@@ -12,7 +12,7 @@ use crate::{
     error::ReportError,
     file::{is_special, open_locked},
     format::{Compression, ReportFormat},
-    journal::{ContactsPolicy, Journal},
+    journal::{Journal, JournalOptions},
     latest::LatestRecords,
     read::ReadError,
     run_file::{Run, RunFile},
@@ -35,6 +35,8 @@ pub struct Resumption {
     whole: u64,
     /// These have a header, or any record.
     has_header: bool,
+    /// Whether this header has the column of ids, if it is one of CSV.
+    has_id_column: Option<bool>,
     /// What its run was about. None only where no row is decided and the report has no record: then it was killed as it
     /// began.
     pub run: Option<Run>,
@@ -69,7 +71,8 @@ impl Resumption {
         let metadata = file.metadata().map_err(|cause| ReportError::Open { path: path.to_owned(), cause })?;
         let size = metadata.len();
         let report = SourceReport::of_file(path, Arc::clone(&file), size);
-        let Whole { bytes: whole, is_begun: has_header, mut decided } = whole_part(report, size, all_again)?;
+        let Whole { bytes: whole, is_begun: has_header, has_id_column, mut decided } =
+            whole_part(report, size, all_again)?;
         if size - whole > LONGEST_TORN_END {
             return Err(ReportError::Damaged { path: path.to_owned(), at: whole });
         }
@@ -81,7 +84,7 @@ impl Resumption {
         }
         let command = run.as_ref().map(|run| run.command.clone());
         let run = run.filter(|_| !decided.is_empty());
-        Ok(Some(Self { path: path.to_owned(), file, size, whole, has_header, run, command, decided }))
+        Ok(Some(Self { path: path.to_owned(), file, size, whole, has_header, has_id_column, run, command, decided }))
     }
 
     /// How many bytes of its end are torn.
@@ -95,14 +98,16 @@ impl Resumption {
     }
 
     /// Cuts off a torn end and writes on behind it. The journal's tally counts the decided rows.
-    pub fn into_journal(self, contacts: ContactsPolicy) -> Result<(Journal, Decided), ReportError> {
-        let Self { path, file, size, whole, has_header, mut decided, .. } = self;
+    pub fn into_journal(self, options: impl Into<JournalOptions>) -> Result<(Journal, Decided), ReportError> {
+        let Self { path, file, size, whole, has_header, has_id_column, mut decided, .. } = self;
+        let options = options.into();
+        let options = JournalOptions { ids: has_id_column.unwrap_or(options.ids), ..options };
         decided.close();
         if whole < size {
             let cut = file.set_len(whole).and_then(|()| file.sync_all());
             cut.map_err(|cause| ReportError::Open { path: path.clone(), cause })?;
         }
-        let mut journal = Journal::in_file(&path, file, contacts, decided.tally().clone());
+        let mut journal = Journal::in_file(&path, file, options, decided.tally().clone());
         if !has_header {
             journal.begin()?;
         }
@@ -115,6 +120,8 @@ struct Whole {
     bytes: u64,
     /// Its header, or any record.
     is_begun: bool,
+    /// Whether a header of CSV has the column of ids.
+    has_id_column: Option<bool>,
     decided: Decided,
 }
 
@@ -161,7 +168,8 @@ fn whole_part(mut report: SourceReport, size: u64, all_again: bool) -> Result<Wh
             drop(decided);
             decided = last_records(&report, repeated, all_again)?;
         }
-        return Ok(Whole { bytes, is_begun: records.is_begun(), decided });
+        let (is_begun, has_id_column) = (records.is_begun(), records.has_id_column());
+        return Ok(Whole { bytes, is_begun, has_id_column, decided });
     }
 }
 

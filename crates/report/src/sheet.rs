@@ -36,17 +36,26 @@ pub enum SheetError {
     Write(#[from] io::Error),
 }
 
-/// Writes the rejected and failed rows as CSV, their contacts as columns. No cell is a formula to a spreadsheet, in whatever
+/// What stands before the contacts: the id stands behind the EUID, where rows are keyed by ids.
+const EUID: usize = 3;
+
+/// Writes the rejected and failed rows as CSV, their contacts as columns, and the ids under the name that their column had in
+/// the inputs. No cell is a formula to a spreadsheet, in whatever
 /// country: one that would be gets an apostrophe where the formula would begin, which is taken away where the sheet is an input.
 pub fn write_sheet(survey: &Survey, mut to: impl Write) -> Result<Sheet, SheetError> {
     to.write_all(BYTE_ORDER_MARK.as_bytes())?;
     let mut sheet = csv::Writer::from_writer(to);
     let names: Vec<&Arc<str>> = survey.overview.contact_names.iter().collect();
+    let is_own = |name: &str| COLUMNS.contains(&name) || name == "raw";
+    let id_title = survey.id_column.as_deref().map(|name| if is_own(name) { "id" } else { name });
     let titles = names.iter().map(|name| {
-        if COLUMNS.contains(&&***name) || &***name == "raw" { format!("contacts.{name}") } else { name.to_string() }
+        if is_own(name) || id_title == Some(&***name) { format!("contacts.{name}") } else { name.to_string() }
     });
-    let head: Vec<String> =
+    let mut head: Vec<String> =
         COLUMNS.iter().map(|name| (*name).to_owned()).chain(titles).chain(["raw".to_owned()]).collect();
+    if let Some(title) = id_title {
+        head.insert(EUID + 1, title.to_owned());
+    }
     sheet.write_record(head.iter().map(|cell| protect_formulas(cell).into_owned())).map_err(io::Error::from)?;
     let mut written = Sheet { rows: 0, protected: 0 };
     survey.records(|record| {
@@ -54,9 +63,12 @@ pub fn write_sheet(survey: &Survey, mut to: impl Write) -> Result<Sheet, SheetEr
             return Ok(());
         }
         written.rows += 1;
-        let cells = cells(record, &names);
+        let mut cells = cells(record, &names);
+        if id_title.is_some() {
+            cells.insert(EUID + 1, record.id.as_deref().unwrap_or_default().to_owned());
+        }
         let harmless: Vec<Cow<'_, str>> = cells.iter().map(|cell| protect_formulas(cell)).collect();
-        let values = COLUMNS.len()..COLUMNS.len() + names.len();
+        let values = COLUMNS.len()..cells.len() - 1;
         written.protected += harmless[values].iter().filter(|cell| matches!(cell, Cow::Owned(_))).count() as u64;
         sheet.write_record(harmless.iter().map(|cell| cell.as_bytes())).map_err(io::Error::from)?;
         Ok::<_, SheetError>(())

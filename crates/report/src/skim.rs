@@ -27,8 +27,9 @@ pub(crate) struct Skimmer {
     /// The minute of the record before, which most often is that of the next, and when it began.
     minute: [u8; MINUTE_BYTES],
     minute_ms: i64,
-    /// The last record's EUID.
+    /// The last record's EUID, and its id.
     euid: Vec<u8>,
+    id: Vec<u8>,
 }
 
 /// How a row ended, and how that is written, from the outcome to the attempts: records that are alike in this follow each
@@ -54,6 +55,7 @@ pub(crate) struct Skimmed {
     pub(crate) length: usize,
     row: u64,
     number: Option<Euid>,
+    has_id: bool,
     end: EndValues,
     latency_ms: Option<u64>,
     at_ms: i64,
@@ -85,6 +87,10 @@ impl Skimmer {
         rest.number()?;
         rest.take(b",\"euid\":\"")?;
         let (euid, number) = rest.euid()?;
+        let id = match rest.take(b",\"id\":\"") {
+            Some(()) => Some(rest.plain_text()?),
+            None => None,
+        };
         let end = self.end(&mut rest)?;
         let latency_ms = rest.unless_null(Rest::number)?;
         rest.take(b",\"at\":\"")?;
@@ -96,19 +102,22 @@ impl Skimmer {
         rest.take(b"}\n")?;
         self.euid.clear();
         self.euid.extend_from_slice(euid);
+        self.id.clear();
+        self.id.extend_from_slice(id.unwrap_or_default());
         let length = bytes.len() - rest.0.len();
-        Some(Skimmed { length, row, number, end, latency_ms, at_ms, has_contacts })
+        Some(Skimmed { length, row, number, has_id: id.is_some(), end, latency_ms, at_ms, has_contacts })
     }
 
     /// The gist of the record that was skimmed last.
     pub(crate) fn gist(&self, skimmed: &Skimmed) -> Gist<'_> {
-        let Skimmed { row, number, end, latency_ms, at_ms, has_contacts, .. } = *skimmed;
+        let Skimmed { row, number, has_id, end, latency_ms, at_ms, has_contacts, .. } = *skimmed;
         let EndValues { outcome, reason, code, attempts } = end;
         let (source, euid) = (&self.source, self.euid.as_slice());
-        Gist { source, row, euid, number, outcome, reason, code, attempts, latency_ms, at_ms, has_contacts }
+        let id = has_id.then_some(self.id.as_slice());
+        Gist { source, row, euid, number, id, outcome, reason, code, attempts, latency_ms, at_ms, has_contacts }
     }
 
-    /// From behind the EUID up to the latency.
+    /// From behind EUID and id up to the latency.
     fn end(&mut self, rest: &mut Rest<'_>) -> Option<EndValues> {
         if let Some(values) = self.end.values
             && let Some(behind) = rest.0.strip_prefix(self.end.bytes.as_slice())
@@ -218,10 +227,16 @@ impl<'a> Rest<'a> {
             self.0 = &self.0[digits + 1..];
             return Some((euid, Euid::new(value)));
         }
-        let length = self.0.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
-        let (euid, rest) = self.0.split_at(length);
-        self.0 = rest.strip_prefix(b"\"")?;
+        let euid = self.plain_text()?;
         Some((euid, Euid::parse(str::from_utf8(euid).ok()?).ok()))
+    }
+
+    /// A text without escapes and the quote behind it; its first quote was taken.
+    fn plain_text(&mut self) -> Option<&'a [u8]> {
+        let length = self.0.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
+        let (text, rest) = self.0.split_at(length);
+        self.0 = rest.strip_prefix(b"\"")?;
+        (text.is_ascii() || str::from_utf8(text).is_ok()).then_some(text)
     }
 
     fn integer(&mut self) -> Option<i64> {

@@ -8,7 +8,7 @@ use model::{Answered, Contacts, Decision, Origin, Outcome, Reason};
 use proptest::prelude::*;
 use report::{ContactsPolicy, Journal, JournalOptions, ReportError, Tally};
 
-const OPTIONS: JournalOptions = JournalOptions { force: false, contacts: ContactsPolicy::Failed };
+const OPTIONS: JournalOptions = JournalOptions { force: false, contacts: ContactsPolicy::Failed, ids: false };
 
 fn decision(row: u64, outcome: Outcome) -> Decision {
     let mut contacts = Contacts::default();

@@ -46,7 +46,7 @@ fn synced(row: u64, euid: u64, hours_ago: i64) -> Decision {
 
 fn report(folder: &TempDir, name: &str, records: &[Decision]) -> PathBuf {
     let path = folder.path().join(name);
-    let options = JournalOptions { force: false, contacts: ContactsPolicy::Failed };
+    let options = JournalOptions { force: false, contacts: ContactsPolicy::Failed, ids: false };
     let mut journal = Journal::create(&path, options).unwrap();
     for record in records {
         journal.append(record);
@@ -186,7 +186,7 @@ fn what_was_decided_before_its_user_was_set_is_left_alone() {
 fn reports_without_contacts_and_reports_that_are_written_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("never.ndjson");
-    let options = JournalOptions { force: false, contacts: ContactsPolicy::Never };
+    let options = JournalOptions { force: false, contacts: ContactsPolicy::Never, ids: false };
     let mut journal = Journal::create(&path, options).unwrap();
     journal.append(&failed(1, 1, 1));
     assert!(matches!(SourceReport::open(&path).unwrap().hold(), Err(ReportError::BeingWritten(_))));
@@ -214,7 +214,7 @@ fn a_report_that_is_replaced_or_grows_is_read_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.ndjson.gz");
     let write = |path: &Path, rows: std::ops::RangeInclusive<u64>| {
-        let options = JournalOptions { force: true, contacts: ContactsPolicy::Failed };
+        let options = JournalOptions { force: true, contacts: ContactsPolicy::Failed, ids: false };
         let mut journal = Journal::create(path, options).unwrap();
         rows.for_each(|row| journal.append(&decision(row, Outcome::Failed, Some(Reason::Timeout))));
         journal.finish().unwrap();

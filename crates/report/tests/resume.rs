@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use report::{ContactsPolicy, Journal, JournalOptions, ReadError, ReportError, ReportReader, Resumption, Run, RunFile};
 use support::decision;
 
-const OPTIONS: JournalOptions = JournalOptions { force: false, contacts: ContactsPolicy::Failed };
+const OPTIONS: JournalOptions = JournalOptions { force: false, contacts: ContactsPolicy::Failed, ids: false };
 const NAMES: [&str; 6] = ["r.ndjson", "r.csv", "r.ndjson.gz", "r.csv.gz", "r.ndjson.zst", "r.csv.zst"];
 
 /// An accepted row.
@@ -308,7 +308,7 @@ fn the_first_row_that_differs_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let resumed = decided(&folder, &records);
     let compare = |euid: &dyn Fn(u64) -> String, last: u64| {
-        let mut comparison = resumed.compare_euids();
+        let mut comparison = resumed.compare_keys(false);
         for row in 1..=last {
             comparison.see("Kunden, alle.csv", row, &euid(row))?;
         }
@@ -337,7 +337,7 @@ fn what_differs_is_named_also_where_the_end_is_torn() {
         let size = fs::metadata(&path).unwrap().len();
         OpenOptions::new().write(true).open(&path).unwrap().set_len(size - 1).unwrap();
         let resumed = Resumption::open(&path).unwrap().unwrap();
-        let mut comparison = resumed.decided.compare_euids();
+        let mut comparison = resumed.decided.compare_keys(false);
         for (row, euid) in [(1, "1"), (2, "9"), (3, "3")] {
             comparison.see("Kunden, alle.csv", row, euid).unwrap();
         }
@@ -493,11 +493,11 @@ fn a_report_without_contacts_is_resumed() {
     journal.finish().unwrap();
     assert!(!fs::read_to_string(&path).unwrap().contains("a@example.com"));
     let resumed = Resumption::open(&path).unwrap().unwrap();
-    let mut euids = resumed.decided.compare_euids();
+    let mut euids = resumed.decided.compare_keys(false);
     euids.see("Kunden, alle.csv", 1, "a@example.com").unwrap();
     euids.see("Kunden, alle.csv", 2, "2").unwrap();
     euids.finish().unwrap();
-    let mut euids = resumed.decided.compare_euids();
+    let mut euids = resumed.decided.compare_keys(false);
     euids.see("Kunden, alle.csv", 1, "a@example.com").unwrap();
     euids.see("Kunden, alle.csv", 2, "3").unwrap();
     assert!(matches!(euids.finish(), Err(ReportError::OtherEuid { row: 2, .. })));

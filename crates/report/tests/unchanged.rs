@@ -76,7 +76,7 @@ fn run(beside: impl IntoIterator<Item = u64>) -> Run {
 
 /// A report of these rows, of which the records of the first so many are whole.
 fn write(path: &Path, fates: &[(u64, Fate)], whole: usize) {
-    let options = JournalOptions { force: true, contacts: ContactsPolicy::Failed };
+    let options = JournalOptions { force: true, contacts: ContactsPolicy::Failed, ids: false };
     let mut journal = Journal::create(path, options).unwrap();
     for record in fates[..whole].iter().filter_map(|(row, fate)| fate.record(*row)) {
         journal.append(&record);
@@ -141,7 +141,7 @@ proptest! {
         prop_assert_eq!(decided.whole_tally().total(), count(&|fate| fate != Nothing));
         prop_assert_eq!(decided.last_row(SOURCE), known.iter().filter(|(_, fate)| *fate != Nothing).map(|(row, _)| *row).max());
         prop_assert_eq!(resumption.run.is_some(), count(&|fate| fate != Nothing) > 0);
-        let mut euids = decided.compare_euids();
+        let mut euids = decided.compare_keys(false);
         let mut next = known.iter().peekable();
         for row in 1..=known.last().map_or(0, |(row, _)| *row) {
             let fate = next.next_if(|(at, _)| *at == row).map_or(Nothing, |(_, fate)| *fate);

@@ -1,15 +1,17 @@
 //! Decides locally what may leave the machine.
 //!
-//! In goes a [`model::Record`], out comes [`Accepted`] (a view of the record that turns into a [`model::Contact`]) or a
-//! [`model::Rejection`]. Pure: no I/O, and a good record costs no allocation. What depends on
+//! In goes a [`model::Record`], out comes [`Accepted`] (a view of the record that turns into a [`model::Contact`], or where
+//! rows are keyed by ids into a [`model::Unresolved`]) or a [`model::Rejection`]. Pure: no I/O, and a good record costs no allocation. What depends on
 //! a column alone is found out once for its header.
 
 mod columns;
 mod euid;
 mod glance;
+mod id;
 mod rules;
 mod validator;
 mod value;
 
+pub use id::{IdRules, stands_for_nothing, trimmed_id};
 pub use rules::{EmptyValues, Rules};
-pub use validator::{Accepted, Validator, would_send};
+pub use validator::{Accepted, Key, Validator, would_send};

@@ -3,6 +3,8 @@ use model::{
     limits::{MAX_QUOTED_CHARS, MAX_VALUE_CHARS},
 };
 
+use crate::id::IdRules;
+
 /// What is let through, and how values are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
@@ -12,13 +14,15 @@ pub struct Rules {
     pub empty: EmptyValues,
     /// Blanks around values are taken off.
     pub trim: bool,
-    /// Texts that count as empty.
+    /// Texts that count as empty, as a value or as an id.
     pub nulls: Vec<String>,
+    /// How ids are looked at, where rows are keyed by the organisation's own; else by EUIDs.
+    pub ids: Option<IdRules>,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { max_value_chars: MAX_VALUE_CHARS, empty: EmptyValues::Skip, trim: false, nulls: Vec::new() }
+        Self { max_value_chars: MAX_VALUE_CHARS, empty: EmptyValues::Skip, trim: false, nulls: Vec::new(), ids: None }
     }
 }
 

@@ -1,11 +1,12 @@
 use std::collections::HashSet;
 
-use model::{Contact, Contacts, Euid, Name, Reason, Record, Rejection, ValueRef, sheet};
+use model::{Contact, Contacts, Euid, Name, Reason, Record, Rejection, Unresolved, ValueRef, sheet};
 
 use crate::{
     columns::Columns,
     euid::euid,
     glance::is_in_order,
+    id::{id, trimmed_id},
     rules::{EmptyValues, Rules, describe},
     value::{content_fault, length_fault, name_fault},
 };
@@ -32,10 +33,20 @@ pub struct Validator {
     notices: Vec<String>,
 }
 
+/// Whom a row is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key<'r> {
+    /// The user of this EUID.
+    Euid(Euid),
+    /// Who has this id, one of the organisation's own.
+    Id(&'r str),
+}
+
 /// A record that may be sent.
 #[derive(Debug)]
 pub struct Accepted<'v> {
-    euid: Euid,
+    /// None where rows are keyed by ids.
+    euid: Option<Euid>,
     rules: &'v Rules,
     columns: &'v mut Columns,
     kept: &'v [u32],
@@ -43,9 +54,9 @@ pub struct Accepted<'v> {
 }
 
 impl Accepted<'_> {
-    /// The EUID by number.
-    pub fn euid(&self) -> Euid {
-        self.euid
+    /// Whom it is of. `record` is the one that was validated.
+    pub fn key<'r>(&self, record: &Record<'r>) -> Key<'r> {
+        self.euid.map_or_else(|| Key::Id(trimmed_id(record.euid_text())), Key::Euid)
     }
 
     /// Whether it would clear a contact: a value is sent as `""`.
@@ -71,12 +82,26 @@ impl Accepted<'_> {
         })
     }
 
-    /// The row to send. `record` is the one that was validated.
-    pub fn contact(self, record: &Record<'_>) -> Contact {
-        let Self { euid, rules, columns, kept, .. } = self;
+    /// The row to send, to this EUID: the row's own, or that of its id. `record` is the one that was validated.
+    pub fn contact(self, euid: Euid, record: &Record<'_>) -> Contact {
+        match self.key(record) {
+            Key::Id(id) => self.unresolved(id, record).resolved(euid),
+            Key::Euid(_) => {
+                let contacts = self.into_contacts(record);
+                Contact { origin: record.origin(), id: None, euid_text: record.euid_text().into(), euid, contacts }
+            }
+        }
+    }
+
+    /// The row whose EUID is still to be found out by this id, its own. `record` is the one that was validated.
+    pub fn unresolved(self, id: &str, record: &Record<'_>) -> Unresolved {
+        Unresolved { origin: record.origin(), id: id.into(), contacts: self.into_contacts(record) }
+    }
+
+    fn into_contacts(self, record: &Record<'_>) -> Contacts {
+        let Self { rules, columns, kept, .. } = self;
         let values = kept.iter().map(|index| rules.sent(record.value_at(*index as usize)));
-        let contacts = Contacts::new(columns.names(record, kept), values);
-        Contact { origin: record.origin(), id: None, euid_text: record.euid_text().into(), euid, contacts }
+        Contacts::new(columns.names(record, kept), values)
     }
 }
 
@@ -98,9 +123,12 @@ impl Validator {
         if let Some(fault) = record.fault() {
             return Err(fault.clone());
         }
-        let euid = match Euid::parse(record.euid_text()) {
-            Ok(euid) => euid,
-            Err(_) => euid(record.euid())?,
+        let euid = match &self.rules.ids {
+            Some(rules) => id(rules, &self.rules.nulls, record.euid()).map(|_| None)?,
+            None => match Euid::parse(record.euid_text()) {
+                Ok(euid) => Some(euid),
+                Err(_) => Some(euid(record.euid())?),
+            },
         };
         self.kept.clear();
         self.cleared = 0;

@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
-use model::{Column, Field, Name, Reason, RecordBatch, RecordHead, Rejection, Span, Value};
+use model::{Column, Contact, Euid, Field, Name, Reason, Record, RecordBatch, RecordHead, Rejection, Span, Value};
 use proptest::prelude::*;
-use validator::{EmptyValues, Rules, Validator, would_send};
+use validator::{Accepted, EmptyValues, IdRules, Key, Rules, Validator, would_send};
 
 enum Cell<'a> {
     Text(&'a str),
+    Integer(&'a str),
     Json(&'static str, &'a str),
     Null,
     Missing,
@@ -24,6 +25,7 @@ fn push(batch: &mut RecordBatch, text: &str) -> Span {
 fn value(batch: &mut RecordBatch, cell: &Cell<'_>) -> Value {
     match cell {
         Cell::Text(text) => Value::Text(push(batch, text)),
+        Cell::Integer(text) => Value::Integer(push(batch, text)),
         Cell::Json(kind, text) => Value::Other(kind, push(batch, text)),
         Cell::Null => Value::Null,
         Cell::Missing => Value::Missing,
@@ -49,12 +51,21 @@ fn batch(euid: &Cell<'_>, contacts: &[(&str, Cell<'_>)]) -> RecordBatch {
     batch
 }
 
+/// The row that is sent, to EUID 7 where it is keyed by an id.
+fn contact(accepted: Accepted<'_>, record: &Record<'_>) -> Contact {
+    let euid = match accepted.key(record) {
+        Key::Euid(euid) => euid,
+        Key::Id(_) => Euid::new(7).unwrap(),
+    };
+    accepted.contact(euid, record)
+}
+
 fn verdict(rules: Rules, euid: &Cell<'_>, contacts: &[(&str, Cell<'_>)]) -> String {
     let batch = batch(euid, contacts);
     let record = batch.iter().next().unwrap();
     let mut validator = Validator::new(rules);
     match validator.validate(&record) {
-        Ok(accepted) => serde_json::to_string(&accepted.contact(&record).contacts).unwrap(),
+        Ok(accepted) => serde_json::to_string(&contact(accepted, &record).contacts).unwrap(),
         Err(rejection) => format!("{}: {}", rejection.reason, rejection.text(true)),
     }
 }
@@ -190,7 +201,7 @@ fn what_is_sent_is_told_before_it_becomes_a_row() {
             assert_eq!(accepted.clears(), clears);
             let sent: Vec<(String, String)> =
                 accepted.sent(&record).map(|(name, value)| (record.name(name).to_owned(), value.to_owned())).collect();
-            let contact = accepted.contact(&record);
+            let contact = contact(accepted, &record);
             let expected: Vec<(String, String)> =
                 contact.contacts.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             assert_eq!(sent, expected);
@@ -231,7 +242,7 @@ fn of_many_columns_those_with_a_value_are_sent_in_order() {
     let batch = batch(&Cell::Text("1"), &cells);
     let record = batch.iter().next().unwrap();
     let mut validator = Validator::new(Rules::default());
-    let contact = validator.validate(&record).unwrap().contact(&record);
+    let contact = contact(validator.validate(&record).unwrap(), &record);
     let sent: Vec<&str> = contact.contacts.iter().map(|(name, _)| name).collect();
     let expected: Vec<&str> =
         (0..200_000).filter(|number| number % 3 > 0).map(|number| names[number].as_str()).collect();
@@ -248,7 +259,122 @@ fn the_readers_fault_comes_first_and_raw_rows_would_send_nothing() {
     assert_eq!(would_send(&record, &Rules::default()), None);
 }
 
+fn by_ids(allowed: &[&str]) -> Rules {
+    let allowed = allowed.iter().map(|text| (*text).to_owned()).collect();
+    Rules { ids: Some(IdRules { column: "crm_id".to_owned(), allowed }), ..Rules::default() }
+}
+
+/// The id under which a row is accepted, or why it is rejected.
+fn of_id(rules: Rules, id: &Cell<'_>) -> String {
+    let batch = batch(id, &[("email", Cell::Text("a@example.com"))]);
+    let record = batch.iter().next().unwrap();
+    let mut validator = Validator::new(rules);
+    match validator.validate(&record) {
+        Err(rejection) => format!("{}: {}", rejection.reason, rejection.text(true)),
+        Ok(accepted) => {
+            let Key::Id(id) = accepted.key(&record) else { panic!("an id") };
+            let unresolved = accepted.unresolved(id, &record);
+            assert_eq!((&*unresolved.id, unresolved.contacts.len()), (id, 1));
+            let contact = contact(validator.validate(&record).unwrap(), &record);
+            assert_eq!((contact.id.as_deref(), &*contact.euid_text, contact.euid.get()), (Some(id), "7", 7));
+            assert_eq!(contact.contacts, unresolved.contacts);
+            id.to_owned()
+        }
+    }
+}
+
+#[test]
+fn ids_are_looked_at_hard() {
+    let long = "é".repeat(257);
+    for (id, expected) in [
+        ("", "id_empty: the id in \"crm_id\" is empty; fill it in, or check --id-column"),
+        (" \t\u{a0}", "id_empty: the id in \"crm_id\" is empty"),
+        (
+            "NULL",
+            "id_empty: the id in \"crm_id\" holds what programs write for nothing; where it is an id: --allow-id 'NULL'; found \"NULL\"",
+        ),
+        (" none ", "id_empty: the id in \"crm_id\" holds"),
+        ("\\N", "id_empty"),
+        ("\\n", "id_empty"),
+        ("nan", "id_empty"),
+        ("NiL", "id_empty"),
+        ("n/A", "id_empty"),
+        ("1.03625E+07", "id_invalid: the id in \"crm_id\" is in scientific notation"),
+        ("1E5", "id_invalid"),
+        (" 10362473.0 ", "id_invalid: the id in \"crm_id\" ends in .0, as dataframes"),
+        ("a\0b", "id_invalid: the id in \"crm_id\" has a NUL"),
+        ("a\tb", "id_invalid: the id in \"crm_id\" has a control character"),
+        ("a\u{85}b", "id_invalid"),
+        ("a\n2,b", "id_invalid: the id in \"crm_id\" has a line end in it: most likely a stray quote"),
+        (&long, "id_too_long: the id in \"crm_id\" has 257 characters, more than 256"),
+    ] {
+        let said = of_id(by_ids(&[]), &Cell::Text(id));
+        assert!(said.starts_with(expected), "{id:?}: {said}");
+        assert!(said.chars().count() < 300, "{said}");
+    }
+    for id in [
+        "A-17",
+        "0",
+        "007",
+        "-5",
+        "x@example.com",
+        "+12015550123",
+        "a b",
+        "nulla",
+        "N/AX",
+        "Zoë",
+        "1.01",
+        "v1.0",
+        &"é".repeat(256),
+    ] {
+        assert_eq!(of_id(by_ids(&[]), &Cell::Text(&format!(" {id}\u{a0}"))), id);
+    }
+    let other = |kind, text| of_id(by_ids(&[]), &Cell::Json(kind, text));
+    assert!(other("a fraction", "1.5").starts_with("id_invalid: the id in \"crm_id\" is a fraction"));
+    assert!(other("a boolean", "true").starts_with("id_invalid: the id in \"crm_id\" is a boolean"));
+    assert!(other("an object", "{}").starts_with("id_invalid"));
+    for nothing in [Cell::Null, Cell::Missing] {
+        assert!(of_id(by_ids(&[]), &nothing).starts_with("id_empty"));
+    }
+    assert_eq!(of_id(by_ids(&[]), &Cell::Integer("000099999999999999999999")), "000099999999999999999999");
+}
+
+#[test]
+fn what_looks_like_nothing_is_an_id_where_it_is_said_exactly_so() {
+    let of = |id| of_id(by_ids(&["None", "N/A"]), &Cell::Text(id));
+    assert_eq!((of("None"), of(" N/A ")), ("None".to_owned(), "N/A".to_owned()));
+    for other in ["none", "NONE", "n/a", "NULL", ""] {
+        assert!(of(other).starts_with("id_empty"), "{other}");
+    }
+    // What the user takes as empty is no id either, unless it is said to be one.
+    let with_nulls = |allowed: &[&str]| Rules { nulls: vec!["-".to_owned(), "0".to_owned()], ..by_ids(allowed) };
+    assert!(of_id(with_nulls(&["0"]), &Cell::Text(" - ")).starts_with("id_empty"));
+    assert_eq!(of_id(with_nulls(&["0"]), &Cell::Text("0")), "0");
+}
+
+#[test]
+fn a_fault_of_the_id_comes_behind_the_readers_and_before_those_of_contacts() {
+    let cells = [("", Cell::Text("a"))];
+    assert!(verdict(by_ids(&[]), &Cell::Text("NULL"), &cells).starts_with("id_empty"));
+    assert!(verdict(by_ids(&[]), &Cell::Text("x"), &cells).starts_with("name_invalid"));
+    let mut cut = batch(&Cell::Text(""), &[("email", Cell::Text("a"))]);
+    cut.records[0].fault = Some(Box::new(Rejection::new(Reason::MalformedRow, "cut")));
+    let record = cut.iter().next().unwrap();
+    assert_eq!(Validator::new(by_ids(&[])).validate(&record).unwrap_err().reason, Reason::MalformedRow);
+}
+
 proptest! {
+    /// What is asked for is never blank, too long, or anything that a terminal would obey, and never has blanks around it.
+    #[test]
+    fn any_id_is_in_order_or_rejected(id in prop_oneof!["\\PC{0,12}", ".{0,400}", "[0-9eE.+-]{0,8}", "(?i)(null|none|nil|nan|n/a|\\\\n)[ \\t]?"]) {
+        let said = of_id(by_ids(&[]), &Cell::Text(&id));
+        if !said.starts_with("id_") {
+            prop_assert_eq!(&said, id.trim());
+            prop_assert!(!said.is_empty() && said.chars().count() <= 256 && !said.chars().any(char::is_control));
+            prop_assert!(!validator::stands_for_nothing(&said));
+        }
+    }
+
     #[test]
     fn any_text_is_accepted_or_rejected(euid in ".{0,30}", name in ".{0,20}", text in ".{0,300}") {
         let said = of(&euid, &name, &text);

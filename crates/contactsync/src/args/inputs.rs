@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::values;
+use super::{identity::IdentityArgs, values};
 
 /// What is read, and how.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(crate) struct InputArgs {
     /// columns may be there]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "all_columns")]
     pub(crate) contacts: Vec<String>,
-    /// Send every column but the EUID as a contact [default: off]
+    /// Send every column but the EUID, or the id, as a contact [default: off]
     #[arg(long, hide_short_help = true)]
     pub(crate) all_columns: bool,
     /// Trim blanks around values [default: off]
@@ -53,6 +53,8 @@ pub(crate) struct InputArgs {
     pub(crate) limit: Option<u64>,
     #[command(flatten)]
     pub(crate) spool: SpoolArgs,
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
 }
 
 /// What becomes of inputs that can be read only once.

@@ -7,6 +7,7 @@
 
 mod commands;
 mod config;
+mod identity;
 mod inputs;
 mod plan;
 mod replay;
@@ -24,6 +25,7 @@ mod window;
 pub(crate) use commands::{
     CheckArgs, Cli, Command, ConfigCommand, DoctorArgs, PushArgs, ReplayArgs, RunArgs, SandboxArgs, VARIABLES,
 };
+pub(crate) use identity::{IdentityArgs, IdentityChoice};
 pub(crate) use inputs::{EmptyChoice, FormatChoice, InputArgs, RuleArgs};
 pub(crate) use plan::{AtLeast, AtMost, PlanArgs, Share};
 pub(crate) use replay::ReplayChoiceArgs;

@@ -22,6 +22,17 @@ pub(crate) struct PlanArgs {
     /// --spool [default: none]
     #[arg(long, value_name = "PERCENT", value_parser = share, hide_short_help = true)]
     pub(crate) max_changes: Option<Share>,
+    /// Send nothing, and ask for nothing, where more distinct ids are not known to --state than so many, or where more rows
+    /// have such an id than so many percent of those with an id: 500, 1% or none; of a pipe only with --spool [default: none]
+    #[arg(
+        long,
+        value_name = "NUMBER|PERCENT",
+        value_parser = at_most,
+        requires = "identify_by",
+        conflicts_with = "euid_column",
+        hide_short_help = true
+    )]
+    pub(crate) max_new_ids: Option<AtMost>,
 }
 
 /// A share of something, in millionths of a percent: limits hold exactly at their borders.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use clap::Args;
 use model::Reason;
 
-use super::values;
+use super::{identity::IdentityChoice, values};
 
 /// Which rows of earlier reports are sent again.
 #[derive(Debug, Args)]
@@ -25,6 +25,10 @@ pub(crate) struct ReplayChoiceArgs {
     /// Leave alone rows that were decided longer ago [default: 24h]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub(crate) max_age: Option<Duration>,
+    /// Ask again for the EUIDs of rows of which none was obtained, by ids of this kind: that of the run that wrote the
+    /// reports [default: such rows are not sent, and the replay says so]
+    #[arg(long, value_name = "KIND", help_heading = "Own ids")]
+    pub(crate) identify_by: Option<IdentityChoice>,
     /// Send also rows behind which a later row of the same EUID was accepted: an old value over a newer one [default: off]
     #[arg(long, hide_short_help = true)]
     pub(crate) include_superseded: bool,

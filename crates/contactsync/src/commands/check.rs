@@ -18,7 +18,7 @@ use crate::{
     failure::Failure,
     opening::{never_seen, open_inputs},
     reading::{Read, Reading},
-    rejected::{SHOWN, rejected, show},
+    rejected::{SHOWN, keyed_by, rejected, show},
     settings::{InputSettings, ReportSettings, RowRange},
     signals::{Signal, Signals},
     terminal::{Printer, Progress, ProgressStyle, Whole},
@@ -30,7 +30,8 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// `check`: reads and validates all rows, without the network.
 pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
     let settings = InputSettings::of(&args.inputs, &args.rules, false)?;
-    let report = ReportSettings::of_check(&args.report)?;
+    let mut report = ReportSettings::of_check(&args.report)?;
+    report.ids = settings.identity().is_some();
     if let Some(path) = &report.path {
         report.refuse_existing(path)?;
     }
@@ -153,10 +154,11 @@ impl Checker {
         let Some(journal) = self.journal.as_mut().filter(|_| self.report_all) else { return Ok(()) };
         let contacts =
             if self.contacts == ContactsPolicy::Always { validator::would_send(record, &self.rules) } else { None };
+        let (euid, id) = keyed_by(record, &self.rules);
         let decision = Decision {
             origin: record.origin(),
-            euid: record.euid_text().into(),
-            id: None,
+            euid,
+            id,
             outcome: Outcome::Valid,
             reason: None,
             answered: Answered::default(),

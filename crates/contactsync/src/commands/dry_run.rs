@@ -37,7 +37,9 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
         let key = binding.api_key.as_ref().or(then.api_key.as_ref()).map_or("", String::as_str);
         let now = begun_run(&input, deciding.into_iter(), binding.target.clone());
         refuse_another_run(then, &now, key, binding.accept_new_key)?;
-        compare_inputs(&mut inputs, then, &resumption.decided, input.rows, &mut |_, _| Ok(()))?;
+        compare_inputs(&mut inputs, then, &resumption.decided, input.rows, input.identity().is_some(), &mut |_, _| {
+            Ok(())
+        })?;
     }
     let folder = folder_for_copies(&input, report.path.as_deref());
     let known =

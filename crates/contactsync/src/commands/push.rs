@@ -64,7 +64,8 @@ pub(crate) fn push(
         let mut see = |batch: &RecordBatch, is_wanted: &[bool]| {
             rereading.as_mut().map_or(Ok(()), |rereading| rereading.see(batch, is_wanted))
         };
-        passed = compare_inputs(&mut inputs, then, &resumption.decided, input.rows, &mut see)?;
+        passed =
+            compare_inputs(&mut inputs, then, &resumption.decided, input.rows, input.identity().is_some(), &mut see)?;
         if let Some(rereading) = &rereading {
             rereading.refuse_overtaken()?;
         }

@@ -1,6 +1,7 @@
-use model::{RecordBatch, escape_controls};
+use model::{Record, RecordBatch, escape_controls};
 use reader::{Input, ReadError};
-use report::{Decided, EuidComparison, ReportError, Resumption, Run, RunInput};
+use report::{Decided, KeyComparison, ReportError, Resumption, Run, RunInput};
+use validator::trimmed_id;
 
 use crate::{failure::Failure, settings::RowRange};
 
@@ -61,7 +62,7 @@ pub(crate) struct PassedOver {
 pub(crate) type See<'a> = dyn FnMut(&RecordBatch, &[bool]) -> Result<(), Failure> + 'a;
 
 /// Reads what an earlier try has read once more, before anything is sent: the same bytes, and in each row that the
-/// report decides the same EUID. Undecided rows, as far as they lie in the range that is taken, are held in memory and
+/// report decides the same EUID, or `by_id` the same id. Undecided rows, as far as they lie in the range that is taken, are held in memory and
 /// come first afterwards; those of a file only where they are few. `see` is shown all that is read, and what of it is still
 /// to be sent.
 pub(crate) fn compare_inputs(
@@ -69,6 +70,7 @@ pub(crate) fn compare_inputs(
     then: &Run,
     decided: &Decided,
     range: RowRange,
+    by_id: bool,
     see: &mut See<'_>,
 ) -> Result<PassedOver, Failure> {
     for source in decided.sources() {
@@ -77,7 +79,7 @@ pub(crate) fn compare_inputs(
             return Err(Failure::usage(message).with_hint(HINT.to_owned()));
         }
     }
-    let mut euids = decided.compare_euids();
+    let mut keys = ComparedKeys { keys: decided.compare_keys(by_id), by_id };
     let mut passed = PassedOver::default();
     // An input was begun only once the one before it was read to its end, so this is known where it matters.
     let mut rows_before = 0;
@@ -88,7 +90,7 @@ pub(crate) fn compare_inputs(
         if before.bytes == 0 && last_row == 0 && !before.ended {
             continue;
         }
-        let (rows, here) = compare(input, before, last_row, RowNumbers { range, rows_before }, &mut euids, see)?;
+        let (rows, here) = compare(input, before, last_row, RowNumbers { range, rows_before }, &mut keys, see)?;
         rows_before += rows;
         if let Some(row) = decided.unchanged(&name).last().filter(|row| *row > rows) {
             return Err(ReportError::MissingRow { origin: name.to_string(), row }.into());
@@ -97,8 +99,22 @@ pub(crate) fn compare_inputs(
         passed.decided += here.decided;
         passed.skipped += here.skipped;
     }
-    euids.finish()?;
+    keys.keys.finish()?;
     Ok(passed)
+}
+
+/// What rows are keyed by, compared with the report.
+struct ComparedKeys<'a> {
+    keys: KeyComparison<'a>,
+    by_id: bool,
+}
+
+impl ComparedKeys<'_> {
+    /// Whether the report decides the row.
+    fn see(&mut self, source: &str, record: &Record<'_>) -> Result<bool, ReportError> {
+        let key = record.euid_text();
+        self.keys.see(source, record.row(), if self.by_id { trimmed_id(key) } else { key })
+    }
 }
 
 /// The rows of one input among those of all.
@@ -115,7 +131,7 @@ fn compare(
     before: &RunInput,
     last_row: u64,
     RowNumbers { range, rows_before }: RowNumbers,
-    euids: &mut EuidComparison<'_>,
+    keys: &mut ComparedKeys<'_>,
     see: &mut See<'_>,
 ) -> Result<(u64, PassedOver), Failure> {
     let name = input.name().clone();
@@ -139,7 +155,7 @@ fn compare(
         wanted.clear();
         for record in batch.iter() {
             let (row, number) = (record.row(), rows_before + record.row());
-            let is_decided = row <= last_row && euids.see(&name, row, record.euid_text())?;
+            let is_decided = row <= last_row && keys.see(&name, &record)?;
             let is_taken = range.takes(number);
             wanted.push(is_taken && !is_decided);
             passed.rows += 1;
@@ -179,7 +195,7 @@ fn compare(
     {
         return Err(error.into());
     }
-    euids.compare_now()?;
+    keys.keys.compare_now()?;
     let message = format!("{name} is not what the report was begun with: {what}; nothing was sent");
     Err(Failure::usage(message).with_hint(HINT.to_owned()))
 }
@@ -225,7 +241,7 @@ mod tests {
     /// What a report says that decides these rows of a source, each of the EUID of its number.
     fn decided(folder: &Path, source: &str, rows: impl IntoIterator<Item = u64>) -> Resumption {
         let path = folder.join("r.ndjson");
-        let options = JournalOptions { force: false, contacts: ContactsPolicy::Failed };
+        let options = JournalOptions { force: false, contacts: ContactsPolicy::Failed, ids: false };
         let mut journal = Journal::create(&path, options).unwrap();
         for row in rows {
             journal.append(&Decision {
@@ -301,7 +317,8 @@ mod tests {
             let resumption =
                 decided(folder.path(), &path.display().to_string(), (1..=2_990).filter(|row| *row != 1_500));
             let range = RowRange { skip: 10, limit: Some(2_985) };
-            let passed = compare_inputs(&mut inputs, &then, &resumption.decided, range, &mut |_, _| Ok(())).unwrap();
+            let passed =
+                compare_inputs(&mut inputs, &then, &resumption.decided, range, false, &mut |_, _| Ok(())).unwrap();
             // Ten are skipped, 2,979 of those behind are decided, five lie behind the range.
             assert_eq!(passed, PassedOver { rows: 2_994, decided: 2_979, skipped: 10 });
             assert_eq!(rows(&mut inputs[0]), [1_500, 2_991, 2_992, 2_993, 2_994, 2_995]);
@@ -316,7 +333,7 @@ mod tests {
         let (mut inputs, then) = input(&path, 40_000, false);
         let resumption = decided(folder.path(), &path.display().to_string(), [1, 40_000]);
         let range = RowRange { skip: 0, limit: None };
-        let passed = compare_inputs(&mut inputs, &then, &resumption.decided, range, &mut |_, _| Ok(())).unwrap();
+        let passed = compare_inputs(&mut inputs, &then, &resumption.decided, range, false, &mut |_, _| Ok(())).unwrap();
         assert_eq!(passed, PassedOver::default());
         assert_eq!(rows(&mut inputs[0]).len(), 40_000);
     }

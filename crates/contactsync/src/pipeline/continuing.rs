@@ -56,7 +56,7 @@ pub(crate) fn open_journal(
         return Ok((journal, None));
     };
     let torn = resumption.torn_bytes();
-    let (journal, decided) = resumption.into_journal(settings.report.contacts)?;
+    let (journal, decided) = resumption.into_journal(settings.report.journal_options())?;
     if torn > 0 {
         printer.note(&format!("cut off the torn end of the report, {torn} bytes"));
     }

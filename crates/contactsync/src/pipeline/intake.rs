@@ -6,7 +6,7 @@ use model::{Answered, Contact, Counters, Decision, Outcome, RecordBatch};
 use reader::AskedNames;
 use report::{ContactsPolicy, Decided, InputSummary};
 use state::StateError;
-use validator::{Rules, Validator};
+use validator::{Key, Rules, Validator};
 
 use super::{RowSink, comparing::Resumed, remembering::Glancing};
 use crate::{
@@ -148,6 +148,7 @@ impl Validating {
         taken: &mut Vec<Intake>,
     ) -> (u64, Result<(), StateError>) {
         let mut passed_over = 0;
+        let by_id = self.rules.ids.is_some();
         let writes_unchanged = self.glancing.as_ref().is_some_and(Glancing::writes_unchanged);
         let mut glance = self.glancing.as_mut().map(|glancing| glancing.begin(self.current));
         for record in batch.iter() {
@@ -158,26 +159,33 @@ impl Validating {
             }
             if self.decided.as_ref().is_some_and(|decided| decided.contains(&batch.source, record.row())) {
                 Counters::add(&self.counters.rows_decided_before, 1);
-                if let Some(Err(error)) = glance.as_mut().map(|glance| glance.see(record.euid_text())) {
+                if !by_id && let Some(Err(error)) = glance.as_mut().map(|glance| glance.see(record.euid_text())) {
                     return (passed_over, Err(error));
                 }
                 continue;
             }
             match self.validator.validate(&record) {
                 Ok(accepted) => {
+                    let euid = match accepted.key(&record) {
+                        Key::Euid(euid) => euid,
+                        Key::Id(id) => {
+                            taken.push(Intake::Resolve(accepted.unresolved(id, &record)));
+                            continue;
+                        }
+                    };
                     let is_unchanged = glance
                         .as_mut()
-                        .map_or(Ok(false), |glance| glance.is_unchanged(accepted.euid(), accepted.contacts(&record)));
+                        .map_or(Ok(false), |glance| glance.is_unchanged(euid, accepted.contacts(&record)));
                     match (is_unchanged, &mut glance) {
                         (Ok(true), Some(glance)) if writes_unchanged => {
                             glance.note(record.row());
-                            taken.push(Intake::Decided(unchanged(accepted.contact(&record))));
+                            taken.push(Intake::Decided(unchanged(accepted.contact(euid, &record))));
                         }
                         (Ok(true), Some(glance)) => {
                             glance.pass_over(record.row());
                             passed_over += 1;
                         }
-                        (Ok(_), _) => taken.push(Intake::Send(accepted.contact(&record))),
+                        (Ok(_), _) => taken.push(Intake::Send(accepted.contact(euid, &record))),
                         (Err(error), _) => return (passed_over, Err(error)),
                     }
                 }
@@ -186,7 +194,7 @@ impl Validating {
                     show(self.rejected, &record, &rejection, &self.printer);
                     let at_ms = Timestamp::now().as_millisecond();
                     taken.push(Intake::Decided(rejected(&record, &rejection, &self.rules, self.contacts, at_ms)));
-                    if let Some(Err(error)) = glance.as_mut().map(|glance| glance.see(record.euid_text())) {
+                    if !by_id && let Some(Err(error)) = glance.as_mut().map(|glance| glance.see(record.euid_text())) {
                         return (passed_over, Err(error));
                     }
                 }

@@ -1,10 +1,10 @@
 use std::{io, sync::Arc};
 
-use model::{Counters, Record, RecordBatch};
+use model::{Counters, Euid, Record, RecordBatch};
 use reader::Input;
 use report::Decided;
 use state::{Kept, StateError};
-use validator::{Accepted, Validator};
+use validator::{Accepted, Key, Validator};
 
 use super::{counted::Counted, known::Known, limits::Limits};
 use crate::{
@@ -169,15 +169,19 @@ impl<'a> Pass<'a> {
             }
         };
         counted.books.valid += 1;
-        match known {
+        let euid = match accepted.key(record) {
+            Key::Euid(euid) => Some(euid),
+            Key::Id(_) => None,
+        };
+        match (known, euid) {
             // What it set is known by now, or what a later row of its user set: it isn't compared again.
-            Some(known) if is_decided => {
-                counted.known += u64::from(known.knows(accepted.euid(), accepted.contacts(record))?);
+            (Some(known), Some(euid)) if is_decided => {
+                counted.known += u64::from(known.knows(euid, accepted.contacts(record))?);
                 Ok(())
             }
             _ if is_decided => Ok(()),
-            Some(known) => compare(counted, record, &accepted, known, decided.is_some()),
-            None => {
+            (Some(known), Some(euid)) => compare(counted, record, &accepted, (euid, known), decided.is_some()),
+            _ => {
                 count(counted, record, &accepted, self.counts_values);
                 Ok(())
             }
@@ -204,10 +208,10 @@ fn compare(
     counted: &mut Counted,
     record: &Record<'_>,
     accepted: &Accepted<'_>,
-    known: &mut Known,
+    (euid, known): (Euid, &mut Known),
     goes_on: bool,
 ) -> Result<(), StateError> {
-    let Some(kept) = known.compare(accepted.euid(), accepted.contacts(record))? else {
+    let Some(kept) = known.compare(euid, accepted.contacts(record))? else {
         counted.unchanged += 1;
         counted.known += 1;
         return Ok(());

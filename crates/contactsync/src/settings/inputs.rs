@@ -1,11 +1,11 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
-use model::shown_name;
-use reader::{Format, Header, InputName, ReaderOptions, Selection};
-use validator::{EmptyValues, Rules};
+use model::{IdentityKind, shown_name};
+use reader::{Format, Header, InputName, ReaderOptions, RowKey, Selection};
+use validator::{EmptyValues, IdRules, Rules, stands_for_nothing};
 
 use crate::{
-    args::{EmptyChoice, FormatChoice, InputArgs, RuleArgs},
+    args::{EmptyChoice, FormatChoice, IdentityArgs, InputArgs, RuleArgs},
     failure::Failure,
 };
 
@@ -32,6 +32,8 @@ impl InputSettings {
     /// What the arguments say; `digest`: a checksum of what was read is wanted.
     pub(crate) fn of(inputs: &InputArgs, rules: &RuleArgs, digest: bool) -> Result<Self, Failure> {
         refuse_double_mapping(inputs)?;
+        let (key, key_column) = key(inputs);
+        let ids = id_rules(&inputs.identity, &key_column, &inputs.null)?;
         let reader = ReaderOptions {
             format: match inputs.format {
                 None | Some(FormatChoice::Auto) => None,
@@ -43,7 +45,8 @@ impl InputSettings {
             delimiter: inputs.delimiter,
             header: if inputs.no_header { Header::Absent { columns: inputs.columns.clone() } } else { Header::Present },
             encoding: inputs.encoding,
-            euid_column: inputs.euid_column.clone().unwrap_or_else(|| "euid".to_owned()),
+            key,
+            key_column,
             map: inputs.map.iter().map(|mapping| (mapping.column.clone(), mapping.name.clone())).collect(),
             selection: match (inputs.all_columns, inputs.contacts.as_slice()) {
                 (true, _) => Selection::All,
@@ -63,6 +66,7 @@ impl InputSettings {
             },
             trim: inputs.trim,
             nulls: inputs.null.clone(),
+            ids,
         };
         let rows = RowRange { skip: inputs.skip.unwrap_or(0), limit: inputs.limit };
         let names = inputs.inputs.iter().map(InputName::new).collect();
@@ -79,11 +83,18 @@ impl InputSettings {
 }
 
 impl InputSettings {
+    /// The kind of ids of the organisation's own by which rows are keyed; none: by EUIDs.
+    pub(crate) fn identity(&self) -> Option<IdentityKind> {
+        match self.reader.key {
+            RowKey::Euid => None,
+            RowKey::Id(kind) => Some(kind),
+        }
+    }
+
     /// The options that decide which rows are sent and with what, as far as they are not the default: a resume must have
     /// the same.
     pub(crate) fn deciding(&self) -> BTreeMap<String, String> {
         let Self { reader, rules, rows, names: _, spool: _, temp_dir: _, read_twice_for: _ } = self;
-        let default = ReaderOptions::default();
         let mut all = BTreeMap::new();
         let mut set = |name: &str, value: Option<String>| {
             all.extend(value.map(|value| (format!("--{name}"), value)));
@@ -101,10 +112,15 @@ impl InputSettings {
             set("columns", texts(columns));
         }
         set("encoding", reader.encoding.map(|encoding| encoding.name().to_ascii_lowercase()));
-        set(
-            "euid-column",
-            (reader.euid_column != default.euid_column).then(|| texts([reader.euid_column.as_str()])).flatten(),
-        );
+        let column = (reader.key_column != reader.key.usual_column()).then(|| texts([reader.key_column.as_str()]));
+        match reader.key {
+            RowKey::Euid => set("euid-column", column.flatten()),
+            RowKey::Id(kind) => {
+                set("identify-by", Some(kind.to_string()));
+                set("id-column", column.flatten());
+            }
+        }
+        set("allow-id", rules.ids.as_ref().and_then(|ids| texts(&ids.allowed)));
         // A name has no equals sign, so this can be read in one way only.
         set("map", texts(reader.map.iter().map(|(column, name)| format!("{column}={name}"))));
         match &reader.selection {
@@ -127,6 +143,31 @@ impl InputSettings {
         set("limit", rows.limit.map(|rows| rows.to_string()));
         all
     }
+}
+
+/// What rows are keyed by, and its column.
+fn key(inputs: &InputArgs) -> (RowKey, String) {
+    let identity = &inputs.identity;
+    let (key, named) = match identity.identify_by {
+        None => (RowKey::Euid, &inputs.euid_column),
+        Some(kind) => (RowKey::Id(kind.into()), &identity.id_column),
+    };
+    (key, named.clone().unwrap_or_else(|| key.usual_column().to_owned()))
+}
+
+/// How ids are looked at, where rows are keyed by them.
+fn id_rules(args: &IdentityArgs, column: &str, nulls: &[String]) -> Result<Option<IdRules>, Failure> {
+    if args.identify_by.is_none() {
+        return Ok(None);
+    }
+    let allowed: Vec<String> = args.allow_id.iter().map(|text| text.trim().to_owned()).collect();
+    let is_refused = |text: &String| stands_for_nothing(text) || nulls.iter().any(|null| null.trim() == *text);
+    if let Some(text) = allowed.iter().find(|text| text.is_empty() || !is_refused(text)) {
+        let message = format!("`--allow-id` names {}, which needs no leave, or can get none", shown_name(text));
+        let hint = r"it allows NULL, \N, NaN, None, nil and N/A, in any case, and what `--null` names";
+        return Err(Failure::usage(message).with_hint(hint.to_owned()));
+    }
+    Ok(Some(IdRules { column: column.to_owned(), allowed }))
 }
 
 /// One column can have one new name.
@@ -242,6 +283,13 @@ mod tests {
             &["--euid-column", ""],
             &["--delimiter", "tab"],
             &["--delimiter", ";"],
+            &["--identify-by", "user_id"],
+            &["--identify-by", "anonymous_id"],
+            &["--identify-by", "user_id", "--id-column", "a"],
+            &["--identify-by", "user_id", "--id-column", "euid"],
+            &["--identify-by", "user_id", "--allow-id", "None"],
+            &["--identify-by", "user_id", "--allow-id", "none"],
+            &["--identify-by", "user_id", "--allow-id", "None", "--allow-id", "none"],
         ];
         let all: Vec<_> = cases.iter().map(|case| settings(case).expect("settings").deciding()).collect();
         for (index, deciding) in all.iter().enumerate() {
@@ -250,6 +298,19 @@ mod tests {
             assert!(deciding.values().all(|text| !text.is_empty()), "an empty text counts as not given: {deciding:?}");
         }
         assert_eq!(all[3]["--null"], "a", "what earlier versions wrote of one plain text holds");
+    }
+
+    #[test]
+    fn only_what_would_be_refused_can_be_allowed() {
+        let allowed = |allowed: &[&str]| {
+            settings(&[&["--identify-by", "user_id", "--null", " - "], allowed].concat())
+                .map(|settings| settings.rules.ids.map(|ids| ids.allowed))
+        };
+        assert_eq!(allowed(&["--allow-id", " n/a", "--allow-id", "-"]).unwrap().unwrap(), ["n/a", "-"]);
+        for wrong in ["Nome", "1E5", "", " ", "a\0b"] {
+            let failure = allowed(&["--allow-id", wrong]).expect_err(wrong);
+            assert!(failure.message.contains("`--allow-id` names"), "{failure:?}");
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(crate) struct ReportSettings {
     pub(crate) force: bool,
     /// Which records hold the contacts.
     pub(crate) contacts: ContactsPolicy,
+    /// Rows are keyed by ids, which have a field of their own.
+    pub(crate) ids: bool,
     /// Write a record for rows that were unchanged, too.
     pub(crate) unchanged: bool,
     /// Where the summary goes as JSON, if anywhere.
@@ -56,6 +58,7 @@ impl ReportSettings {
                 ContactsChoice::Always => ContactsPolicy::Always,
                 ContactsChoice::Never => ContactsPolicy::Never,
             },
+            ids: false,
             unchanged: false,
             summary: args.summary.as_deref().map(|path| Output::of("summary", path)).transpose()?,
         })
@@ -79,11 +82,16 @@ impl ReportSettings {
     /// Begins the report that lies at this path, or goes to standard output.
     pub(crate) fn journal(&self, path: &Path) -> Result<Journal, ReportError> {
         if path != Path::new(STANDARD_STREAM) {
-            return Journal::create(path, JournalOptions { force: self.force, contacts: self.contacts });
+            return Journal::create(path, self.journal_options());
         }
         let stream = io::stdout().as_fd().try_clone_to_owned();
         let stream = stream.map_err(|cause| ReportError::Write { path: path.to_owned(), cause })?;
-        Journal::to_stream(path, File::from(stream), self.contacts)
+        Journal::to_stream(path, File::from(stream), self.journal_options())
+    }
+
+    /// What is written of each decision.
+    pub(crate) fn journal_options(&self) -> JournalOptions {
+        JournalOptions { force: self.force, contacts: self.contacts, ids: self.ids }
     }
 }
 

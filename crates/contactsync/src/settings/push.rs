@@ -1,6 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use dispatcher::MaxFailures;
+use model::IdentityKind;
 
 use super::{
     inputs::InputSettings, notify::NotifySettings, outputs::ReportSettings, plan::input_and_limits,
@@ -33,6 +34,8 @@ pub(crate) struct SendingSettings {
     pub(crate) threads: usize,
     /// Where the contacts go.
     pub(crate) target: Target,
+    /// The kind of ids by which EUIDs are asked for, where any are.
+    pub(crate) identity: Option<IdentityKind>,
     /// What is written down.
     pub(crate) report: ReportSettings,
     /// Go on with the run of the report.
@@ -72,6 +75,8 @@ impl PushSettings {
             sending.dispatcher.profile_rate = compares.profile_rate;
         }
         let (input, limits) = input_and_limits(args)?;
+        sending.identity = input.identity();
+        sending.report.ids = sending.identity.is_some();
         Ok(Self { input, limits, sending })
     }
 }
@@ -96,6 +101,7 @@ impl SendingSettings {
             dispatcher: dispatcher_settings(&args.sending)?,
             threads: args.sending.threads.unwrap_or_else(default_threads),
             target,
+            identity: None,
             report: ReportSettings::of_push(&args.report)?,
             resume: args.resume.resume,
             accept_new_key: args.resume.accept_new_key,

@@ -237,8 +237,8 @@ fn options() -> impl Strategy<Value = ReaderOptions> {
     let maps = vec![vec![], vec![("x", "email")], vec![("own", "EUID")], vec![("a b", "own"), ("never", "x")]];
     (prop::sample::select(selections), prop::sample::select(maps), any::<bool>()).prop_map(|(selection, map, id)| {
         let map = map.into_iter().map(|(from, to)| (from.to_owned(), to.to_owned())).collect();
-        let euid_column = if id { "own" } else { "euid" }.to_owned();
-        ReaderOptions { euid_column, map, selection, ..ReaderOptions::default() }
+        let key_column = if id { "own" } else { "euid" }.to_owned();
+        ReaderOptions { key_column, map, selection, ..ReaderOptions::default() }
     })
 }
 

@@ -51,7 +51,8 @@ impl Filter {
     }
 }
 
-/// Reports that were looked through. A row is a source, a row number and an EUID; its latest record counts.
+/// Reports that were looked through. A row is a source, a row number and an id of the organisation's own, or where it has
+/// none an EUID; its latest record counts.
 #[derive(Debug)]
 pub struct Survey {
     reports: Vec<SourceReport>,
@@ -61,6 +62,9 @@ pub struct Survey {
     pub overview: Overview,
     /// Each report by itself, in the order of time.
     pub nights: Vec<Night>,
+    /// Where rows are keyed by ids, at least some: the column in which the inputs held them, or `id` where it isn't known, or
+    /// isn't the same.
+    pub id_column: Option<String>,
     /// Reports that are torn, with the byte behind which they are.
     pub torn: Vec<(PathBuf, u64)>,
     /// Reports beside which something lies that can't be read: what was unchanged there is in no figure.
@@ -77,10 +81,12 @@ impl Survey {
         for (number, (report, run)) in reports.iter().zip(&runs).enumerate() {
             gathered.look_through(number, report, run.as_ref(), &filter)?;
         }
-        let Gathered { overview, repeats, unrecorded, mut nights, torn, unread, .. } = gathered;
+        let Gathered { overview, repeats, unrecorded, mut nights, has_ids, torn, unread, .. } = gathered;
+        let id_column = has_ids.then(|| id_column(&runs));
         // Stable: those of which no time is known stay where they were.
         nights.sort_by_key(|night| night.began_at().unwrap_or(i64::MAX));
-        let mut survey = Self { reports, filter, latest: repeats.into_latest(), overview, nights, torn, unread };
+        let latest = repeats.into_latest();
+        let mut survey = Self { reports, filter, latest, overview, nights, id_column, torn, unread };
         if !survey.latest.is_empty() {
             for (number, report) in survey.reports.iter().enumerate() {
                 report.skim(number, |moment, _, record| {
@@ -126,6 +132,7 @@ struct Gathered {
     repeats: Repeats,
     unrecorded: Unrecorded,
     nights: Vec<Night>,
+    has_ids: bool,
     torn: Vec<(PathBuf, u64)>,
     unread: Vec<ReportError>,
 }
@@ -157,6 +164,7 @@ impl Gathered {
         }
         let bytes = report.scan(number, |_, record| {
             let gist = Gist::of(record);
+            self.has_ids |= gist.id.is_some();
             self.repeats.see(&gist);
             if self.several {
                 repeats.see(&gist);
@@ -182,6 +190,19 @@ impl Gathered {
         self.nights.push(night);
         Ok(())
     }
+}
+
+/// The column in which the inputs of these runs held ids.
+fn id_column(runs: &[Option<Run>]) -> String {
+    let column = |run: &Option<Run>| {
+        let options = &run.as_ref()?.options;
+        // Where it isn't named it is called as the kind of ids.
+        options.get("--id-column").or(options.get("--identify-by")).cloned()
+    };
+    let mut columns = runs.iter().map(column);
+    let first = columns.next().flatten();
+    let is_one = first.is_some() && columns.all(|column| column == first);
+    first.filter(|_| is_one).unwrap_or_else(|| "id".to_owned())
 }
 
 /// Adds up one report in which rows have several records.

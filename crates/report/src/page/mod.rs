@@ -66,6 +66,8 @@ struct Page<'a> {
     sources: Vec<SourceLine>,
     columns: Vec<ColumnLine>,
     rows: Vec<RowLine>,
+    /// They are keyed by ids, at least some.
+    ids: bool,
     shown: String,
     masking: &'static str,
     footer: String,
@@ -116,6 +118,7 @@ struct RowLine {
     line: u64,
     row: u64,
     euid: String,
+    id: String,
     outcome: &'static str,
     reason: &'static str,
     message: String,
@@ -179,6 +182,7 @@ pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
         columns: column_lines(overview, options.show_values),
         rows,
         shown,
+        ids: overview.rows.iter().any(|record| record.id.is_some()),
         masking: if options.show_values { "" } else { "Contact values are masked; --show-values shows them." },
         footer: format!("Made by contactsync {} at {}.", options.version, rfc3339(options.made_at_ms)),
     };
@@ -321,6 +325,7 @@ fn row(record: &Decision, show_values: bool) -> RowLine {
         line: record.origin.line,
         row: record.origin.row,
         euid: cut(&record.euid),
+        id: cut(record.id.as_deref().unwrap_or_default()),
         outcome: match record.outcome {
             Outcome::Rejected => "rejected",
             _ => "failed",

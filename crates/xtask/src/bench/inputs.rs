@@ -55,7 +55,8 @@ pub(crate) fn made(path: &Path, make: impl FnOnce(&Path) -> anyhow::Result<()>) 
 }
 
 fn write_report(path: &Path, source: &str, rows: u64, fails_every: u64) -> anyhow::Result<()> {
-    let mut journal = Journal::create(path, JournalOptions { force: true, contacts: ContactsPolicy::Failed })?;
+    let mut journal =
+        Journal::create(path, JournalOptions { force: true, contacts: ContactsPolicy::Failed, ids: false })?;
     let source: Arc<str> = source.into();
     let now = jiff::Timestamp::now().as_millisecond();
     for row in 1..=rows {

@@ -55,7 +55,8 @@ fn over(step: &str, rows: u64, look: impl Fn(&Path) -> anyhow::Result<u64>) -> a
 
 fn written(folder: &Path) -> anyhow::Result<PathBuf> {
     let path = folder.join("r.ndjson");
-    let mut journal = Journal::create(&path, JournalOptions { force: false, contacts: ContactsPolicy::Failed })?;
+    let mut journal =
+        Journal::create(&path, JournalOptions { force: false, contacts: ContactsPolicy::Failed, ids: false })?;
     for row in 1..=RECORDS {
         let fails = row == RECORDS / 2;
         let mut contacts = Contacts::default();

@@ -10,7 +10,7 @@ use dispatcher::{
 use model::{Answered, Contact, Contacts, Counters, Decision, Euid, Origin, Outcome, RecordBatch};
 use reader::{Format, ReaderOptions, Records};
 use report::{ContactsPolicy, Journal, JournalOptions};
-use validator::{Rules, Validator};
+use validator::{Key, Rules, Validator};
 
 use super::reports;
 use crate::generate::{self, FIRST_EUID};
@@ -135,7 +135,8 @@ fn validate(rows: u64) -> anyhow::Result<()> {
     while accepted < rows {
         for record in batch.iter() {
             let Ok(row) = validator.validate(&record) else { bail!("a row is rejected") };
-            std::hint::black_box(row.contact(&record));
+            let Key::Euid(euid) = row.key(&record) else { bail!("a row is keyed by an id") };
+            std::hint::black_box(row.contact(euid, &record));
             accepted += 1;
         }
     }
@@ -154,7 +155,7 @@ fn give_verdicts(rows: u64) -> anyhow::Result<()> {
 
 fn write_down(rows: u64) -> anyhow::Result<()> {
     // A device takes everything and keeps nothing.
-    let options = JournalOptions { force: false, contacts: ContactsPolicy::Failed };
+    let options = JournalOptions { force: false, contacts: ContactsPolicy::Failed, ids: false };
     let mut journal = Journal::create(Path::new("/dev/null"), options)?;
     let mut decision = Decision {
         origin: Origin { source: "contacts.csv".into(), row: 0, line: 0 },

@@ -93,7 +93,7 @@ pub(super) enum Change {
 }
 
 pub(super) fn change() -> impl Strategy<Value = Change> {
-    let field = 0..record::FIELDS.len();
+    let field = 0..=record::FIELDS.len();
     let bytes = prop_oneof![
         Just(Vec::new()),
         prop::collection::vec(any::<u8>(), 1..4),
@@ -119,6 +119,7 @@ pub(super) fn decision() -> impl Strategy<Value = Decision> {
     let source = prop_oneof![6 => Just("a.csv".to_owned()), 2 => Just("Größe \"x\"\n.csv".to_owned()), 1 => text()];
     let row = prop_oneof![4 => 1_u64..500, 1 => any::<u64>()];
     let euid = prop_oneof![4 => (1_u64..1_000).prop_map(|euid| euid.to_string()), 1 => text()];
+    let id = prop::option::of(prop_oneof![4 => "[a-zA-Z0-9@.-]{0,12}", 1 => text()]);
     let reasons = prop::sample::select(Reason::ALL.to_vec());
     let outcome = prop::sample::select(Outcome::ALL.to_vec());
     let latency = prop_oneof![4 => prop::option::of(0_u64..90), 1 => any::<Option<u64>>()];
@@ -130,36 +131,48 @@ pub(super) fn decision() -> impl Strategy<Value = Decision> {
     let contacts = prop::option::of(prop::collection::vec((text(), text()), 0..3));
     let answer = (any::<Option<i64>>(), prop::option::of(text()), any::<Option<u16>>());
     let tries = (prop_oneof![4 => 0_u32..9, 1 => any::<u32>()], latency, at_ms);
-    let whole =
-        (source, row, euid, outcome, prop::option::of(reasons), answer, tries, contacts, prop::option::of(text()));
-    whole.prop_map(|(source, row, euid, outcome, reason, answer, (attempts, latency_ms, at_ms), contacts, raw)| {
-        let (code, message, http_status) = answer;
-        let contacts = contacts.map(|pairs| {
-            let mut contacts = Contacts::default();
-            for (name, value) in &pairs {
-                contacts.push(name.as_str().into(), value);
+    let whole = (
+        source,
+        row,
+        (euid, id),
+        outcome,
+        prop::option::of(reasons),
+        answer,
+        tries,
+        contacts,
+        prop::option::of(text()),
+    );
+    whole.prop_map(
+        |(source, row, (euid, id), outcome, reason, answer, (attempts, latency_ms, at_ms), contacts, raw)| {
+            let (code, message, http_status) = answer;
+            let contacts = contacts.map(|pairs| {
+                let mut contacts = Contacts::default();
+                for (name, value) in &pairs {
+                    contacts.push(name.as_str().into(), value);
+                }
+                contacts
+            });
+            Decision {
+                origin: Origin { source: source.as_str().into(), row, line: row.wrapping_add(1) },
+                euid: euid.into(),
+                id: id.map(Into::into),
+                outcome,
+                reason,
+                answered: Answered { code, message, http_status },
+                attempts,
+                latency_ms,
+                at_ms,
+                contacts,
+                raw: raw.map(Into::into),
             }
-            contacts
-        });
-        Decision {
-            origin: Origin { source: source.as_str().into(), row, line: row.wrapping_add(1) },
-            euid: euid.into(),
-            id: None,
-            outcome,
-            reason,
-            answered: Answered { code, message, http_status },
-            attempts,
-            latency_ms,
-            at_ms,
-            contacts,
-            raw: raw.map(Into::into),
-        }
-    })
+        },
+    )
 }
 
 pub(super) fn line(decision: &Decision) -> Vec<u8> {
     let mut bytes = Vec::new();
-    record::write(Encoding::Ndjson, decision, true, &mut Times::default(), &mut bytes);
+    let shown = record::Shown { contacts: true, id: decision.id.is_some() };
+    record::write(Encoding::Ndjson, decision, shown, &mut Times::default(), &mut bytes);
     bytes
 }
 
@@ -167,11 +180,15 @@ pub(super) fn line(decision: &Decision) -> Vec<u8> {
 fn fields(line: &[u8]) -> Vec<(String, String)> {
     let text = str::from_utf8(line).unwrap();
     let values: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).unwrap();
+    let mut names = record::FIELDS.to_vec();
+    if values.contains_key(record::ID) {
+        names.insert(4, record::ID);
+    }
     let mut at = 1;
     let field = |(index, name): (usize, &&str)| {
         let key = format!("\"{name}\"");
         let begin = at + key.len() + 1;
-        let next = record::FIELDS.get(index + 1).map_or_else(|| "}\n".to_owned(), |name| format!(",\"{name}\":"));
+        let next = names.get(index + 1).map_or_else(|| "}\n".to_owned(), |name| format!(",\"{name}\":"));
         // Where a text holds the same it is not the end of the value.
         let ends = text[begin..].match_indices(&next).map(|(end, _)| begin + end);
         let mut whole = ends.filter(|end| {
@@ -181,7 +198,7 @@ fn fields(line: &[u8]) -> Vec<(String, String)> {
         at = end + 1;
         (key, text[begin..end].to_owned())
     };
-    record::FIELDS.iter().enumerate().map(field).collect()
+    names.iter().enumerate().map(field).collect()
 }
 
 pub(super) fn changed(line: &[u8], changes: &[Change]) -> Vec<u8> {

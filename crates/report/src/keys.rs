@@ -2,10 +2,8 @@
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
-use model::Euid;
-
 use crate::{
-    blocks::{BLOCK_ROWS, Block, euid_digest},
+    blocks::{BLOCK_ROWS, Block, row_digest},
     decided::Decided,
     error::ReportError,
     mask::is_number,
@@ -14,11 +12,13 @@ use crate::{
 /// Compares rows that are read again with those of the report. Show it every row of each input in order, up to
 /// [`Decided::last_row`], before anything is sent.
 #[derive(Debug)]
-pub struct EuidComparison<'a> {
+pub struct KeyComparison<'a> {
     decided: &'a Decided,
+    /// Rows are keyed by ids, not by EUIDs.
+    by_id: bool,
     /// The block that is being read.
     open: Option<OpenBlock<'a>>,
-    /// Its rows that have a record, and where their EUIDs stand in `text`.
+    /// Its rows that are compared, and where their keys stand in `text`.
     seen: Vec<(u64, Range<usize>)>,
     text: String,
     /// Blocks that agreed, by source.
@@ -31,18 +31,18 @@ struct OpenBlock<'a> {
     number: u64,
     /// None where none of its rows has a record.
     recorded: Option<&'a Block>,
-    /// The sum of the digests of rows that have one.
-    euids: u64,
+    /// The sum of the digests of rows that are compared.
+    keys: u64,
 }
 
-impl<'a> EuidComparison<'a> {
-    pub(crate) fn new(decided: &'a Decided) -> Self {
-        Self { decided, open: None, seen: Vec::new(), text: String::new(), agreed: HashMap::new() }
+impl<'a> KeyComparison<'a> {
+    pub(crate) fn new(decided: &'a Decided, by_id: bool) -> Self {
+        Self { decided, by_id, open: None, seen: Vec::new(), text: String::new(), agreed: HashMap::new() }
     }
 
-    /// Takes the next row with its EUID as it stands in the input, and says whether the report decides it
+    /// Takes the next row with its EUID as it stands in the input, or its id without the blanks around it, and says whether the report decides it
     /// ([`Decided::contains`]). An error names a row that differs, at the latest 63 rows behind it.
-    pub fn see(&mut self, source: &str, row: u64, euid: &str) -> Result<bool, ReportError> {
+    pub fn see(&mut self, source: &str, row: u64, key: &str) -> Result<bool, ReportError> {
         let was_unchanged = self.decided.was_unchanged(source, row);
         let number = row / BLOCK_ROWS;
         if !self.open.as_ref().is_some_and(|open| open.number == number && **open.source == *source) {
@@ -50,15 +50,15 @@ impl<'a> EuidComparison<'a> {
                 return Ok(was_unchanged);
             };
             self.close_block()?;
-            self.open = Some(OpenBlock { source, number, recorded: rows.block(number), euids: 0 });
+            self.open = Some(OpenBlock { source, number, recorded: rows.block(number), keys: 0 });
         }
-        let Some(OpenBlock { recorded: Some(block), euids, .. }) = &mut self.open else {
+        let Some(OpenBlock { recorded: Some(block), keys, .. }) = &mut self.open else {
             return Ok(was_unchanged);
         };
-        if block.has_record(row) {
-            *euids = euids.wrapping_add(euid_digest(row, euid.as_bytes(), Euid::parse(euid).ok()));
+        if block.has_key(row) {
+            *keys = keys.wrapping_add(row_digest(row, key, self.by_id));
             let start = self.text.len();
-            self.text.push_str(euid);
+            self.text.push_str(key);
             self.seen.push((row, start..self.text.len()));
         }
         Ok(was_unchanged || block.is_decided(row))
@@ -81,9 +81,9 @@ impl<'a> EuidComparison<'a> {
     }
 
     fn close_block(&mut self) -> Result<(), ReportError> {
-        let Some(OpenBlock { source, number, recorded, euids }) = self.open.take() else { return Ok(()) };
+        let Some(OpenBlock { source, number, recorded, keys }) = self.open.take() else { return Ok(()) };
         if let Some(recorded) = recorded {
-            if euids != recorded.euids {
+            if keys != recorded.keys {
                 return Err(self.difference(source, number)?);
             }
             match self.agreed.get_mut(source) {
@@ -107,9 +107,14 @@ impl<'a> EuidComparison<'a> {
                 }
                 let here =
                     self.seen.iter().find(|(row, _)| *row == there.row).map(|(_, text)| &self.text[text.clone()]);
-                let text = String::from_utf8_lossy(there.euid);
+                if there.id.is_some_and(<[u8]>::is_empty) {
+                    continue;
+                }
+                let text = String::from_utf8_lossy(there.key());
                 let difference = match here {
                     None => missing(source, there.row),
+                    Some(here) if self.by_id && *here == *text => continue,
+                    Some(_) if self.by_id => ReportError::OtherId { origin: source.to_string(), row: there.row },
                     Some(here) if comparable(here) == comparable(&text) => continue,
                     Some(here) => ReportError::OtherEuid {
                         origin: source.to_string(),
