@@ -25,7 +25,7 @@ mod window;
 pub(crate) use commands::{
     CheckArgs, Cli, Command, ConfigCommand, DoctorArgs, PushArgs, ReplayArgs, RunArgs, SandboxArgs, VARIABLES,
 };
-pub(crate) use identity::{IdentityArgs, IdentityChoice};
+pub(crate) use identity::IdentityArgs;
 pub(crate) use inputs::{EmptyChoice, FormatChoice, InputArgs, RuleArgs};
 pub(crate) use plan::{AtLeast, AtMost, PlanArgs, Share};
 pub(crate) use replay::ReplayChoiceArgs;
