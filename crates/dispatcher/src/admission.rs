@@ -49,6 +49,8 @@ async fn admit(shared: &Shared, batch: Vec<Intake>, resolver: Option<&dyn Resolv
 async fn let_in_resolved(shared: &Arc<Shared>, rows: &Receiver<Vec<Intake>>, resolver: &Arc<dyn Resolver>) {
     let mut resolving: VecDeque<Resolving> = VecDeque::new();
     let mut more = true;
+    // What is resolved may create users: of the first few rows, no others are.
+    more &= resolve_canary(shared, rows, resolver).await;
     while more || !resolving.is_empty() {
         let room = more && resolving.len() < RESOLVED_AT_ONCE;
         tokio::select! {
@@ -67,6 +69,36 @@ async fn let_in_resolved(shared: &Arc<Shared>, rows: &Receiver<Vec<Intake>>, res
                 Some(batch) if shared.stop.is_stopping() => admit(shared, batch, None).await,
                 Some(batch) => resolving.push_back(resolve(shared, batch, resolver)),
             },
+        }
+    }
+}
+
+/// Lets in the few rows that a canary sends at first, and waits for what becomes of them. Whether more rows may come.
+async fn resolve_canary(shared: &Arc<Shared>, rows: &Receiver<Vec<Intake>>, resolver: &Arc<dyn Resolver>) -> bool {
+    loop {
+        let Some(left) = shared.with(|scheduler, _, _| scheduler.canary_left()) else { return true };
+        let Some(mut batch) = next(shared, rows).await else { return false };
+        let mut left = usize::try_from(left).unwrap_or(usize::MAX);
+        while !batch.is_empty() {
+            let rest = batch.split_off(left.min(batch.len()));
+            if left > 0 {
+                let (number, resolved) = resolve(shared, batch, resolver);
+                match resolved.await {
+                    Ok(Ok(batch)) => admit(shared, batch, Some(&**resolver)).await,
+                    Ok(Err(cause)) => shared.stop.because(cause),
+                    Err(error) => shared.stop.because(StopCause::Bug(format!("the resolver broke off: {error}"))),
+                }
+                shared.with(|scheduler, _, _| scheduler.renamed.batch_is_in(number));
+            }
+            batch = rest;
+            if shared.stop.is_stopping() {
+                admit(shared, batch, None).await;
+                return true;
+            }
+            while shared.with(|scheduler, _, _| scheduler.waits_for_canary()) {
+                shared.admission.notified().await;
+            }
+            left = shared.with(|scheduler, _, _| scheduler.canary_left()).map_or(usize::MAX, |left| left as usize);
         }
     }
 }

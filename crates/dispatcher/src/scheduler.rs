@@ -223,6 +223,11 @@ impl Scheduler {
         waits
     }
 
+    /// How many of the first rows may still be let in; none where all may.
+    pub(crate) fn canary_left(&self) -> Option<u64> {
+        self.canary.filter(|_| !self.closed)
+    }
+
     /// More may be let in than the first rows.
     pub(crate) fn lift_canary(&mut self) {
         self.canary = None;

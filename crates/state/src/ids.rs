@@ -26,6 +26,16 @@ pub struct KnownId {
     pub at_ms: u64,
 }
 
+impl KnownId {
+    /// The user, where there is one.
+    pub fn user(self) -> Option<Euid> {
+        match self.user {
+            IdUser::Known(euid) => Some(euid),
+            IdUser::Nobody(_) => None,
+        }
+    }
+}
+
 /// Whose an id is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdUser {
@@ -94,7 +104,7 @@ impl Looking<'_> {
     /// What is known of an id.
     pub fn id(&mut self, kind: IdentityKind, id: &str) -> Result<Option<KnownId>, StateError> {
         let place = Place::of(self.prints, kind, id);
-        let found = self.tables.find(self.cursor, place.key).map_err(|error| self.state.of_base(error))?;
+        let found = self.tables.find(self.id_cursor, place.key).map_err(|error| self.state.of_base(error))?;
         Ok(found.and_then(|Found { entry, .. }| place.find(entry)))
     }
 }

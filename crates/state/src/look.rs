@@ -16,6 +16,8 @@ use crate::{
 pub struct Looker {
     state: Arc<State>,
     cursor: Cursor,
+    /// Ids stand elsewhere than users.
+    id_cursor: Cursor,
     generation: u64,
     prints: Fingerprints,
 }
@@ -26,6 +28,7 @@ pub struct Looking<'a> {
     pub(crate) state: &'a State,
     pub(crate) tables: RwLockReadGuard<'a, Tables>,
     pub(crate) cursor: &'a mut Cursor,
+    pub(crate) id_cursor: &'a mut Cursor,
     pub(crate) prints: &'a mut Fingerprints,
 }
 
@@ -45,18 +48,19 @@ pub enum Kept {
 impl Looker {
     pub(crate) fn new(state: Arc<State>) -> Self {
         let prints = state.prints().clone();
-        Self { state, cursor: Cursor::new(), generation: 0, prints }
+        Self { state, cursor: Cursor::new(), id_cursor: Cursor::new(), generation: 0, prints }
     }
 
     /// Begins to look.
     pub fn look(&mut self) -> Looking<'_> {
-        let Self { state, cursor, generation, prints } = self;
+        let Self { state, cursor, id_cursor, generation, prints } = self;
         let tables = state.tables();
         if *generation != tables.generation {
             *generation = tables.generation;
             cursor.reset();
+            id_cursor.reset();
         }
-        Looking { state, tables, cursor, prints }
+        Looking { state, tables, cursor, id_cursor, prints }
     }
 }
 

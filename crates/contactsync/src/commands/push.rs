@@ -12,8 +12,9 @@ use crate::{
     lock::{Patience, RunLock},
     opening::{again, folder_for_copies, open_inputs},
     pipeline::{
-        CarriedOver, Job, PassedOver, Refused, Remembered, Resumed, RowSource, WindowGuard, carry_over, compare_inputs,
-        finished_earlier, open_journal, refuse_another_command, refuse_another_run, report_path, send, tell_refused,
+        CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Resumed, RowSource, WindowGuard, carry_over,
+        compare_inputs, finished_earlier, open_journal, refuse_another_command, refuse_another_run, report_path, send,
+        tell_refused,
     },
     plan::{Known, Limits, Pass, Shown},
     settings::{CommandLine, InputSettings, PushSettings, refuse_shared_outputs},
@@ -49,9 +50,10 @@ pub(crate) fn push(
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     input.reader.marks = marks(then.as_ref());
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
+    let folder = folder_for_copies(&input, Some(&report));
     let remembered = match (&sending.state, &sending.compares) {
         (Some(state), _) => Some(Remembered::open(state, &sending, &mut patience)?),
-        (None, Some(_)) => Some(Remembered::of_run(&sending, &folder_for_copies(&input, Some(&report)))?),
+        (None, Some(_)) => Some(Remembered::of_run(&sending, &folder)?),
         (None, None) => None,
     };
     // What ends with the run knows nothing of other nights.
@@ -60,7 +62,7 @@ pub(crate) fn push(
     let mut passed = PassedOver::default();
     if let (Some(then), Some(resumption)) = (&then, &resumption) {
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
-        let mut rereading = kept.map(|remembered| remembered.rereading(then));
+        let mut rereading = kept.map(|remembered| remembered.rereading(then, input.identity()));
         let mut see = |batch: &RecordBatch, is_wanted: &[bool]| {
             rereading.as_mut().map_or(Ok(()), |rereading| rereading.see(batch, is_wanted))
         };
@@ -78,7 +80,6 @@ pub(crate) fn push(
     }
     if limits.need_plan().is_some() {
         let decided = resumption.as_ref().map(|resumption| &resumption.decided);
-        let folder = folder_for_copies(&input, Some(&report));
         let known = kept.map(|remembered| remembered.known(&folder));
         if let Err(refused) = keep_limits(&limits, &input, &inputs, decided, known, sending.progress, printer) {
             tell_refused(&refused, decided, &report, &sending, printer);
@@ -95,11 +96,12 @@ pub(crate) fn push(
     if let Some(run) = &mut run {
         run.save()?;
     }
+    let ids = input.identity().map(|kind| OwnIds::new(kind, remembered.as_ref(), &sending, &folder)).transpose()?;
     let carried_over = decided.as_ref().map_or_else(CarriedOver::default, CarriedOver::of);
     let resumed = decided.map(|decided| Box::new(Resumed { decided, passed }));
     let rows = RowSource::Inputs { inputs, settings: Box::new(input), asked, resumed };
     send(
-        Job { settings: sending, rows, journal, report, run, remembered, compared, carried_over, command_line },
+        Job { settings: sending, rows, journal, report, run, remembered, compared, ids, carried_over, command_line },
         printer,
         signals,
     )

@@ -112,7 +112,18 @@ pub(crate) fn replay(
     let rows = RowSource::Replay { rows: plan.into_rows()?, reports };
     let compared = Comparison::default();
     let end = send(
-        Job { settings: sending, rows, journal, report, run, remembered, compared, carried_over, command_line },
+        Job {
+            settings: sending,
+            rows,
+            journal,
+            report,
+            run,
+            remembered,
+            compared,
+            ids: None,
+            carried_over,
+            command_line,
+        },
         printer,
         signals,
     );

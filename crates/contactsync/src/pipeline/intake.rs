@@ -2,13 +2,18 @@ use std::sync::Arc;
 
 use dispatcher::{Intake, StopCause};
 use jiff::Timestamp;
-use model::{Answered, Contact, Counters, Decision, Outcome, RecordBatch};
+use model::{Answered, Contact, Counters, Decision, Euid, Outcome, Record, RecordBatch};
 use reader::AskedNames;
 use report::{ContactsPolicy, Decided, InputSummary};
 use state::StateError;
-use validator::{Key, Rules, Validator};
+use validator::{Key, Rules, Validator, trimmed_id};
 
-use super::{RowSink, comparing::Resumed, remembering::Glancing};
+use super::{
+    RowSink,
+    comparing::Resumed,
+    remembering::{Glance, Glancing},
+    resolving::KnownIds,
+};
 use crate::{
     failure::Failure,
     opening::never_seen,
@@ -38,6 +43,7 @@ pub(crate) async fn take_in(
     asked: AskedNames,
     resumed: Option<Box<Resumed>>,
     glancing: Option<Glancing>,
+    ids: Option<KnownIds>,
     contacts: ContactsPolicy,
     sink: RowSink,
 ) -> IntakeResult {
@@ -56,6 +62,7 @@ pub(crate) async fn take_in(
         contacts,
         decided,
         glancing,
+        ids,
         counters,
         printer,
         rejected: 0,
@@ -112,6 +119,8 @@ struct Validating {
     decided: Option<Decided>,
     /// Looks at rows where what the service holds is known.
     glancing: Option<Glancing>,
+    /// Whose ids are known, where rows are keyed by ids.
+    ids: Option<KnownIds>,
     counters: Arc<Counters>,
     printer: Printer,
     rejected: u64,
@@ -148,7 +157,6 @@ impl Validating {
         taken: &mut Vec<Intake>,
     ) -> (u64, Result<(), StateError>) {
         let mut passed_over = 0;
-        let by_id = self.rules.ids.is_some();
         let writes_unchanged = self.glancing.as_ref().is_some_and(Glancing::writes_unchanged);
         let mut glance = self.glancing.as_mut().map(|glancing| glancing.begin(self.current));
         for record in batch.iter() {
@@ -159,7 +167,7 @@ impl Validating {
             }
             if self.decided.as_ref().is_some_and(|decided| decided.contains(&batch.source, record.row())) {
                 Counters::add(&self.counters.rows_decided_before, 1);
-                if !by_id && let Some(Err(error)) = glance.as_mut().map(|glance| glance.see(record.euid_text())) {
+                if let Err(error) = see(glance.as_mut(), self.ids.as_ref(), &record) {
                     return (passed_over, Err(error));
                 }
                 continue;
@@ -168,10 +176,17 @@ impl Validating {
                 Ok(accepted) => {
                     let euid = match accepted.key(&record) {
                         Key::Euid(euid) => euid,
-                        Key::Id(id) => {
-                            taken.push(Intake::Resolve(accepted.unresolved(id, &record)));
-                            continue;
-                        }
+                        Key::Id(id) => match user(glance.as_mut(), self.ids.as_mut(), id) {
+                            Ok(Some(euid)) => euid,
+                            Ok(None) => {
+                                if let Some(glance) = &mut glance {
+                                    glance.note_unresolved();
+                                }
+                                taken.push(Intake::Resolve(accepted.unresolved(id, &record)));
+                                continue;
+                            }
+                            Err(error) => return (passed_over, Err(error)),
+                        },
                     };
                     let is_unchanged = glance
                         .as_mut()
@@ -194,13 +209,32 @@ impl Validating {
                     show(self.rejected, &record, &rejection, &self.printer);
                     let at_ms = Timestamp::now().as_millisecond();
                     taken.push(Intake::Decided(rejected(&record, &rejection, &self.rules, self.contacts, at_ms)));
-                    if !by_id && let Some(Err(error)) = glance.as_mut().map(|glance| glance.see(record.euid_text())) {
+                    if let Err(error) = see(glance.as_mut(), self.ids.as_ref(), &record) {
                         return (passed_over, Err(error));
                     }
                 }
             }
         }
         (passed_over, Ok(()))
+    }
+}
+
+/// The user of an id, where one is known. Whoever glances has the state in its hands already.
+fn user(glance: Option<&mut Glance<'_>>, ids: Option<&mut KnownIds>, id: &str) -> Result<Option<Euid>, StateError> {
+    match (glance, ids) {
+        (Some(glance), Some(ids)) => glance.user(ids.kind(), id),
+        (None, Some(ids)) => ids.user(id),
+        (_, None) => Ok(None),
+    }
+}
+
+/// A row was read that is not sent: its user is not one of those that no row had.
+fn see(glance: Option<&mut Glance<'_>>, ids: Option<&KnownIds>, record: &Record<'_>) -> Result<(), StateError> {
+    let Some(glance) = glance else { return Ok(()) };
+    let Some(ids) = ids else { return glance.see(record.euid_text()) };
+    match glance.user(ids.kind(), trimmed_id(record.euid_text()))? {
+        Some(euid) => glance.see_user(euid),
+        None => Ok(()),
     }
 }
 

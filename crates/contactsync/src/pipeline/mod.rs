@@ -13,6 +13,7 @@ mod notify;
 mod outcome;
 mod remembering;
 mod replayed;
+mod resolving;
 mod send;
 mod service;
 mod service_reading;
@@ -34,6 +35,7 @@ pub(crate) use continuing::{
 };
 pub(crate) use outcome::per_second;
 pub(crate) use remembering::{Remembered, usage_of};
+pub(crate) use resolving::OwnIds;
 pub(crate) use send::{Job, RowSource, send};
 pub(crate) use window::WindowGuard;
 

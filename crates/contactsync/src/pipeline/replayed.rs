@@ -1,8 +1,8 @@
 use dispatcher::Intake;
-use model::{Contact, Counters, Decision, Euid};
+use model::{Contact, Counters, Decision, Euid, Unresolved};
 use report::{InputSummary, ReplayRows};
 
-use super::{RowSink, intake::IntakeResult, remembering::Ages};
+use super::{RowSink, intake::IntakeResult, remembering::Ages, resolving::KnownIds};
 use crate::{exit::Exit, failure::Failure};
 
 /// Rows that are handed on together.
@@ -13,6 +13,7 @@ pub(super) fn take_replayed(
     replayed: ReplayRows,
     reports: Vec<InputSummary>,
     ages: Option<&Ages>,
+    mut ids: Option<KnownIds>,
     sink: &RowSink,
 ) -> IntakeResult {
     let mut taken = IntakeResult { rows: 0, inputs: reports, never_seen: Vec::new(), error: None };
@@ -27,8 +28,8 @@ pub(super) fn take_replayed(
         if let (Some(ages), Ok(record)) = (ages, &record) {
             ages.note(record);
         }
-        match record.map_err(Failure::from).and_then(contact) {
-            Ok(contact) => batch.push(Intake::Send(contact)),
+        match record.map_err(Failure::from).and_then(|record| row(record, ids.as_mut())) {
+            Ok(row) => batch.push(row),
             Err(failure) => {
                 taken.error = Some(failure);
                 break;
@@ -42,11 +43,22 @@ pub(super) fn take_replayed(
     taken
 }
 
-/// A failed row as it is sent again.
-fn contact(record: Decision) -> Result<Contact, Failure> {
+/// A failed row as it is sent again. One with an id goes to the user that is known for it, else to the one that was obtained
+/// then; where there is neither, it is asked for.
+fn row(record: Decision, ids: Option<&mut KnownIds>) -> Result<Intake, Failure> {
     // The plan has seen both; a report is not changed while it is held.
     let broken = || Failure::new(Exit::ReadOrWrite, "a report changed while it was replayed");
-    let euid = Euid::parse(&record.euid).map_err(|_| broken())?;
-    let contacts = record.contacts.ok_or_else(broken)?;
-    Ok(Contact { origin: record.origin, id: record.id, euid_text: record.euid, euid, contacts })
+    let Decision { origin, euid: euid_text, id, contacts, .. } = record;
+    let contacts = contacts.ok_or_else(broken)?;
+    let then = Euid::parse(&euid_text).ok();
+    if let (Some(ids), Some(id)) = (ids, &id) {
+        let known = ids.user_or(id, then).map_err(|error| Failure::new(Exit::ReadOrWrite, error))?;
+        let row = Unresolved { origin, id: id.clone(), contacts };
+        return Ok(match known {
+            Some(euid) => Intake::Send(row.resolved(euid)),
+            None => Intake::Resolve(row),
+        });
+    }
+    let euid = then.ok_or_else(broken)?;
+    Ok(Intake::Send(Contact { origin, id, euid_text, euid, contacts }))
 }

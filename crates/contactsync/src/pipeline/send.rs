@@ -18,6 +18,7 @@ use super::{
     outcome::{RunDetails, RunOutcome},
     remembering::{Remembered, Remembering, WhatWasRead},
     replayed::take_replayed,
+    resolving::{IdResolver, OwnIds},
     service::Service,
     unchanged::UnchangedRows,
     window::stop_at_end,
@@ -46,6 +47,8 @@ pub(crate) struct Job {
     /// What the API last accepted, where that is kept, and what was compared with it before.
     pub(crate) remembered: Option<Remembered>,
     pub(crate) compared: Comparison,
+    /// What is known of ids, where rows are keyed by them.
+    pub(crate) ids: Option<OwnIds>,
     pub(crate) carried_over: CarriedOver,
     pub(crate) command_line: CommandLine,
 }
@@ -96,7 +99,7 @@ impl Runtimes {
 }
 
 async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes) -> Result<(Exit, Summary), Failure> {
-    let Job { settings, rows, journal, report, run, remembered, compared, carried_over, command_line } = job;
+    let Job { settings, rows, journal, report, run, remembered, compared, ids, carried_over, command_line } = job;
     let started_at = Timestamp::now().as_millisecond();
     let started = Instant::now();
     let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
@@ -113,6 +116,9 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     let is_resumable = run.is_some();
     let unchanged = UnchangedRows::new(rows.unchanged_before(), Arc::clone(&counters));
     let mut remembering = remembered.map(|remembered| Remembering::new(remembered, unchanged.clone()));
+    let undecided = remembering.as_ref().map(Remembering::undecided);
+    let resolver = ids.map(|ids| IdResolver::new(ids, undecided, stop.clone()));
+    let known_ids = resolver.as_ref().map(IdResolver::known);
     let comparison = remembering.as_ref().map(|_| ComparisonFigures::from(compared));
     let takes_all = rows.takes_all();
     let begun = run.as_ref().and_then(|file| file.run().begun.clone());
@@ -125,12 +131,12 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
             let glancing = remembering.as_ref().map(|it| it.glancing(settings.report.unchanged));
             // Reading and validating keep a thread busy, and not the one that sends.
             tokio::task::spawn_blocking(move || {
-                runtime.block_on(take_in(reading, *input, asked, resumed, glancing, contacts, sink))
+                runtime.block_on(take_in(reading, *input, asked, resumed, glancing, known_ids, contacts, sink))
             })
         }
         RowSource::Replay { rows, reports } => {
             let ages = remembering.as_ref().map(Remembering::ages);
-            tokio::task::spawn_blocking(move || take_replayed(rows, reports, ages.as_ref(), &sink))
+            tokio::task::spawn_blocking(move || take_replayed(rows, reports, ages.as_ref(), known_ids, &sink))
         }
     };
     let key = settings.target.key_fingerprint();
@@ -148,6 +154,9 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     if let (Some(remembering), Some(figures)) = (&mut remembering, comparison) {
         let memory = remembering.memory(run.clone(), figures, stop.clone()).map_err(cannot_start)?;
         dispatcher = dispatcher.with_memory(memory);
+    }
+    if let Some(resolver) = resolver {
+        dispatcher = dispatcher.with_resolver(Arc::new(resolver));
     }
     if let Some(canary) = settings.canary {
         let (limit, watch) = Canary::new(canary.rows);

@@ -1,30 +1,52 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::{Euid, NumberMap};
-use state::{Looker, Looking, StateError};
+use model::{Euid, IdentityKind, NumberMap};
+use state::{KnownId, Looker, Looking, StateError};
 
 use super::super::unchanged::UnchangedRows;
 
 /// Which EUIDs have rows that were read and are not decided.
 #[derive(Debug, Default)]
-pub(super) struct Undecided(Mutex<NumberMap<u32>>);
+pub(in super::super) struct Undecided(Mutex<UndecidedRows>);
+
+#[derive(Debug, Default)]
+struct UndecidedRows {
+    by_euid: NumberMap<u32>,
+    /// Rows whose EUID is still to be found out: they may be of anybody.
+    unresolved: u64,
+}
 
 impl Undecided {
     /// A row of this EUID was decided, or is so but for its record. What is known of the EUID is so already.
     pub(super) fn decided(&self, euids: impl IntoIterator<Item = Euid>) {
-        let mut rows = self.rows();
+        let by_euid = &mut self.rows().by_euid;
         for euid in euids {
-            if let Some(count) = rows.get_mut(&euid.get()) {
+            if let Some(count) = by_euid.get_mut(&euid.get()) {
                 *count -= 1;
                 if *count == 0 {
-                    rows.remove(&euid.get());
+                    by_euid.remove(&euid.get());
                 }
             }
         }
     }
 
-    fn rows(&self) -> MutexGuard<'_, NumberMap<u32>> {
+    /// The EUID of a row was found out, or that there is none.
+    pub(in super::super) fn resolved(&self, euid: Option<Euid>) {
+        let mut rows = self.rows();
+        rows.unresolved = rows.unresolved.saturating_sub(1);
+        if let Some(euid) = euid {
+            *rows.by_euid.entry(euid.get()).or_default() += 1;
+        }
+    }
+
+    fn rows(&self) -> MutexGuard<'_, UndecidedRows> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UndecidedRows {
+    fn has(&self, euid: Euid) -> bool {
+        self.unresolved > 0 || (!self.by_euid.is_empty() && self.by_euid.contains_key(&euid.get()))
     }
 }
 
@@ -45,7 +67,7 @@ pub(in super::super) struct Glancing {
 #[derive(Debug)]
 pub(in super::super) struct Glance<'a> {
     looking: Looking<'a>,
-    undecided: MutexGuard<'a, NumberMap<u32>>,
+    undecided: MutexGuard<'a, UndecidedRows>,
     unchanged: &'a UnchangedRows,
     compares: bool,
     input: usize,
@@ -77,12 +99,16 @@ impl Glance<'_> {
         euid: Euid,
         contacts: impl Iterator<Item = (&'c str, &'c str)>,
     ) -> Result<bool, StateError> {
-        let has_turn = self.compares && (self.undecided.is_empty() || !self.undecided.contains_key(&euid.get()));
-        if has_turn && self.looking.is_unchanged(euid, contacts)? {
+        if self.compares && !self.undecided.has(euid) && self.looking.is_unchanged(euid, contacts)? {
             return Ok(true);
         }
-        *self.undecided.entry(euid.get()).or_default() += 1;
+        *self.undecided.by_euid.entry(euid.get()).or_default() += 1;
         Ok(false)
+    }
+
+    /// A row was read whose EUID is still to be found out.
+    pub(in super::super) fn note_unresolved(&mut self) {
+        self.undecided.unresolved += 1;
     }
 
     /// Takes note of an unchanged row that goes no further.
@@ -99,7 +125,17 @@ impl Glance<'_> {
         self.unchanged.note_in(self.input, row);
     }
 
+    /// The user of an id, where one is known.
+    pub(in super::super) fn user(&mut self, kind: IdentityKind, id: &str) -> Result<Option<Euid>, StateError> {
+        Ok(self.looking.id(kind, id)?.and_then(KnownId::user))
+    }
+
     /// A row of this EUID was read that is not sent.
+    pub(in super::super) fn see_user(&mut self, euid: Euid) -> Result<(), StateError> {
+        self.looking.see(euid)
+    }
+
+    /// A row of this EUID, as it was read, is not sent.
     pub(in super::super) fn see(&mut self, euid: &str) -> Result<(), StateError> {
         Euid::parse(euid).map_or(Ok(()), |euid| self.looking.see(euid))
     }

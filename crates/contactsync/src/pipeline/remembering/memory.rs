@@ -98,7 +98,16 @@ impl StateMemory {
         row: &Contact,
         contacts: impl Iterator<Item = (&'c str, &'c str)>,
     ) -> Result<(), StateError> {
+        self.bind();
         self.state.learn(row.euid, contacts)
+    }
+
+    /// The state belongs to the API key from now on. Comes before anything is set: what is known never belongs to nobody.
+    fn bind(&self) {
+        if !self.is_bound.swap(true, SeqCst) {
+            // Plain text: it can always be written down.
+            let _ = self.state.set_meta(|meta| meta.api_key = Some(self.api_key.clone()));
+        }
     }
 
     fn take_looker(&self) -> Looker {
@@ -201,10 +210,8 @@ impl Memory for StateMemory {
         // A clock that is set back doesn't make it another run's.
         let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default().max(self.opened_ms);
         let at_ms = self.ages.take(&contact.origin).unwrap_or(now);
-        // Before it is set: what is known never belongs to nobody.
-        if is_accepted && !self.is_bound.swap(true, SeqCst) {
-            // Plain text: it can always be written down.
-            let _ = self.state.set_meta(|meta| meta.api_key = Some(self.api_key.clone()));
+        if is_accepted {
+            self.bind();
         }
         self.state.ended(contact.euid, ended, at_ms, self.omitted_kept);
         self.undecided.decided([contact.euid]);

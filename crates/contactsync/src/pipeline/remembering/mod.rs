@@ -20,9 +20,9 @@ use state::{State, StateError};
 
 pub(super) use ages::Ages;
 pub(super) use ending::WhatWasRead;
-pub(super) use glancing::Glancing;
+pub(super) use glancing::{Glance, Glancing, Undecided};
 
-use self::{committing::Committer, comparing::ServiceMemory, glancing::Undecided, memory::StateMemory};
+use self::{committing::Committer, comparing::ServiceMemory, memory::StateMemory};
 use super::{journaling::RunRecord, service_reading::Comparer, unchanged::UnchangedRows};
 use crate::settings::{ServiceSettings, StateSettings};
 
@@ -71,6 +71,11 @@ impl Remembering {
             compares: !self.remembered.settings.refresh,
             writes_unchanged,
         }
+    }
+
+    /// For whoever finds out EUIDs.
+    pub(super) fn undecided(&self) -> Arc<Undecided> {
+        Arc::clone(&self.undecided)
     }
 
     /// For whoever sends rows once more.

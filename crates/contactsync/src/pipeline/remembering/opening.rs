@@ -1,6 +1,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use jiff::Timestamp;
+use model::IdentityKind;
 use report::{Run, destination};
 use state::{Meta, Opening, State, StateError};
 
@@ -76,8 +77,8 @@ impl Remembered {
     }
 
     /// Looks at rows that are read again for a resume of this run.
-    pub(crate) fn rereading(&self, then: &Run) -> Rereading {
-        Rereading::new(&self.state, then)
+    pub(crate) fn rereading(&self, then: &Run, identity: Option<IdentityKind>) -> Rereading {
+        Rereading::new(&self.state, then, identity)
     }
 
     /// What is known, for a plan that changes nothing of it.

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use model::{Euid, RecordBatch};
+use model::{Euid, IdentityKind, RecordBatch};
 use report::Run;
-use state::{Looker, Meta, State};
+use state::{KnownId, Looker, Meta, State};
+use validator::trimmed_id;
 
 use super::opening::usage_of;
 use crate::failure::Failure;
@@ -15,24 +16,34 @@ pub(crate) struct Rereading {
     meta: Meta,
     /// The run that is to go on, and when it began; none where that isn't known.
     run: Option<(String, u64)>,
+    /// By which ids rows are keyed, where not by EUIDs.
+    identity: Option<IdentityKind>,
     overtaken: u64,
 }
 
 impl Rereading {
-    pub(super) fn new(state: &Arc<State>, then: &Run) -> Self {
+    pub(super) fn new(state: &Arc<State>, then: &Run, identity: Option<IdentityKind>) -> Self {
         let begun = |text: &String| {
             let time: Timestamp = text.parse().ok()?;
             Some((text.clone(), u64::try_from(time.as_millisecond()).ok()?))
         };
-        Self { looker: state.looker(), meta: state.meta(), run: then.begun.as_ref().and_then(begun), overtaken: 0 }
+        let run = then.begun.as_ref().and_then(begun);
+        Self { looker: state.looker(), meta: state.meta(), run, identity, overtaken: 0 }
     }
 
     /// Takes note of the users of these rows. `is_wanted`: of each row, in order, whether it is still to be sent.
     pub(crate) fn see(&mut self, batch: &RecordBatch, is_wanted: &[bool]) -> Result<(), Failure> {
-        let Self { looker, meta, run, overtaken } = self;
+        let Self { looker, meta, run, identity, overtaken } = self;
         let mut looking = looker.look();
         for (record, is_wanted) in batch.iter().zip(is_wanted) {
-            let Ok(euid) = Euid::parse(record.euid_text()) else { continue };
+            let euid = match identity {
+                None => Euid::parse(record.euid_text()).ok(),
+                Some(kind) => {
+                    let known = looking.id(*kind, trimmed_id(record.euid_text())).map_err(usage_of)?;
+                    known.and_then(KnownId::user)
+                }
+            };
+            let Some(euid) = euid else { continue };
             looking.see(euid).map_err(usage_of)?;
             if let (true, Some((run, begun_ms))) = (*is_wanted, &run) {
                 let set_at = looking.set_at(euid).map_err(usage_of)?.filter(|at| at > begun_ms);
