@@ -36,7 +36,7 @@ impl<'a> Json<'a> {
     }
 
     /// The `data` of an answer's body, in which no object has two members of one name.
-    pub(crate) fn data_of(body: &'a [u8]) -> Result<Self, UnknownShape> {
+    pub(crate) fn data_of(body: &'a [u8]) -> Result<Option<Self>, UnknownShape> {
         let Some(answer) = Self::parse(body) else { return Err(UnknownShape::new("the answer is no JSON")) };
         if let Some(name) = answer.repeated_name() {
             let shown = if is_name(name) { shown_name(name) } else { "of one name".to_owned() };
@@ -45,8 +45,7 @@ impl<'a> Json<'a> {
         let Self::Object(members) = answer else {
             return Err(UnknownShape::new(format!("the answer is {}, not an object", answer.kind())));
         };
-        let data = members.into_iter().find(|(name, _)| name == "data");
-        data.map(|(_, data)| data).ok_or_else(|| UnknownShape::new("the answer has no \"data\""))
+        Ok(members.into_iter().find(|(name, _)| name == "data").map(|(_, data)| data))
     }
 
     /// What it is, with its article.

@@ -17,8 +17,11 @@ pub struct Registered {
 /// concluded about any id.
 pub fn read(body: &[u8]) -> Result<Registered, UnknownShape> {
     let data = Json::data_of(body)?;
-    let Json::Array(entries) = &data else {
-        return Err(UnknownShape::new(format!("\"data\" is {}, not an array", data.kind())));
+    let entries = match &data {
+        Some(Json::Array(entries)) => entries.as_slice(),
+        // As some servers write an array of nothing.
+        Some(Json::Null) | None => &[],
+        Some(other) => return Err(UnknownShape::new(format!("\"data\" is {}, not an array", other.kind()))),
     };
     let mut euids: HashMap<Box<str>, Option<Euid>> = HashMap::with_capacity(entries.len());
     for entry in entries {
@@ -79,6 +82,8 @@ mod tests {
         let data = r#"[{"identity_value":"b","euid":12},{"euid":"0011","identity_value":"a","is_new":true}]"#;
         assert_eq!(euids(data, ["a", "b", "c"]), [Some(11), Some(12), None]);
         assert_eq!(euids("[]", ["a"]), [None]);
+        assert_eq!(euids("null", ["a"]), [None], "no EUID came back");
+        assert_eq!(read(br#"{"code":0,"message":"partial"}"#).expect("nothing").get("a"), None);
         let escaped = r#"[{"identity_value":"\u00fc/\"","euid":12}]"#;
         assert_eq!(euids(escaped, ["ü/\""]), [Some(12)]);
     }
@@ -101,8 +106,7 @@ mod tests {
             (r#"{"data":[]}x"#, "the answer is no JSON"),
             ("{\"data\":[{\"identity_value\":\"\u{1}\",\"euid\":1}]}", "the answer is no JSON"),
             ("[]", "the answer is an array, not an object"),
-            (r#"{"code":0,"message":"success"}"#, "the answer has no \"data\""),
-            (r#"{"code":0,"data":null}"#, "\"data\" is null, not an array"),
+            (r#"{"code":0,"data":""}"#, "\"data\" is text, not an array"),
             (r#"{"data":{"secret":1}}"#, "\"data\" is an object, not an array"),
             (r#"{"data":[],"data":[]}"#, "an object of the answer has two members \"data\""),
             (r#"{"data":["secret"]}"#, "an entry of \"data\" is text, not an object"),

@@ -247,6 +247,24 @@ impl State {
         })
     }
 
+    /// Nobody knows any more what the service holds of these contacts, where anything was known. Durable with some later
+    /// [`State::commit`].
+    pub fn doubt<'a>(&self, euid: Euid, names: impl Iterator<Item = &'a str>) -> Result<(), StateError> {
+        let euid = euid.get();
+        let tags: Vec<_> = {
+            let mut prints = self.prints();
+            names.map(|name| prints.of(euid, name, "").0).collect()
+        };
+        self.change_entry(euid, |before| {
+            let before = before?;
+            let mut contacts: Vec<_> = before.contacts().collect();
+            for (_, print) in contacts.iter_mut().filter(|(tag, _)| tags.contains(tag)) {
+                *print = Print::UNKNOWN;
+            }
+            entry::encode(before.set_at(), &contacts)
+        })
+    }
+
     /// Puts another entry in the place of one, where there is one to put.
     pub(crate) fn change_entry(
         &self,

@@ -78,6 +78,38 @@ fn ids_stay_beside_users_through_merges_and_openings() {
 }
 
 #[test]
+fn what_is_read_is_known_and_what_is_doubted_is_not() {
+    use state::Kept::{Different, Nothing, Same, Unknown};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.state");
+    let mut state = open(&path);
+    set(&state, 5, "a");
+    let kept = |state: &Arc<State>, number, email, phone| {
+        let mut all = Vec::new();
+        let contacts = [("email", email), ("phone", phone)];
+        state.looker().look().compare(euid(number), contacts.into_iter(), |_, _, kept| all.push(kept)).unwrap();
+        all
+    };
+    state.learn(euid(5), [("phone", "1")].into_iter()).unwrap();
+    state.learn(euid(6), [("email", "b"), ("phone", "")].into_iter()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(kept(&state, 5, "a", "2"), [Same, Different], "what was known of others stays");
+        assert_eq!(kept(&state, 6, "b", ""), [Same, Same]);
+        assert_eq!(state.looker().look().set_at(euid(5)).unwrap(), Some(1));
+        assert_eq!(state.looker().look().set_at(euid(6)).unwrap(), None, "it was read, not set");
+        state.compact().unwrap();
+    }
+    state.doubt(euid(5), ["phone", "fax"].into_iter()).unwrap();
+    state.doubt(euid(7), ["phone"].into_iter()).unwrap();
+    assert_eq!(kept(&state, 5, "a", "1"), [Same, Unknown]);
+    state.finish().unwrap();
+    drop(state);
+    state = open(&path);
+    assert_eq!((kept(&state, 5, "a", "1"), kept(&state, 7, "a", "1")), (vec![Same, Unknown], vec![Nothing, Nothing]));
+    assert_eq!(state.figures().unwrap().euids, 2);
+}
+
+#[test]
 fn only_users_vanish() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.state");

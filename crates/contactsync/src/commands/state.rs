@@ -25,6 +25,7 @@ struct Info<'a> {
     contacts: u64,
     known: u64,
     unknown: u64,
+    ids: u64,
     bytes: u64,
     target: Option<&'a str>,
     api_key: Option<&'a str>,
@@ -43,6 +44,7 @@ pub(crate) fn state_info(args: &StateInfoArgs, printer: &Printer) -> Result<(), 
         contacts: figures.contacts,
         known: figures.contacts.saturating_sub(figures.unknown),
         unknown: figures.unknown,
+        ids: figures.ids,
         bytes: figures.bytes,
         target: meta.target.as_deref(),
         api_key: meta.api_key.as_deref(),
@@ -161,6 +163,9 @@ fn told(info: &Info<'_>) -> String {
     line("state", escape_controls(&info.state).into_owned());
     line("users", info.euids.to_string());
     line("contacts", format!("{}, {} of them unknown", info.contacts, info.unknown));
+    if info.ids > 0 {
+        line("own ids", info.ids.to_string());
+    }
     let per_user =
         if info.euids > 0 { format!(", {:.1} a user", info.bytes as f64 / info.euids as f64) } else { String::new() };
     line("size", format!("{} bytes{per_user}", info.bytes));

@@ -37,7 +37,7 @@ pub struct Profile(Contacts);
 /// The error is an answer in another shape. One user whose entry isn't understood makes the whole unknown: what is known
 /// of the others rests on the same guess.
 pub fn read(body: &[u8], names: &[&str]) -> Result<Profiles, UnknownShape> {
-    let data = Json::data_of(body)?;
+    let data = Json::data_of(body)?.ok_or_else(|| UnknownShape::new("the answer has no \"data\""))?;
     let reader = EntryReader::new(names);
     let mut users = match &data {
         Json::Array(entries) => {
