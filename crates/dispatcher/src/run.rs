@@ -6,13 +6,14 @@ use std::{
 use model::{Counters, Decision};
 use tokio::{
     runtime::Handle,
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::{JoinError, JoinSet},
     time::Instant,
 };
 
 use crate::{
     admission,
+    asker::Asker,
     canary::Canary,
     handing_on,
     intake::Intake,
@@ -49,6 +50,7 @@ pub struct Dispatcher<L> {
     mint: Option<Box<dyn Mint>>,
     canary: Option<Canary>,
     accepted_contacts: bool,
+    asker: Option<oneshot::Sender<Asker>>,
 }
 
 impl<L: Lines> Dispatcher<L> {
@@ -56,7 +58,8 @@ impl<L: Lines> Dispatcher<L> {
     pub fn new(settings: &Settings, lines: L) -> Self {
         let mint = LocalMint::new(settings.rate, settings.burst).map(|mint| Box::new(mint) as Box<dyn Mint>);
         let (runtimes, partners) = (Vec::new(), Partners::default());
-        Self { settings: settings.clone(), lines, runtimes, partners, mint, canary: None, accepted_contacts: true }
+        let settings = settings.clone();
+        Self { settings, lines, runtimes, partners, mint, canary: None, accepted_contacts: true, asker: None }
     }
 
     /// Shares the workers out over further runtimes.
@@ -95,6 +98,14 @@ impl<L: Lines> Dispatcher<L> {
         self
     }
 
+    /// Gives somebody leave to ask the service beside the rows, once it runs. What is asked is answered while rows may still
+    /// come.
+    #[must_use]
+    pub fn with_asker(mut self, asker: oneshot::Sender<Asker>) -> Self {
+        self.asker = Some(asker);
+        self
+    }
+
     /// Lets only a few rows in at first.
     #[must_use]
     pub fn with_canary(mut self, canary: Canary) -> Self {
@@ -114,7 +125,7 @@ impl<L: Lines> Dispatcher<L> {
         counters: Arc<Counters>,
         stop: Stop,
     ) -> Dispatched {
-        let Self { settings, lines, runtimes, partners, mint, canary, accepted_contacts } = self;
+        let Self { settings, lines, runtimes, partners, mint, canary, accepted_contacts, asker } = self;
         let in_flight = settings.in_flight.max(1);
         let homes: Vec<usize> = (0..in_flight).map(|worker| worker % (runtimes.len() + 1)).collect();
         let rate = settings.profile_rate;
@@ -132,6 +143,10 @@ impl<L: Lines> Dispatcher<L> {
         let shared =
             Arc::new(Shared::new(scheduler, in_flight, stop.clone(), counters, codes, accepted_contacts, note));
 
+        if let Some(asker) = asker {
+            // Who wanted it may be gone.
+            let _ = asker.send(Asker(Arc::clone(&shared)));
+        }
         let mut parts = JoinSet::new();
         let further: Vec<L> = runtimes.iter().map(|_| lines.for_runtime()).collect();
         for (worker, home) in homes.into_iter().enumerate() {

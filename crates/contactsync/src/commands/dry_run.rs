@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Instant};
 
 use model::Counters;
-use reader::LookedAt;
+use reader::{Input, LookedAt};
 use report::Resumption;
 
 use super::push::{begun_run, marks};
@@ -10,9 +10,11 @@ use crate::{
     failure::Failure,
     lock::Patience,
     opening::{again, folder_for_copies, never_seen, open_inputs},
-    pipeline::{Remembered, compare_inputs, refuse_another_command, refuse_another_run},
-    plan::{Pass, PlanSummary, Shown},
-    settings::{DryRunSettings, Output, StateSettings},
+    pipeline::{
+        Comparer, Remembered, WRITTEN_OTHERWISE, compare_inputs, refuse_another_command, refuse_another_run, with_asker,
+    },
+    plan::{Counted, Pass, PlanSummary, ServiceLook, Shown},
+    settings::{DryRunSettings, Output, PlannedService, StateSettings},
     terminal::{Printer, Progress, ProgressStyle, Whole},
 };
 
@@ -20,7 +22,17 @@ use crate::{
 pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exit, Failure> {
     let deciding: Vec<_> = settings.deciding().collect();
     let DryRunSettings {
-        mut input, limits, state, lock_wait, rate, binding, report, resume, fail_on, progress, ..
+        mut input,
+        limits,
+        state,
+        lock_wait,
+        rate,
+        binding,
+        report,
+        resume,
+        fail_on,
+        progress,
+        compares,
     } = settings;
     let mut patience = Patience::new(lock_wait, printer);
     let resumption = resume.as_deref().map(Resumption::open).transpose()?.flatten();
@@ -42,9 +54,12 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
         })?;
     }
     let folder = folder_for_copies(&input, report.path.as_deref());
-    let known =
-        state.as_ref().map(|state| Remembered::known_by_file(state, &binding, &mut patience, &folder)).transpose()?;
-    let has_state = known.is_some();
+    let known = match (&state, &compares) {
+        (Some(state), _) => Some(Remembered::known_by_file(state, &binding, &mut patience, &folder)?),
+        (None, Some(_)) => Some(Remembered::nothing_known(&folder)?),
+        (None, None) => None,
+    };
+    let compares_rows = known.is_some();
     let list = state.as_ref().and_then(|state| state.report_vanished.clone());
     // What can be read only once is read now, and only now.
     let inputs = if input.read_twice_for.is_some() { again(&inputs)? } else { inputs };
@@ -54,8 +69,16 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     let progress = Progress::start(style, printer, Arc::clone(&counters), whole, false);
     let started = Instant::now();
     let decided = resumption.as_ref().map(|resumption| &resumption.decided);
-    let (mut counted, end) =
-        Pass::new(&input, &limits, decided, known, Shown::All, counters, printer).listing(list.clone()).read(inputs);
+    let pass = Pass::new(&input, &limits, decided, known, Shown::All, Arc::clone(&counters), printer);
+    let pass = pass.listing(list.clone());
+    let (mut counted, end) = match &compares {
+        None => pass.read(inputs),
+        Some(planned) => read_asking(pass, inputs, planned, Arc::clone(&counters), printer)?,
+    };
+    if state.is_none() {
+        // Of whom nothing was known nobody can have vanished.
+        counted.vanished = None;
+    }
     drop(progress);
     let judged = match end {
         Ok(()) => limits.judge(&mut counted, printer),
@@ -64,9 +87,38 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     let exit = judged.as_ref().map_or_else(|failure| failure.exit, |()| counted.books.exit(fail_on));
     let never_seen = never_seen(&asked, counted.books.rows_read());
     let summary = PlanSummary::new(&mut counted, rate, binding.target, started.elapsed(), exit);
-    printer.note(&summary.for_people(rate, has_state, list.as_ref().map(Output::path), &never_seen));
+    printer.note(&summary.for_people(rate, compares_rows, list.as_ref().map(Output::path), &never_seen));
     if let Err(failure) = judged {
         printer.failure(&failure);
     }
     Ok(report.write_summary(&summary, exit, printer))
+}
+
+/// Reads the inputs, and from the service what isn't known of their users.
+fn read_asking(
+    pass: Pass<'_>,
+    inputs: Vec<Input>,
+    planned: &PlannedService,
+    counters: Arc<Counters>,
+    printer: &Printer,
+) -> Result<(Counted, Result<(), Failure>), Failure> {
+    for warning in &planned.warnings {
+        printer.warning(warning, None);
+    }
+    let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("the service can't be read: {error}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let comparer = Arc::new(Comparer::new(planned.service.compare));
+    let counted = runtime.map_err(cannot_start)?.block_on(with_asker(
+        &planned.target,
+        &planned.dispatcher,
+        counters,
+        async |asker| {
+            let service = ServiceLook { asker, comparer: Arc::clone(&comparer) };
+            pass.read_asking(inputs, Some(service)).await
+        },
+    ))?;
+    for warning in comparer.warnings() {
+        printer.warning(&warning, Some(WRITTEN_OTHERWISE));
+    }
+    Ok(counted)
 }

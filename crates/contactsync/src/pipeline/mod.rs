@@ -11,6 +11,7 @@ mod intake;
 mod journaling;
 mod notify;
 mod outcome;
+mod questions;
 mod remembering;
 mod replayed;
 mod resolving;
@@ -33,10 +34,12 @@ pub(crate) use comparing::{PassedOver, Resumed, compare_inputs, refuse_another_c
 pub(crate) use continuing::{
     CarriedOver, Refused, carry_over, finished_earlier, open_journal, report_path, tell_refused,
 };
-pub(crate) use outcome::per_second;
+pub(crate) use outcome::{per_second, stopped_by};
+pub(crate) use questions::with_asker;
 pub(crate) use remembering::{Remembered, usage_of};
 pub(crate) use resolving::OwnIds;
 pub(crate) use send::{Job, RowSource, send};
+pub(crate) use service_reading::{Comparer, Reading, Told, WRITTEN_OTHERWISE, read_users};
 pub(crate) use window::WindowGuard;
 
 /// Where rows that were taken in go, and what has to know of them.

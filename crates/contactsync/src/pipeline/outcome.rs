@@ -51,23 +51,10 @@ impl RunOutcome {
         if self.intake.error.is_some() {
             return Some(("input", Exit::ReadOrWrite));
         }
-        let Some(cause) = &self.cause else {
-            return self.journaled.error.is_some().then_some(("report", Exit::ReadOrWrite));
-        };
-        Some(match cause {
-            StopCause::Signal(number) => {
-                let signal = [Signal::Hangup, Signal::Interrupt, Signal::Terminate];
-                let signal = signal.into_iter().find(|signal| signal.number() == *number);
-                ("signal", signal.map_or(Exit::Interrupted, Signal::exit))
-            }
-            StopCause::Credentials(_) => ("credentials", Exit::Credentials),
-            // A person found what came back too bad to go on, as `--max-failures` would have.
-            StopCause::MaxFailures(_) | StopCause::Declined(_) => ("max_failures", Exit::MaxFailures),
-            StopCause::Outage { .. } => ("outage", Exit::OutOfReach),
-            StopCause::TimeWindow(_) => ("time", Exit::TimeWindow),
-            StopCause::Report(_) => ("report", Exit::ReadOrWrite),
-            StopCause::Bug(_) => return None,
-        })
+        match &self.cause {
+            None => self.journaled.error.is_some().then_some(("report", Exit::ReadOrWrite)),
+            Some(cause) => word_and_exit(cause),
+        }
     }
 
     /// Whether it came to its end.
@@ -112,26 +99,9 @@ impl RunOutcome {
         if let Some(failure) = &self.intake.error {
             printer.failure(failure);
         }
-        let (message, hint) = match &self.cause {
-            None => return,
-            Some(StopCause::Signal(_)) => ("stopped by a signal".to_owned(), None),
-            Some(StopCause::Credentials(answer)) => (
-                format!("stopped: the API refuses the credentials or the project ({answer})"),
-                Some("check key, secret and `--region`, then resume".to_owned()),
-            ),
-            Some(StopCause::MaxFailures(what)) => (format!("stopped: {what} (--max-failures)"), None),
-            Some(StopCause::Outage { what, advice }) => {
-                let general = "check `--base-url`, proxy and network, and whether the service is up";
-                (format!("stopped: {what}"), Some(advice.clone().unwrap_or_else(|| general.to_owned())))
-            }
-            Some(StopCause::TimeWindow(what) | StopCause::Declined(what) | StopCause::Bug(what)) => {
-                (format!("stopped: {what}"), None)
-            }
-            Some(StopCause::Report(what)) => {
-                let hint = self.journaled.error.as_ref().and_then(ReportError::hint);
-                (format!("stopped: {what}"), hint)
-            }
-        };
+        let Some(cause) = &self.cause else { return };
+        let (message, hint) = told(cause);
+        let hint = hint.or_else(|| self.journaled.error.as_ref().and_then(ReportError::hint));
         printer.failure(&Failure::new(self.exit(), message).with_hint(hint));
     }
 
@@ -174,6 +144,50 @@ impl RunOutcome {
             ..of_tally(tally, details.report, details.target, details.sandbox)
         }
     }
+}
+
+/// The summary's word for a cause, with the status that the run ends with; none where a part of the program broke off.
+fn word_and_exit(cause: &StopCause) -> Option<(&'static str, Exit)> {
+    Some(match cause {
+        StopCause::Signal(number) => {
+            let signal = [Signal::Hangup, Signal::Interrupt, Signal::Terminate];
+            let signal = signal.into_iter().find(|signal| signal.number() == *number);
+            ("signal", signal.map_or(Exit::Interrupted, Signal::exit))
+        }
+        StopCause::Credentials(_) => ("credentials", Exit::Credentials),
+        // A person found what came back too bad to go on, as `--max-failures` would have.
+        StopCause::MaxFailures(_) | StopCause::Declined(_) => ("max_failures", Exit::MaxFailures),
+        StopCause::Outage { .. } => ("outage", Exit::OutOfReach),
+        StopCause::TimeWindow(_) => ("time", Exit::TimeWindow),
+        StopCause::Report(_) => ("report", Exit::ReadOrWrite),
+        StopCause::Bug(_) => return None,
+    })
+}
+
+/// A cause in words, and what to do about it.
+fn told(cause: &StopCause) -> (String, Option<String>) {
+    match cause {
+        StopCause::Signal(_) => ("stopped by a signal".to_owned(), None),
+        StopCause::Credentials(answer) => (
+            format!("stopped: the API refuses the credentials or the project ({answer})"),
+            Some("check key, secret and `--region`, then resume".to_owned()),
+        ),
+        StopCause::MaxFailures(what) => (format!("stopped: {what} (--max-failures)"), None),
+        StopCause::Outage { what, advice } => {
+            let general = "check `--base-url`, proxy and network, and whether the service is up";
+            (format!("stopped: {what}"), Some(advice.clone().unwrap_or_else(|| general.to_owned())))
+        }
+        StopCause::TimeWindow(what) | StopCause::Declined(what) | StopCause::Bug(what) | StopCause::Report(what) => {
+            (format!("stopped: {what}"), None)
+        }
+    }
+}
+
+/// What ended something that is no run.
+pub(crate) fn stopped_by(cause: &StopCause) -> Failure {
+    let (message, hint) = told(cause);
+    let exit = word_and_exit(cause).map_or(Exit::Bug, |(_, exit)| exit);
+    Failure::new(exit, message).with_hint(hint)
 }
 
 /// The status and the summary of a run that a report says is finished.

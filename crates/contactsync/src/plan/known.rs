@@ -1,9 +1,14 @@
 use std::{path::Path, sync::Arc};
 
-use model::Euid;
+use model::{Contact, Euid};
 use state::{Ended, Kept, Looker, State, StateError};
 
-use crate::{failure::Failure, settings::Output, vanished::list_vanished};
+use crate::{
+    failure::Failure,
+    pipeline::{Comparer, Told},
+    settings::Output,
+    vanished::list_vanished,
+};
 
 /// What the state knows, and what the rows that were read so far would make of it. Nothing of that is written to the state.
 #[derive(Debug)]
@@ -57,6 +62,26 @@ impl Known {
             scratch.commit()?;
         }
         Ok(Some(kept))
+    }
+
+    /// Whether something isn't known of a row's contacts, and nothing is known to be otherwise.
+    pub(super) fn lacks<'c>(
+        &mut self,
+        euid: Euid,
+        contacts: impl Iterator<Item = (&'c str, &'c str)>,
+    ) -> Result<bool, StateError> {
+        let (mut lacks_any, mut differs) = (false, false);
+        self.looker.look().compare(euid, contacts, |_, _, kept| match kept {
+            Kept::Same => {}
+            Kept::Different => differs = true,
+            Kept::Unknown | Kept::Nothing => lacks_any = true,
+        })?;
+        Ok(lacks_any && !differs)
+    }
+
+    /// What the service holds of a row's user.
+    pub(super) fn learn(&mut self, row: &Contact, told: &Told, comparer: &Comparer) -> Result<(), StateError> {
+        told.found_of(row, comparer).map_or(Ok(()), |found| self.scratch.learn(row.euid, found))
     }
 
     /// Whether anything is known of a row's contacts, where the row is not compared.

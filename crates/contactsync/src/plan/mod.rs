@@ -6,9 +6,12 @@ mod known;
 mod limits;
 mod names;
 mod pass;
+mod reading;
 mod summary;
 
+pub(crate) use counted::Counted;
 pub(crate) use known::Known;
 pub(crate) use limits::Limits;
 pub(crate) use pass::{Pass, Shown};
+pub(crate) use reading::ServiceLook;
 pub(crate) use summary::PlanSummary;

@@ -6,7 +6,12 @@ use report::Decided;
 use state::{Kept, StateError};
 use validator::{Accepted, Key, Validator};
 
-use super::{counted::Counted, known::Known, limits::Limits};
+use super::{
+    counted::Counted,
+    known::Known,
+    limits::Limits,
+    reading::{ServiceLook, ToRead},
+};
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -81,30 +86,58 @@ impl<'a> Pass<'a> {
     }
 
     /// Reads the inputs to their end; also returns why they could not be. A signal meanwhile ends the program at once.
-    pub(crate) fn read(mut self, inputs: Vec<Input>) -> (Counted, Result<(), Failure>) {
-        let end = self.read_all(inputs).and_then(|()| self.look_for_vanished());
+    pub(crate) fn read(self, inputs: Vec<Input>) -> (Counted, Result<(), Failure>) {
+        match tokio::runtime::Builder::new_current_thread().build() {
+            Ok(runtime) => runtime.block_on(self.read_asking(inputs, None)),
+            Err(error) => (self.counted, Err(cannot_start(&error))),
+        }
+    }
+
+    /// The same, on a runtime; what isn't known is read from the service.
+    pub(crate) async fn read_asking(
+        mut self,
+        inputs: Vec<Input>,
+        service: Option<ServiceLook>,
+    ) -> (Counted, Result<(), Failure>) {
+        let end = self.read_all(inputs, service).await.and_then(|()| self.look_for_vanished());
         (self.counted, end)
     }
 
-    fn read_all(&mut self, inputs: Vec<Input>) -> Result<(), Failure> {
-        let cannot_start =
-            |error: io::Error| Failure::new(Exit::ReadOrWrite, format!("reading can't be started: {error}"));
+    async fn read_all(&mut self, inputs: Vec<Input>, service: Option<ServiceLook>) -> Result<(), Failure> {
         let last = if self.reads_all { None } else { self.range.last() };
-        let reading = Reading::start(inputs, last, Arc::clone(&self.counters)).map_err(cannot_start)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(cannot_start)?;
-        runtime.block_on(async {
-            while let Some(read) = reading.next().await {
-                match read {
-                    Read::Batch { batch, rows_before } => {
-                        self.take(&batch, rows_before)?;
-                        reading.give_back(batch);
+        let reading = Reading::start(inputs, last, Arc::clone(&self.counters)).map_err(|error| cannot_start(&error))?;
+        while let Some(read) = reading.next().await {
+            match read {
+                Read::Batch { batch, rows_before } => {
+                    if let Some(service) = &service {
+                        self.ask(&batch, rows_before, service).await?;
                     }
-                    Read::Notice(notice) => self.warn(&notice),
-                    Read::Failed(error) => return Err(error.into()),
+                    self.take(&batch, rows_before)?;
+                    reading.give_back(batch);
                 }
+                Read::Notice(notice) => self.warn(&notice),
+                Read::Failed(error) => return Err(error.into()),
             }
-            Ok(())
-        })
+        }
+        Ok(())
+    }
+
+    /// Reads from the service what isn't known of the users of a batch's rows.
+    async fn ask(&mut self, batch: &RecordBatch, rows_before: u64, service: &ServiceLook) -> Result<(), Failure> {
+        let Self { validator, range, decided, known: Some(known), .. } = self else { return Ok(()) };
+        let mut to_read = ToRead::default();
+        for record in batch.iter().filter(|record| range.takes(rows_before + record.row())) {
+            if decided.is_some_and(|decided| decided.contains(&batch.source, record.row())) {
+                continue;
+            }
+            // What is wrong with it is told when it is taken.
+            let Ok(accepted) = validator.validate(&record) else { continue };
+            let Key::Euid(euid) = accepted.key(&record) else { continue };
+            if known.lacks(euid, accepted.contacts(&record)).map_err(|error| unplanned(&error))? {
+                to_read.add(accepted.contact(euid, &record));
+            }
+        }
+        service.read(to_read, known).await
     }
 
     fn warn(&self, notice: &str) {
@@ -232,6 +265,10 @@ fn compare(
     }
     counted.clears += u64::from(clears);
     Ok(())
+}
+
+fn cannot_start(error: &io::Error) -> Failure {
+    Failure::new(Exit::ReadOrWrite, format!("reading can't be started: {error}"))
 }
 
 fn unplanned(error: &StateError) -> Failure {

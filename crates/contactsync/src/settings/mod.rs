@@ -24,7 +24,7 @@ pub(crate) use inputs::{InputSettings, RowRange};
 pub(crate) use notify::NotifySettings;
 pub(crate) use output::{Output, STANDARD_STREAM};
 pub(crate) use outputs::{ReportSettings, refuse_shared_outputs};
-pub(crate) use plan::DryRunSettings;
+pub(crate) use plan::{DryRunSettings, PlannedService};
 pub(crate) use push::{CanarySettings, PushSettings, SendingSettings};
 pub(crate) use replay::{AskedState, ReplaySettings};
 pub(crate) use sandbox::served_sandbox;

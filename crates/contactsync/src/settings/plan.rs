@@ -3,8 +3,13 @@ use std::{path::PathBuf, time::Duration};
 use dispatcher::Rate;
 
 use super::{
-    inputs::InputSettings, outputs::ReportSettings, push::deciding, service::ServiceSettings, state::StateSettings,
-    target::Binding,
+    inputs::InputSettings,
+    outputs::ReportSettings,
+    push::{deciding, dispatcher_settings},
+    sandbox::pushed_sandbox,
+    service::ServiceSettings,
+    state::StateSettings,
+    target::{Binding, Target},
 };
 use crate::{
     args::{FailOn, ProgressChoice, PushArgs},
@@ -23,7 +28,7 @@ pub(crate) struct DryRunSettings {
     /// What the API last accepted, where that is kept.
     pub(crate) state: Option<StateSettings>,
     /// How it is compared with what the service holds, where it is.
-    pub(crate) compares: Option<ServiceSettings>,
+    pub(crate) compares: Option<PlannedService>,
     /// How long is waited for a state that another run uses.
     pub(crate) lock_wait: Duration,
     /// Attempts that would be made in a time.
@@ -40,10 +45,35 @@ pub(crate) struct DryRunSettings {
     pub(crate) progress: Option<ProgressChoice>,
 }
 
+/// A service that a plan reads.
+#[derive(Debug)]
+pub(crate) struct PlannedService {
+    /// How users are read and compared.
+    pub(crate) service: ServiceSettings,
+    /// Where they are.
+    pub(crate) target: Target,
+    /// Pace, retries and stopping.
+    pub(crate) dispatcher: dispatcher::Settings,
+    /// Things to warn of.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl PlannedService {
+    fn of(args: &PushArgs, settings: &[Setting], layers: &Layers) -> Result<Option<Self>, Failure> {
+        let Some(service) = ServiceSettings::of_push(&args.compare_service)? else { return Ok(None) };
+        let mut warnings = Vec::new();
+        let sandbox = pushed_sandbox(&args.run.faults);
+        let target = Target::of(&args.run.sending, sandbox, settings, layers, &mut warnings)?;
+        let dispatcher = dispatcher_settings(&args.run.sending)?;
+        let dispatcher = dispatcher::Settings { profile_rate: service.profile_rate, ..dispatcher };
+        Ok(Some(Self { service, target, dispatcher, warnings }))
+    }
+}
+
 impl DryRunSettings {
     /// What decides which rows would be sent.
     pub(crate) fn deciding(&self) -> impl Iterator<Item = (String, String)> {
-        deciding(self.state.as_ref(), self.compares.as_ref())
+        deciding(self.state.as_ref(), self.compares.as_ref().map(|planned| &planned.service))
     }
 
     /// What the arguments and the layers say.
@@ -55,7 +85,7 @@ impl DryRunSettings {
             input,
             limits,
             state: StateSettings::of_push(&args.run.state, &args.state)?,
-            compares: ServiceSettings::of_push(&args.compare_service)?,
+            compares: PlannedService::of(args, settings, layers)?,
             lock_wait: args.run.around.lock_wait.unwrap_or_default(),
             rate: args.run.sending.rate.unwrap_or_default(),
             binding: Binding::of(&args.run, settings, layers)?,

@@ -151,7 +151,7 @@ fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2))
 }
 
-fn dispatcher_settings(args: &SendingArgs) -> Result<dispatcher::Settings, Failure> {
+pub(super) fn dispatcher_settings(args: &SendingArgs) -> Result<dispatcher::Settings, Failure> {
     let defaults = dispatcher::Settings::default();
     let rate = args.rate.unwrap_or(defaults.rate);
     if let Some(code) = args.retry_code.iter().find(|code| args.ok_code.contains(code)) {

@@ -9,7 +9,7 @@ use dispatcher::{Asker, Batches, BoxFuture, Memory, Recall, StopCause, Turn};
 use model::{Contact, NumberHasher, Outcome, Reason};
 
 use super::{
-    super::service_reading::{Compared, Comparer, Reading, Told, read_users},
+    super::service_reading::{Comparer, Reading, read_users},
     memory::StateMemory,
     stop_cause,
 };
@@ -40,22 +40,11 @@ impl ServiceMemory {
     /// Takes note of what was read of some rows.
     fn learn(&self, rows: &[&Contact], reading: Reading) -> Result<(), StopCause> {
         // What couldn't be read is sent.
-        let Ok(Told { profiles, .. }) = reading.told else { return Ok(()) };
+        let Ok(told) = reading.told else { return Ok(()) };
         for row in &rows[reading.rows] {
-            let Some(profile) = profiles.get(row.euid) else { continue };
-            let there = row.contacts.iter().map(|(name, value)| {
-                let there = profile.get(name);
-                match self.comparer.compare(name, value, there) {
-                    // As the row writes it, so that the next night finds it.
-                    Compared::There => (name, value),
-                    Compared::Missing => (name, ""),
-                    Compared::Differs => {
-                        self.comparer.note_different(name, value, there.unwrap_or_default());
-                        (name, there.unwrap_or_default())
-                    }
-                }
-            });
-            self.known.learn(row, there).map_err(|error| stop_cause(&error))?;
+            if let Some(found) = told.found_of(row, &self.comparer) {
+                self.known.learn(row, found).map_err(|error| stop_cause(&error))?;
+            }
         }
         Ok(())
     }

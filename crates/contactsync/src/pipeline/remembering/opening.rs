@@ -97,6 +97,11 @@ impl Remembered {
         Ok(Known::new(&state, settings.omitted_kept, settings.refresh, folder))
     }
 
+    /// Nothing, for a plan that compares with the service alone.
+    pub(crate) fn nothing_known(folder: &Path) -> Result<Known, Failure> {
+        Ok(Known::new(&empty(folder)?, false, false, folder))
+    }
+
     /// Opens a state to ask it; none where there is no such file yet, which is told. Who has no credentials at hand can't say
     /// whether it belongs to them.
     pub(crate) fn only_asked(

@@ -13,7 +13,7 @@ const MOST_NAMES: usize = 64;
 
 /// How a contact of a row stands to what the service holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::pipeline) enum Compared {
+pub(crate) enum Compared {
     /// It is there; or it is to be cleared, and isn't there.
     There,
     /// Nothing is there.
@@ -24,7 +24,7 @@ pub(in crate::pipeline) enum Compared {
 
 /// Compares values, and counts by name how many differ only in how they are written.
 #[derive(Debug)]
-pub(in crate::pipeline) struct Comparer {
+pub(crate) struct Comparer {
     compare: CompareChoice,
     different: Mutex<BTreeMap<Box<str>, Different>>,
 }
@@ -37,12 +37,12 @@ struct Different {
 }
 
 impl Comparer {
-    pub(in crate::pipeline) fn new(compare: CompareChoice) -> Self {
+    pub(crate) fn new(compare: CompareChoice) -> Self {
         Self { compare, different: Mutex::default() }
     }
 
     /// Holds a row's value against what is there.
-    pub(in crate::pipeline) fn compare(&self, name: &str, value: &str, there: Option<&str>) -> Compared {
+    pub(crate) fn compare(&self, name: &str, value: &str, there: Option<&str>) -> Compared {
         match there {
             None if value.is_empty() => Compared::There,
             None => Compared::Missing,
@@ -56,7 +56,7 @@ impl Comparer {
     }
 
     /// Counts a value that was found different for good.
-    pub(in crate::pipeline) fn note_different(&self, name: &str, value: &str, there: &str) {
+    pub(crate) fn note_different(&self, name: &str, value: &str, there: &str) {
         let mut different = self.different();
         if !different.contains_key(name) && different.len() >= MOST_NAMES {
             return;
@@ -67,7 +67,7 @@ impl Comparer {
     }
 
     /// What to warn of: names of which most different values differ only in how they are written.
-    pub(in crate::pipeline) fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let different = self.different();
         let mostly_written_otherwise = different.iter().filter(|(_, of)| of.loosely_equal * 2 > of.values);
         mostly_written_otherwise
@@ -87,7 +87,7 @@ impl Comparer {
 }
 
 /// What to do about such a warning.
-pub(in crate::pipeline) const WRITTEN_OTHERWISE: &str =
+pub(crate) const WRITTEN_OTHERWISE: &str =
     "the service seems to write them its own way: with `--compare loose` they count as equal";
 
 #[cfg(test)]

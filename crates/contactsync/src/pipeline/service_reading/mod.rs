@@ -13,37 +13,58 @@ use model::{
     wire,
 };
 
-pub(in crate::pipeline) use comparing::{Compared, Comparer, WRITTEN_OTHERWISE};
+pub(crate) use comparing::{Compared, Comparer, WRITTEN_OTHERWISE};
 
 /// What came of reading the users of some rows.
-pub(in crate::pipeline) struct Reading {
+pub(crate) struct Reading {
     /// Which of the rows that were asked about.
-    pub(in crate::pipeline) rows: Range<usize>,
+    pub(crate) rows: Range<usize>,
     /// What the last answer said.
-    pub(in crate::pipeline) answered: Answered,
+    pub(crate) answered: Answered,
     /// Attempts made.
-    pub(in crate::pipeline) attempts: u32,
+    pub(crate) attempts: u32,
     /// Milliseconds the last of them took.
-    pub(in crate::pipeline) latency_ms: Option<u64>,
+    pub(crate) latency_ms: Option<u64>,
     /// What the service holds, or why it couldn't be read.
-    pub(in crate::pipeline) told: Result<Told, Reason>,
+    pub(crate) told: Result<Told, Reason>,
 }
 
 /// What an answer says.
-pub(in crate::pipeline) struct Told {
+pub(crate) struct Told {
     /// Of the users it has entries of.
-    pub(in crate::pipeline) profiles: Profiles,
+    pub(crate) profiles: Profiles,
     /// It is a plain success: of whom it has no entry is unknown to the service.
-    pub(in crate::pipeline) is_plain: bool,
+    pub(crate) is_plain: bool,
+}
+
+impl Told {
+    /// What is to be remembered of a row's user: each contact of the row as it is there, "" where it isn't; as the row writes
+    /// it where that counts as the same, so that the next night finds it. None where the answer says nothing of the user.
+    pub(crate) fn found_of<'a>(
+        &'a self,
+        row: &'a Contact,
+        comparer: &'a Comparer,
+    ) -> Option<impl Iterator<Item = (&'a str, &'a str)> + 'a> {
+        let profile = self.profiles.get(row.euid)?;
+        Some(row.contacts.iter().map(move |(name, value)| {
+            let there = profile.get(name);
+            match comparer.compare(name, value, there) {
+                Compared::There => (name, value),
+                Compared::Missing => (name, ""),
+                Compared::Differs => {
+                    let there = there.unwrap_or_default();
+                    comparer.note_different(name, value, there);
+                    (name, there)
+                }
+            }
+        }))
+    }
 }
 
 /// Reads the users of rows. A request that is refused because of what is in it is split, so that one bad EUID fails only
 /// its own row; so there may be several readings, in the order of the rows. None: the run stopped before it was answered.
 /// An error is to stop the run.
-pub(in crate::pipeline) async fn read_users(
-    asker: &Asker,
-    rows: &[&Contact],
-) -> Result<Option<Vec<Reading>>, StopCause> {
+pub(crate) async fn read_users(asker: &Asker, rows: &[&Contact]) -> Result<Option<Vec<Reading>>, StopCause> {
     let mut readings = Vec::with_capacity(1);
     let mut to_read = vec![0..rows.len()];
     while let Some(part) = to_read.pop() {
