@@ -8,6 +8,7 @@ mod columns;
 mod euid;
 mod glance;
 mod id;
+mod repeated;
 mod rules;
 mod validator;
 mod value;

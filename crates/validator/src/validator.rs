@@ -7,6 +7,7 @@ use crate::{
     euid::euid,
     glance::is_in_order,
     id::{id, trimmed_id},
+    repeated::{Repeated, RepeatedIds},
     rules::{EmptyValues, Rules, describe},
     value::{content_fault, length_fault, name_fault},
 };
@@ -30,6 +31,7 @@ pub struct Validator {
     /// How many of those clear their contact.
     cleared: u32,
     warned: HashSet<String>,
+    ids: RepeatedIds,
     notices: Vec<String>,
 }
 
@@ -114,6 +116,7 @@ impl Validator {
             kept: Vec::new(),
             cleared: 0,
             warned: HashSet::new(),
+            ids: RepeatedIds::default(),
             notices: Vec::new(),
         }
     }
@@ -124,7 +127,13 @@ impl Validator {
             return Err(fault.clone());
         }
         let euid = match &self.rules.ids {
-            Some(rules) => id(rules, &self.rules.nulls, record.euid()).map(|_| None)?,
+            Some(rules) => {
+                let id = id(rules, &self.rules.nulls, record.euid())?;
+                if let Some(repeated) = self.ids.see(id) {
+                    self.notices.push(notice_of_id(repeated, record));
+                }
+                None
+            }
             None => match Euid::parse(record.euid_text()) {
                 Ok(euid) => Some(euid),
                 Err(_) => Some(euid(record.euid())?),
@@ -247,6 +256,17 @@ pub fn would_send(record: &Record<'_>, rules: &Rules) -> Option<Contacts> {
         }
     }
     Some(contacts)
+}
+
+/// Ids are personal data: the row says which one it is.
+fn notice_of_id(repeated: Repeated, record: &Record<'_>) -> String {
+    let again = "most likely a placeholder, or another column; its rows would all become one user's";
+    match repeated {
+        Repeated::Often => format!("{}: the id of this row stands in over 1,000 rows: {again}", record.origin()),
+        Repeated::AndOthers => {
+            format!("{}: further ids stand in over 1,000 rows, which are not named", record.origin())
+        }
+    }
 }
 
 fn nothing_left(record: &Record<'_>) -> Rejection {

@@ -353,6 +353,27 @@ fn what_looks_like_nothing_is_an_id_where_it_is_said_exactly_so() {
 }
 
 #[test]
+fn an_id_in_very_many_rows_is_told_of_once_and_not_shown() {
+    let batch = batch(&Cell::Text("guest"), &[("email", Cell::Text("a@example.com"))]);
+    let record = batch.iter().next().unwrap();
+    let mut validator = Validator::new(by_ids(&[]));
+    let mut notices = Vec::new();
+    for row in 1..=2_500 {
+        validator.validate(&record).unwrap();
+        notices.extend(validator.notices().into_iter().map(|notice| (row, notice)));
+    }
+    let [(1_001, notice)] = &notices[..] else { panic!("{notices:?}") };
+    assert!(notice.contains("line 2") && notice.contains("over 1,000 rows") && !notice.contains("guest"), "{notice}");
+    let mut by_euid = Validator::new(Rules::default());
+    let batch = self::batch(&Cell::Text("7"), &[("email", Cell::Text("a@example.com"))]);
+    let record = batch.iter().next().unwrap();
+    for _ in 0..1_500 {
+        by_euid.validate(&record).unwrap();
+    }
+    assert!(by_euid.notices().is_empty(), "rows of one EUID may be many");
+}
+
+#[test]
 fn a_fault_of_the_id_comes_behind_the_readers_and_before_those_of_contacts() {
     let cells = [("", Cell::Text("a"))];
     assert!(verdict(by_ids(&[]), &Cell::Text("NULL"), &cells).starts_with("id_empty"));

@@ -72,6 +72,7 @@ fn everything() -> String {
         (ReasonClass::Validation, "Reasons for rows that are rejected here and never sent"),
         (ReasonClass::Api, "Reasons told by the API's code"),
         (ReasonClass::Transport, "Reasons that lie between here and the API"),
+        (ReasonClass::Comparison, "Reasons of `verify`, which compares rows with what the service holds"),
     ] {
         text.extend(["\n", title, "\n"]);
         for reason in Reason::ALL.into_iter().filter(|reason| reason.class() == class) {
@@ -105,6 +106,7 @@ fn again_after_reason(reason: Reason) -> &'static str {
     match reason {
         Reason::Partial => "not needed: the row is synced",
         Reason::Credentials => "can help once the credentials are mended",
+        Reason::IdUnknown => "can help: the id is asked for again",
         Reason::HttpStatus => "can help once the address or the proxy is mended",
         reason if reason.curable() => "can help; time alone may cure it",
         _ => "changes nothing before the row is mended",

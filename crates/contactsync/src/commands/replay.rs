@@ -1,9 +1,9 @@
 use std::{fs, path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use model::{Decision, Reason, escape_controls};
+use model::{Decision, IdentityKind, Reason, escape_controls};
 use report::{
-    Comparison, EXPIRED, InputSummary, ReplayPlan, Resumption, Run, RunFile, RunInput, SourceReport, rfc3339,
+    Comparison, EXPIRED, InputSummary, ReplayPlan, Resumption, Run, RunFile, RunInput, SourceReport, folder_of, rfc3339,
 };
 use state::State;
 
@@ -12,7 +12,7 @@ use crate::{
     failure::Failure,
     lock::{Patience, RunLock},
     pipeline::{
-        CarriedOver, Job, Remembered, RowSource, WindowGuard, carry_over, finished_earlier, open_journal,
+        CarriedOver, Job, OwnIds, Remembered, RowSource, WindowGuard, carry_over, finished_earlier, open_journal,
         refuse_another_command, refuse_another_run, report_path, send, usage_of,
     },
     reports::open_reports,
@@ -38,11 +38,15 @@ pub(crate) fn replay(
     for source in &mut sources {
         patience.open(|| source.hold())?;
     }
-    let Some(sending) = settings.sending.take() else {
+    refuse_other_identity(&sources, settings.identity)?;
+    let Some(mut sending) = settings.sending.take() else {
         let ask =
             |AskedState { state, binding, .. }: &AskedState| Remembered::only_asked(state, binding, &mut patience);
         let state = settings.asked.as_ref().map(ask).transpose()?.flatten().map(Arc::new);
         let plan = plan(&sources, None, state.as_ref(), &settings, printer)?;
+        if let Err(refused) = refuse_without_euid(&plan, &sources, settings.identity) {
+            printer.warning(&refused.message, refused.hint.as_deref());
+        }
         return list(plan, printer).map(|()| Exit::Success);
     };
     for warning in &sending.warnings {
@@ -89,6 +93,8 @@ pub(crate) fn replay(
     }
     let own = resumption.as_ref().map(Resumption::report);
     let plan = plan(&sources, own.as_ref(), remembered.as_ref().map(|it| &it.state), &settings, printer)?;
+    refuse_without_euid(&plan, &sources, settings.identity)?;
+    sending.report.ids = plan.has_ids;
     if then.is_none() {
         now.inputs = as_inputs(&sources)?;
     }
@@ -109,21 +115,12 @@ pub(crate) fn replay(
     let reports = now.inputs.into_iter().zip(plan.rows_by_report());
     let reports =
         reports.map(|(input, rows)| InputSummary { source: input.source, rows, bytes: input.bytes }).collect();
+    let folder = folder_of(&report);
+    let ids = settings.identity.map(|kind| OwnIds::new(kind, remembered.as_ref(), &sending, folder)).transpose()?;
     let rows = RowSource::Replay { rows: plan.into_rows()?, reports };
     let compared = Comparison::default();
     let end = send(
-        Job {
-            settings: sending,
-            rows,
-            journal,
-            report,
-            run,
-            remembered,
-            compared,
-            ids: None,
-            carried_over,
-            command_line,
-        },
+        Job { settings: sending, rows, journal, report, run, remembered, compared, ids, carried_over, command_line },
         printer,
         signals,
     );
@@ -204,6 +201,40 @@ fn refuse_without_state(sources: &[SourceReport], state: Option<&StateSettings>)
         }
     }
     Ok(())
+}
+
+/// The kind of ids that rows of a report are keyed by, where that is known.
+fn identity_of(source: &SourceReport) -> Option<String> {
+    RunFile::read(source.path()).ok().flatten()?.options.remove("--identify-by")
+}
+
+/// Exit 2 where EUIDs would be asked for by another kind of ids than the rows are keyed by: that would create users.
+fn refuse_other_identity(sources: &[SourceReport], identity: Option<IdentityKind>) -> Result<(), Failure> {
+    let Some(now) = identity else { return Ok(()) };
+    for source in sources {
+        if let Some(then) = identity_of(source).filter(|then| *then != now.as_str()) {
+            let (path, then) = (source.path().display(), escape_controls(&then).into_owned());
+            let message = format!("the rows of {path} are keyed by {then}, not by {now}; nothing was sent");
+            return Err(Failure::usage(message).with_hint(format!("say `--identify-by {then}`")));
+        }
+    }
+    Ok(())
+}
+
+/// Exit 2 where rows have no EUID, and none may be asked for: nothing is left out in silence.
+fn refuse_without_euid(
+    plan: &ReplayPlan,
+    sources: &[SourceReport],
+    identity: Option<IdentityKind>,
+) -> Result<(), Failure> {
+    let rows = plan.without_euid;
+    if rows == 0 || identity.is_some() {
+        return Ok(());
+    }
+    let kind = sources.iter().find_map(identity_of).unwrap_or_else(|| "KIND".to_owned());
+    let message = format!("{rows} of the rows failed before an EUID was obtained for their id; nothing was sent");
+    let hint = format!("to ask for it again, say `--identify-by {}`", escape_controls(&kind));
+    Err(Failure::usage(message).with_hint(hint))
 }
 
 /// Whether these are two files, as far as can be told from here.

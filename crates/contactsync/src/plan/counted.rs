@@ -16,6 +16,8 @@ pub(crate) struct Counted {
     pub(crate) to_send: u64,
     /// Valid rows that would not be sent, since all that they would set is there.
     pub(crate) unchanged: u64,
+    /// What came up of ids, where rows are keyed by them.
+    pub(crate) ids: Option<CountedIds>,
     /// Rows that would be sent and clear a contact that is there, or may be.
     pub(crate) clears: u64,
     /// Rows of which the state knows a contact.
@@ -28,4 +30,16 @@ pub(crate) struct Counted {
     pub(crate) vanished: Option<u64>,
     /// Rows of the last finished run with this state over inputs of the same names that took all of their rows.
     pub(crate) rows_of_last_run: Option<u64>,
+}
+
+/// Ids of valid rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CountedIds {
+    /// Rows with an id.
+    pub(crate) rows: u64,
+    /// Of these, rows whose id is to be asked for: none of a state is known, or it isn't there, and no earlier try decided
+    /// them.
+    pub(crate) not_known: u64,
+    /// The ids of those rows, each counted once; none without a state.
+    pub(crate) distinct: Option<u64>,
 }

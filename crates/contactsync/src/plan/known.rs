@@ -1,7 +1,7 @@
 use std::{path::Path, sync::Arc};
 
-use model::{Contact, Euid};
-use state::{Ended, Kept, Looker, State, StateError};
+use model::{Contact, Euid, IdentityKind};
+use state::{Ended, IdUser, Kept, KnownId, Looker, State, StateError};
 
 use crate::{
     failure::Failure,
@@ -9,6 +9,9 @@ use crate::{
     settings::Output,
     vanished::list_vanished,
 };
+
+/// When an id is said to have been learnt of which the plan found that the state doesn't know it: no run learns so early.
+const SEEN_BY_PLAN: u64 = 0;
 
 /// What the state knows, and what the rows that were read so far would make of it. Nothing of that is written to the state.
 #[derive(Debug)]
@@ -38,6 +41,33 @@ impl Known {
     /// A row of this EUID was read that is not compared.
     pub(super) fn see(&mut self, euid: &str) -> Result<(), StateError> {
         Euid::parse(euid).map_or(Ok(()), |euid| self.looker.look().see(euid))
+    }
+
+    /// The user of an id; else whether this is the first row that has it.
+    pub(super) fn user_of(&mut self, kind: IdentityKind, id: &str) -> Result<Result<Euid, IsFirst>, StateError> {
+        let known = self.looker.look().id(kind, id)?;
+        let is_first = match known {
+            Some(KnownId { user: IdUser::Known(euid), .. }) => return Ok(Ok(euid)),
+            Some(KnownId { user: IdUser::Nobody(_), at_ms }) => at_ms != SEEN_BY_PLAN,
+            None => true,
+        };
+        if is_first {
+            self.scratch.learn_ids(kind, [(id, IdUser::Nobody(None))], SEEN_BY_PLAN)?;
+            if self.scratch.has_many_changes() {
+                self.scratch.commit()?;
+            }
+        }
+        Ok(Err(IsFirst(is_first)))
+    }
+
+    /// The user of an id, where it is known.
+    pub(super) fn known_user(&mut self, kind: IdentityKind, id: &str) -> Result<Option<Euid>, StateError> {
+        Ok(self.looker.look().id(kind, id)?.and_then(KnownId::user))
+    }
+
+    /// A row of this id was read that is not compared.
+    pub(super) fn see_id(&mut self, kind: IdentityKind, id: &str) -> Result<(), StateError> {
+        self.known_user(kind, id)?.map_or(Ok(()), |euid| self.looker.look().see(euid))
     }
 
     /// How the contacts of a row compare with what is there once all rows before it are accepted, in their order; none where
@@ -106,6 +136,10 @@ impl Known {
     }
 }
 
+/// Whether a row is the first that has its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct IsFirst(pub(super) bool);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +198,33 @@ mod tests {
         assert_eq!(compared(&mut refreshing, "1", &[("email", "a")]), Some(vec![Kept::Same]));
         assert_eq!(std::fs::read(folder.path().join("s.state")).unwrap(), before, "the state is as it was");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing lies beside it");
+    }
+
+    #[test]
+    fn an_id_that_is_not_known_is_new_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = state(folder.path());
+        let kind = IdentityKind::UserId;
+        let nobody = IdUser::Nobody(Some(55_103));
+        state.learn_ids(kind, [("a-1", IdUser::Known(euid("1"))), ("a-3", nobody)], 5).unwrap();
+        state.commit().unwrap();
+        for _ in 0..2 {
+            let mut known = Known::new(&state, false, false, folder.path());
+            let mut of = |kind, id: &str| known.user_of(kind, id).unwrap();
+            let (first, again) = (Err(IsFirst(true)), Err(IsFirst(false)));
+            assert_eq!(of(kind, "a-1"), Ok(euid("1")));
+            assert_eq!([of(kind, "a-2"), of(kind, "a-2"), of(kind, "A-2")], [first, again, first]);
+            assert_eq!([of(kind, "a-3"), of(kind, "a-3")], [first, again], "nobody's, then");
+            assert_eq!(of(IdentityKind::AnonymousId, "a-1"), first, "of another kind");
+            for number in 0..3_000 {
+                assert_eq!(of(kind, &number.to_string()), first);
+            }
+            assert_eq!((0..3_000).filter(|number| of(kind, &number.to_string()) == again).count(), 3_000);
+            assert_eq!(known.vanished().unwrap(), 2);
+            known.see_id(kind, "a-1").unwrap();
+            known.see_id(kind, "a-2").unwrap();
+            assert_eq!(known.vanished().unwrap(), 1);
+        }
     }
 
     #[test]

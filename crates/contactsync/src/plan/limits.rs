@@ -1,6 +1,6 @@
 use validator::EmptyValues;
 
-use super::counted::Counted;
+use super::counted::{Counted, CountedIds};
 use crate::{
     args::{AtLeast, AtMost, PlanArgs, Share},
     failure::Failure,
@@ -19,6 +19,7 @@ pub(crate) struct Limits {
     max_clears: AtMost,
     min_rows: Option<AtLeast>,
     max_changes: Option<Share>,
+    max_new_ids: Option<AtMost>,
 }
 
 impl Limits {
@@ -35,15 +36,20 @@ impl Limits {
         if args.max_changes.is_some() && !has_state {
             return Err(needs_state("`--max-changes`", "name the state with `--state FILE`, or leave it out"));
         }
+        let max_new_ids = args.max_new_ids.filter(|most| *most != AtMost::None);
+        if max_new_ids.is_some() && !has_state {
+            return Err(needs_state("`--max-new-ids`", "name the state with `--state FILE`, or leave it out"));
+        }
         let max_clears = if empty == EmptyValues::Clear { args.max_clears.unwrap_or(MAX_CLEARS) } else { AtMost::None };
-        Ok(Self { max_clears, min_rows: args.min_rows, max_changes: args.max_changes })
+        Ok(Self { max_clears, min_rows: args.min_rows, max_changes: args.max_changes, max_new_ids })
     }
 
     /// The option that needs the plan of the whole input before anything is sent, if any.
     pub(crate) fn need_plan(&self) -> Option<&'static str> {
         let min_rows = self.min_rows.map(|_| "--min-rows");
         let max_changes = self.max_changes.map(|_| "--max-changes");
-        min_rows.or(max_changes).or((self.max_clears != AtMost::None).then_some("--max-clears"))
+        let max_new_ids = self.max_new_ids.map(|_| "--max-new-ids");
+        min_rows.or(max_changes).or(max_new_ids).or((self.max_clears != AtMost::None).then_some("--max-clears"))
     }
 
     /// Whether rows count that nobody takes: an export is no smaller for `--limit`.
@@ -69,7 +75,12 @@ impl Limits {
 
     /// What the plan breaks.
     fn broken(&self, counted: &mut Counted) -> Option<Failure> {
-        let broken = [self.too_few(counted), self.too_many_changes(counted), self.too_many_clears(counted)];
+        let broken = [
+            self.too_few(counted),
+            self.too_many_new_ids(counted),
+            self.too_many_changes(counted),
+            self.too_many_clears(counted),
+        ];
         let (messages, hints): (Vec<_>, Vec<_>) = broken.into_iter().flatten().unzip();
         let message = format!("{}\nnothing was sent", messages.join("\n"));
         (!messages.is_empty()).then(|| Failure::usage(message).with_hint(hints.join("\n")))
@@ -86,6 +97,24 @@ impl Limits {
         };
         let hint = "see whether the export is whole; where it is meant to be this small, lower `--min-rows`";
         than.map(|than| (format!("the input has {rows} rows, fewer than {than}"), hint))
+    }
+
+    fn too_many_new_ids(&self, counted: &Counted) -> Option<(String, &'static str)> {
+        let CountedIds { rows, not_known, distinct } = counted.ids?;
+        let distinct = distinct?;
+        let message = match self.max_new_ids? {
+            AtMost::Rows(most) if distinct > most => {
+                format!("{distinct} ids are not known to the state, more than `--max-new-ids {most}`")
+            }
+            AtMost::Share(share) if share.is_less_than(not_known, rows) => format!(
+                "{not_known} of {rows} rows with an id have one that the state doesn't know ({distinct} ids), more than \
+                 `--max-new-ids {share}`"
+            ),
+            _ => return None,
+        };
+        let hint = "a column that isn't the id's looks like this, and to ask for its ids creates users: see what `--id-column` \
+                    names; where the ids are meant, raise `--max-new-ids`, or say `none`";
+        Some((message, hint))
     }
 
     fn too_many_changes(&self, counted: &mut Counted) -> Option<(String, &'static str)> {
@@ -171,6 +200,26 @@ mod tests {
         assert!(broken(&options, counted(9, Some(11))).is_some() && broken(&options, counted(10, Some(11))).is_none());
         assert_eq!(broken(&options, counted(0, None)), None, "there is nothing to compare with");
         assert_eq!(broken(&options, counted(0, Some(0))), None);
+    }
+
+    #[test]
+    fn too_many_ids_that_are_not_known() {
+        let counted = |rows, not_known, distinct| Counted {
+            ids: Some(CountedIds { rows, not_known, distinct: Some(distinct) }),
+            ..Counted::default()
+        };
+        let by = |most| ["--identify-by", "user_id", "--max-new-ids", most];
+        assert_eq!(broken(&by("5"), counted(100, 90, 5)), None, "distinct ids count, not their rows");
+        assert!(
+            broken(&by("5"), counted(100, 6, 6)).unwrap().starts_with("6 ids are not known to the state, more than")
+        );
+        assert_eq!(broken(&by("10%"), counted(100, 10, 1)), None);
+        let said = broken(&by("10%"), counted(100, 11, 1)).unwrap();
+        assert!(said.starts_with("11 of 100 rows with an id have one that the state doesn't know (1 ids)"), "{said}");
+        assert_eq!(broken(&by("0%"), counted(0, 0, 0)), None);
+        assert_eq!(broken(&by("none"), counted(1, 1, 1)), None);
+        assert_eq!(limits(&by("none"), EmptyValues::Skip).need_plan(), None);
+        assert_eq!(limits(&by("0"), EmptyValues::Skip).need_plan(), Some("--max-new-ids"));
     }
 
     #[test]

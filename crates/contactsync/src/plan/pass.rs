@@ -1,14 +1,14 @@
 use std::{io, sync::Arc};
 
-use model::{Counters, Euid, Record, RecordBatch};
+use model::{Counters, Euid, IdentityKind, Record, RecordBatch};
 use reader::Input;
 use report::Decided;
 use state::{Kept, StateError};
-use validator::{Accepted, Key, Validator};
+use validator::{Accepted, Key, Validator, trimmed_id};
 
 use super::{
-    counted::Counted,
-    known::Known,
+    counted::{Counted, CountedIds},
+    known::{IsFirst, Known},
     limits::Limits,
     reading::{ServiceLook, ToRead},
 };
@@ -34,6 +34,10 @@ pub(crate) enum Shown {
 /// Reads and validates the whole input and counts, as the run that sends it will.
 pub(crate) struct Pass<'a> {
     validator: Validator,
+    /// The same for rows that are looked at before they are taken: what it would tell is told then.
+    ahead: Validator,
+    /// The kind of ids that rows are keyed by, if they are.
+    identity: Option<IdentityKind>,
     range: RowRange,
     /// All rows are read, also those behind the range that is taken.
     reads_all: bool,
@@ -63,9 +67,13 @@ impl<'a> Pass<'a> {
     ) -> Self {
         let names: Vec<&str> = settings.names.iter().map(|name| &**name.source()).collect();
         let rows_of_last_run = known.as_ref().and_then(|known| known.rows_of_last_run(&names));
-        let counted = Counted { rows_of_last_run, compared: known.is_some(), ..Counted::default() };
+        let identity = settings.identity();
+        let ids = identity.map(|_| CountedIds { distinct: known.as_ref().map(|_| 0), ..CountedIds::default() });
+        let counted = Counted { rows_of_last_run, compared: known.is_some(), ids, ..Counted::default() };
         Self {
             validator: Validator::new(settings.rules.clone()),
+            ahead: Validator::new(settings.rules.clone()),
+            identity,
             range: settings.rows,
             reads_all: limits.count_all_rows(),
             counts_values: shown == Shown::All,
@@ -124,15 +132,20 @@ impl<'a> Pass<'a> {
 
     /// Reads from the service what isn't known of the users of a batch's rows.
     async fn ask(&mut self, batch: &RecordBatch, rows_before: u64, service: &ServiceLook) -> Result<(), Failure> {
-        let Self { validator, range, decided, known: Some(known), .. } = self else { return Ok(()) };
+        let Self { ahead, identity, range, decided, known: Some(known), .. } = self else { return Ok(()) };
         let mut to_read = ToRead::default();
         for record in batch.iter().filter(|record| range.takes(rows_before + record.row())) {
             if decided.is_some_and(|decided| decided.contains(&batch.source, record.row())) {
                 continue;
             }
             // What is wrong with it is told when it is taken.
-            let Ok(accepted) = validator.validate(&record) else { continue };
-            let Key::Euid(euid) = accepted.key(&record) else { continue };
+            let Ok(accepted) = ahead.validate(&record) else { continue };
+            let euid = match (accepted.key(&record), &identity) {
+                (Key::Euid(euid), _) => Some(euid),
+                (Key::Id(id), Some(kind)) => known.known_user(*kind, id).map_err(|error| unplanned(&error))?,
+                (Key::Id(_), None) => None,
+            };
+            let Some(euid) = euid else { continue };
             if known.lacks(euid, accepted.contacts(&record)).map_err(|error| unplanned(&error))? {
                 to_read.add(accepted.contact(euid, &record));
             }
@@ -188,7 +201,7 @@ impl<'a> Pass<'a> {
     }
 
     fn take_row(&mut self, batch: &RecordBatch, record: &Record<'_>) -> Result<(), StateError> {
-        let Self { validator, decided, known, counted, .. } = self;
+        let Self { validator, identity, decided, known, counted, .. } = self;
         let is_decided = decided.is_some_and(|decided| decided.contains(&batch.source, record.row()));
         counted.decided += u64::from(is_decided);
         let accepted = match validator.validate(record) {
@@ -198,13 +211,18 @@ impl<'a> Pass<'a> {
                 if self.shown == Shown::All {
                     show(counted.books.rejected(), record, &rejection, &self.printer);
                 }
-                return known.as_mut().map_or(Ok(()), |known| known.see(record.euid_text()));
+                return match (known, identity) {
+                    (None, _) => Ok(()),
+                    (Some(known), None) => known.see(record.euid_text()),
+                    (Some(known), Some(kind)) => known.see_id(*kind, trimmed_id(record.euid_text())),
+                };
             }
         };
         counted.books.valid += 1;
-        let euid = match accepted.key(record) {
-            Key::Euid(euid) => Some(euid),
-            Key::Id(_) => None,
+        let euid = match (accepted.key(record), identity) {
+            (Key::Euid(euid), _) => Some(euid),
+            (Key::Id(id), Some(kind)) => user_of(counted, known.as_mut(), (*kind, id), is_decided)?,
+            (Key::Id(_), None) => None,
         };
         match (known, euid) {
             // What it set is known by now, or what a later row of its user set: it isn't compared again.
@@ -220,6 +238,29 @@ impl<'a> Pass<'a> {
             }
         }
     }
+}
+
+/// Counts the id of a row. Its user, where that is known.
+fn user_of(
+    counted: &mut Counted,
+    known: Option<&mut Known>,
+    (kind, id): (IdentityKind, &str),
+    is_decided: bool,
+) -> Result<Option<Euid>, StateError> {
+    let ids = counted.ids.get_or_insert_default();
+    ids.rows += 1;
+    let user = known.map(|known| known.user_of(kind, id)).transpose()?;
+    match user {
+        Some(Ok(euid)) => return Ok(Some(euid)),
+        // It was let through then.
+        _ if is_decided => {}
+        Some(Err(IsFirst(is_first))) => {
+            ids.not_known += 1;
+            ids.distinct = ids.distinct.map(|ids| ids + u64::from(is_first));
+        }
+        None => ids.not_known += 1,
+    }
+    Ok(None)
 }
 
 /// Counts a row of which nothing is known.

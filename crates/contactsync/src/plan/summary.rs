@@ -23,9 +23,19 @@ pub(crate) struct PlanSummary {
     names: BTreeMap<String, NameCount>,
     #[serde(skip_serializing_if = "Option::is_none")]
     other_names: Option<NameCount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ids_not_known: Option<IdsNotKnown>,
     vanished: Option<u64>,
     seconds_at_rate: Option<f64>,
     target: String,
+}
+
+/// Ids whose EUIDs would be asked for.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct IdsNotKnown {
+    rows: u64,
+    /// Each counted once; null without a state.
+    ids: Option<u64>,
 }
 
 impl PlanSummary {
@@ -42,6 +52,7 @@ impl PlanSummary {
             clears: counted.clears,
             names,
             other_names: others,
+            ids_not_known: counted.ids.map(|ids| IdsNotKnown { rows: ids.not_known, ids: ids.distinct }),
             vanished: counted.vanished,
             seconds_at_rate: seconds_at(rate, counted.to_send),
             target,
@@ -66,6 +77,16 @@ impl PlanSummary {
         }
         if self.clears > 0 {
             lines.push(format!("{} rows would clear a contact", self.clears));
+        }
+        if let Some(IdsNotKnown { rows, ids }) = self.ids_not_known {
+            lines.push(match ids {
+                Some(ids) => {
+                    format!("ids not known: {ids}, in {rows} rows; a push asks for them, which may create users")
+                }
+                None => format!(
+                    "without a state no id is known: {rows} rows; a push asks for theirs, which may create users"
+                ),
+            });
         }
         if let Some(vanished) = self.vanished.filter(|vanished| *vanished > 0) {
             lines.push(format!("{vanished} users that the state knows are not in the input{}", listed_in(list)));

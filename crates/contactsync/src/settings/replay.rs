@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use model::IdentityKind;
 use report::{Chosen, ReplayChoice};
 
 use super::{push::SendingSettings, state::StateSettings, target::Binding};
@@ -19,6 +20,8 @@ pub(crate) struct ReplaySettings {
     pub(crate) reports: Vec<PathBuf>,
     /// Which of their rows.
     pub(crate) choice: ReplayChoice,
+    /// The kind of ids by which EUIDs are asked for, where they may be.
+    pub(crate) identity: Option<IdentityKind>,
     /// Where they go, and how; none: they are only listed.
     pub(crate) sending: Option<SendingSettings>,
     /// What a list asks, if anything.
@@ -40,14 +43,15 @@ impl ReplaySettings {
     /// What the arguments and the layers say.
     pub(crate) fn of(args: &ReplayArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
         let (mut sending, mut asked) = (None, None);
+        let identity = args.choice.identify_by.map(IdentityKind::from);
         if !args.choice.dry_run {
-            sending = Some(SendingSettings::of(&args.run, settings, layers)?);
+            sending = Some(SendingSettings { identity, ..SendingSettings::of(&args.run, settings, layers)? });
         } else if let Some(state) = StateSettings::of(&args.run.state)? {
             // A list needs no credentials.
             let binding = Binding::of(&args.run, settings, layers)?;
             asked = Some(AskedState { state, binding, lock_wait: args.run.around.lock_wait.unwrap_or_default() });
         }
-        Ok(Self { reports: args.reports.clone(), choice: choice(&args.choice), sending, asked })
+        Ok(Self { reports: args.reports.clone(), choice: choice(&args.choice), identity, sending, asked })
     }
 
     /// The options that decide which rows are sent, as far as they are not the default: a resume must have the same.
@@ -69,6 +73,9 @@ impl ReplaySettings {
         }
         if *include_superseded {
             all.insert("--include-superseded".to_owned(), "on".to_owned());
+        }
+        if let Some(kind) = self.identity {
+            all.insert("--identify-by".to_owned(), kind.to_string());
         }
         if *max_age != MAX_AGE {
             all.insert("--max-age".to_owned(), format!("{}s", max_age.as_secs_f64()));
