@@ -90,7 +90,7 @@ pub(crate) fn folder_for_copies(settings: &InputSettings, report: Option<&Path>)
 }
 
 /// The report's folder; the current one where no report is written into a folder.
-fn default_folder(report: Option<&Path>) -> PathBuf {
+pub(crate) fn default_folder(report: Option<&Path>) -> PathBuf {
     let is_special = |path: &&Path| path.metadata().is_ok_and(|metadata| !metadata.is_file());
     report
         .filter(|path| *path != Path::new("-") && !is_special(path))

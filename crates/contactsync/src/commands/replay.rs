@@ -3,7 +3,8 @@ use std::{fs, path::Path, sync::Arc};
 use jiff::Timestamp;
 use model::{Decision, IdentityKind, Reason, escape_controls};
 use report::{
-    Comparison, EXPIRED, InputSummary, ReplayPlan, Resumption, Run, RunFile, RunInput, SourceReport, folder_of, rfc3339,
+    Comparison, EXPIRED, InputSummary, ReplayPlan, ReportError, Resumption, Run, RunFile, RunInput, SourceReport,
+    rfc3339,
 };
 use state::State;
 
@@ -11,6 +12,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     lock::{Patience, RunLock},
+    opening::default_folder,
     pipeline::{
         CarriedOver, Job, OwnIds, Remembered, RowSource, WindowGuard, carry_over, finished_earlier, open_journal,
         refuse_another_command, refuse_another_run, report_path, send, usage_of,
@@ -115,8 +117,8 @@ pub(crate) fn replay(
     let reports = now.inputs.into_iter().zip(plan.rows_by_report());
     let reports =
         reports.map(|(input, rows)| InputSummary { source: input.source, rows, bytes: input.bytes }).collect();
-    let folder = folder_of(&report);
-    let ids = settings.identity.map(|kind| OwnIds::new(kind, remembered.as_ref(), &sending, folder)).transpose()?;
+    let folder = default_folder(Some(&report));
+    let ids = settings.identity.map(|kind| OwnIds::new(kind, remembered.as_ref(), &sending, &folder)).transpose()?;
     let rows = RowSource::Replay { rows: plan.into_rows()?, reports };
     let compared = Comparison::default();
     let end = send(
@@ -204,15 +206,15 @@ fn refuse_without_state(sources: &[SourceReport], state: Option<&StateSettings>)
 }
 
 /// The kind of ids that rows of a report are keyed by, where that is known.
-fn identity_of(source: &SourceReport) -> Option<String> {
-    RunFile::read(source.path()).ok().flatten()?.options.remove("--identify-by")
+fn identity_of(source: &SourceReport) -> Result<Option<String>, ReportError> {
+    Ok(RunFile::read(source.path())?.and_then(|mut run| run.options.remove("--identify-by")))
 }
 
 /// Exit 2 where EUIDs would be asked for by another kind of ids than the rows are keyed by: that would create users.
 fn refuse_other_identity(sources: &[SourceReport], identity: Option<IdentityKind>) -> Result<(), Failure> {
     let Some(now) = identity else { return Ok(()) };
     for source in sources {
-        if let Some(then) = identity_of(source).filter(|then| *then != now.as_str()) {
+        if let Some(then) = identity_of(source)?.filter(|then| *then != now.as_str()) {
             let (path, then) = (source.path().display(), escape_controls(&then).into_owned());
             let message = format!("the rows of {path} are keyed by {then}, not by {now}; nothing was sent");
             return Err(Failure::usage(message).with_hint(format!("say `--identify-by {then}`")));
@@ -231,7 +233,8 @@ fn refuse_without_euid(
     if rows == 0 || identity.is_some() {
         return Ok(());
     }
-    let kind = sources.iter().find_map(identity_of).unwrap_or_else(|| "KIND".to_owned());
+    let kind =
+        sources.iter().find_map(|source| identity_of(source).ok().flatten()).unwrap_or_else(|| "KIND".to_owned());
     let message = format!("{rows} of the rows failed before an EUID was obtained for their id; nothing was sent");
     let hint = format!("to ask for it again, say `--identify-by {}`", escape_controls(&kind));
     Err(Failure::usage(message).with_hint(hint))

@@ -22,6 +22,8 @@ fn the_short_help_shows_what_matters_most() {
             "--map",
             "--contacts",
             "--limit",
+            "--identify-by",
+            "--id-column",
             "--dry-run",
             "--region",
             "--sandbox",

@@ -25,6 +25,8 @@ mod mend;
 mod never_skipped;
 mod nights;
 mod oracle;
+mod own_ids;
+mod own_ids_checked;
 mod plan;
 mod plan_state;
 mod push;
