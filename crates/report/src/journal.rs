@@ -43,7 +43,7 @@ impl From<ContactsPolicy> for JournalOptions {
 /// Which records hold the contacts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContactsPolicy {
-    /// Those of rows that were rejected or failed: what is needed to send them again.
+    /// Those of rows that were rejected, failed, or are different: what is needed to send them again.
     Failed,
     /// All.
     Always,
@@ -57,7 +57,7 @@ impl ContactsPolicy {
         match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Failed => matches!(outcome, Outcome::Failed | Outcome::Rejected),
+            Self::Failed => matches!(outcome, Outcome::Failed | Outcome::Rejected | Outcome::Different),
         }
     }
 }

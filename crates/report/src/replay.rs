@@ -1,4 +1,4 @@
-//! Which rows of earlier reports are sent again, and in which order.
+//! Which rows of earlier reports are sent again, and in which order: what failed, and what a verify found different.
 
 use std::{
     collections::HashMap,
@@ -18,10 +18,11 @@ use crate::{
     source::{Moment, SourceReport},
 };
 
-/// Which failed rows are sent again.
+/// Which failed and different rows are sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Chosen {
-    /// Those whose reason time can cure ([`Reason::curable`]).
+    /// Those that failed and whose reason time can cure ([`Reason::curable`]), and those that a verify found different. Not
+    /// those that failed in a verify: they were never compared, so that nothing says that they have to be sent.
     Curable,
     /// Those with one of these reasons, and those whose last answer had one of these codes.
     These {
@@ -37,7 +38,7 @@ pub enum Chosen {
 /// What a replay is asked for.
 #[derive(Debug, Clone)]
 pub struct ReplayChoice {
-    /// Which failed rows.
+    /// Which failed and different rows.
     pub chosen: Chosen,
     /// Also those behind which a row of the same user was accepted.
     pub include_superseded: bool,
@@ -47,15 +48,20 @@ pub struct ReplayChoice {
 
 impl Chosen {
     fn includes(&self, record: &Gist<'_>) -> bool {
-        record.outcome == Outcome::Failed
+        is_to_be_sent(record.outcome)
             && match self {
                 Self::All => true,
-                Self::Curable => record.reason.is_some_and(Reason::curable),
+                Self::Curable => record.outcome == Outcome::Different || record.reason.is_some_and(Reason::curable),
                 Self::These { reasons, codes } => {
                     record.reason.is_some_and(|reason| reasons.contains(&reason))
                         || record.code.is_some_and(|code| codes.contains(&code))
                 }
             }
+    }
+
+    /// Whether a record says nothing of whether its row is sent. `of_verify`: it is one of a verify's report.
+    fn passes_over(&self, record: &Gist<'_>, of_verify: bool) -> bool {
+        of_verify && record.outcome == Outcome::Failed && *self == Self::Curable
     }
 }
 
@@ -121,6 +127,11 @@ struct FirstRecord {
     has_euid: bool,
 }
 
+/// Whether what such a row would set is not there, as far as anybody knows.
+fn is_to_be_sent(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Failed | Outcome::Different)
+}
+
 impl ReplayPlan {
     /// Looks through the reports. `own`: the replay's report so far, where it is resumed: rows that it decides are not
     /// sent once more. `now_ms`: milliseconds since 1970. `set_at`: when an EUID was last set by others than this replay,
@@ -145,11 +156,12 @@ impl ReplayPlan {
         let mut candidates: HashMap<Key, Candidate> = HashMap::new();
         // The latest record that says that a row of a user was accepted; only of users with candidates.
         let mut accepted: NumberMap<Option<Moment>> = NumberMap::default();
+        let of_verify = reports.iter().map(is_of_verify).collect::<Result<Vec<bool>, ReadError>>()?;
         for (number, report) in reports.iter().enumerate() {
             let path = report.path();
             let torn = report.skim(number, |moment, began, record| {
                 plan.has_ids |= record.id.is_some();
-                if !choice.chosen.includes(record) {
+                if !choice.chosen.includes(record) || choice.chosen.passes_over(record, of_verify[number]) {
                     return Ok(());
                 }
                 let key = record.key_number().ok_or_else(|| foreign(path, moment.2))?;
@@ -183,7 +195,9 @@ impl ReplayPlan {
             let Some(report) = reports.get(number).or(own) else { continue };
             report.skim(number, |moment, began, record| {
                 let Some(key) = record.key_number() else { return Ok(()) };
-                if !record.users().any(|user| accepted.contains_key(&user)) {
+                let is_passed_over =
+                    of_verify.get(number).is_some_and(|of_verify| choice.chosen.passes_over(record, *of_verify));
+                if is_passed_over || !record.users().any(|user| accepted.contains_key(&user)) {
                     return Ok(());
                 }
                 let next = u32::try_from(sources.len()).unwrap_or(u32::MAX);
@@ -191,7 +205,7 @@ impl ReplayPlan {
                 let key = (source, record.row, key);
                 let first = places.get(&(key, number)).copied().unwrap_or_else(|| {
                     let before = replayed.iter().filter_map(|report| places.get(&(key, *report))).max();
-                    let can_be_sent = record.outcome == Outcome::Failed && record.has_contacts;
+                    let can_be_sent = is_to_be_sent(record.outcome) && record.has_contacts;
                     let (place, has_euid) = (Place { moment, began }, record.number.is_some());
                     before.copied().unwrap_or(FirstRecord { place, can_be_sent, has_euid })
                 });
@@ -311,12 +325,32 @@ fn in_order(given: &[SourceReport], own: Option<&SourceReport>) -> Result<Vec<(u
     Ok(ordered)
 }
 
+/// Whether a verify wrote the report: by what lies beside it, or else by the first record that says so. Most say so.
+fn is_of_verify(report: &SourceReport) -> Result<bool, ReadError> {
+    if let Ok(Some(run)) = report.run() {
+        return Ok(run.command == "verify");
+    }
+    for record in report.records()? {
+        match record {
+            Ok(record) => match record.outcome {
+                Outcome::Landed | Outcome::Different | Outcome::Superseded => return Ok(true),
+                Outcome::Synced | Outcome::Unchanged | Outcome::Valid => return Ok(false),
+                // Of either.
+                Outcome::Rejected | Outcome::Failed => {}
+            },
+            Err(ReadError::Torn { .. }) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
 fn foreign(path: &Path, place: u64) -> ReportError {
     let what = "a row that was sent has neither an EUID nor an id".to_owned();
     ReportError::Read(ReadError::Foreign { path: path.to_owned(), record: place + 1, what })
 }
 
-/// Failed records, to be sent again.
+/// Failed and different records, to be sent again.
 #[derive(Debug)]
 pub struct ReplayRows {
     reports: Vec<(ChosenRecords, Option<(i64, Decision)>)>,

@@ -1,4 +1,4 @@
-//! Rejected and failed rows for a spreadsheet.
+//! Rejected, failed and different rows for a spreadsheet.
 
 use std::{
     borrow::Cow,
@@ -7,11 +7,15 @@ use std::{
 };
 
 use model::{
-    Contacts, Decision, Outcome, Reason,
+    Contacts, Decision, Reason,
     sheet::{COLUMNS, protect_formulas},
 };
 
-use crate::{overview::Survey, read::ReadError, time::rfc3339};
+use crate::{
+    overview::{Survey, is_to_be_looked_at},
+    read::ReadError,
+    time::rfc3339,
+};
 
 /// Without it a spreadsheet takes UTF-8 for something older.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
@@ -39,8 +43,8 @@ pub enum SheetError {
 /// What stands before the contacts: the id stands behind the EUID, where rows are keyed by ids.
 const EUID: usize = 3;
 
-/// Writes the rejected and failed rows as CSV, their contacts as columns, and the ids under the name that their column had in
-/// the inputs. No cell is a formula to a spreadsheet, in whatever
+/// Writes the rejected, failed and different rows as CSV, their contacts as columns, and the ids under the name that their
+/// column had in the inputs. No cell is a formula to a spreadsheet, in whatever
 /// country: one that would be gets an apostrophe where the formula would begin, which is taken away where the sheet is an input.
 pub fn write_sheet(survey: &Survey, mut to: impl Write) -> Result<Sheet, SheetError> {
     to.write_all(BYTE_ORDER_MARK.as_bytes())?;
@@ -59,7 +63,7 @@ pub fn write_sheet(survey: &Survey, mut to: impl Write) -> Result<Sheet, SheetEr
     sheet.write_record(head.iter().map(|cell| protect_formulas(cell).into_owned())).map_err(io::Error::from)?;
     let mut written = Sheet { rows: 0, protected: 0 };
     survey.records(|record| {
-        if !matches!(record.outcome, Outcome::Rejected | Outcome::Failed) {
+        if !is_to_be_looked_at(record.outcome) {
             return Ok(());
         }
         written.rows += 1;

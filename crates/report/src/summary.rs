@@ -7,7 +7,7 @@ use std::{
 use model::{Reason, escape_controls};
 use serde::Serialize;
 
-/// Why a failed row is `expired`, for people.
+/// Why a row that failed or differed is `expired`, for people.
 pub const EXPIRED: &str = "decided too long ago (--max-age), or before their user was last set (--state)";
 
 /// What became of a run, for programs; [`Summary::for_people`] for people.
@@ -41,10 +41,23 @@ pub struct Summary {
     pub inputs: Vec<InputSummary>,
     pub profile_requests: u64,
     pub register_requests: u64,
+    /// Of a verify.
+    #[serde(flatten)]
+    pub verified: Option<Verified>,
     pub vanished: Option<u64>,
     /// Where they are listed, if anywhere: for people only.
     #[serde(skip)]
     pub vanished_listed: Option<PathBuf>,
+}
+
+/// What a verify found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the fields are described in docs/report.md, under these names")]
+pub struct Verified {
+    pub landed: u64,
+    pub different: u64,
+    /// What `not_sent` is elsewhere.
+    pub not_checked: u64,
 }
 
 /// Latency of last attempts, in milliseconds.
@@ -84,27 +97,23 @@ pub struct CheckSummary {
 impl Summary {
     /// Whether every row read is in exactly one of the outcomes.
     pub fn balances(&self) -> bool {
-        self.rows_read == self.synced + self.unchanged + self.rejected + self.failed + self.not_sent
+        let verified = self.verified.map_or(0, |it| it.landed + it.different + it.not_checked + self.superseded);
+        self.rows_read == self.synced + self.unchanged + self.rejected + self.failed + self.not_sent + verified
     }
 
     /// A few lines for a terminal or a mail. `next_steps`: commands to go on with.
     pub fn for_people(&self, next_steps: &[String]) -> String {
         let mut text = format!("{} rows read in {}\n", self.rows_read, duration(self.elapsed_seconds));
-        for (name, rows) in [
-            ("synced", self.synced),
-            ("unchanged", self.unchanged),
-            ("rejected", self.rejected),
-            ("failed", self.failed),
-            ("not sent", self.not_sent),
-        ] {
-            if rows > 0 || matches!(name, "synced" | "rejected" | "failed") {
+        for (name, rows, always) in self.outcomes() {
+            if rows > 0 || always {
                 let _ = writeln!(text, "{}", share_line(name, rows, self.rows_read));
             }
         }
+        let superseded = if self.verified.is_some() { 0 } else { self.superseded };
         for (rows, what) in [
             (self.resumed_rows, "of them were decided before this try"),
-            (self.superseded, "failed and were left alone: a later row of the same EUID was accepted"),
-            (self.expired, &format!("failed and were left alone: {EXPIRED}")),
+            (superseded, "failed or differed and were left alone: a later row of the same EUID was accepted"),
+            (self.expired, &format!("failed or differed and were left alone: {EXPIRED}")),
         ] {
             if rows > 0 {
                 let _ = writeln!(text, "  {rows} {what}");
@@ -140,6 +149,28 @@ impl Summary {
     }
 }
 
+impl Summary {
+    /// Rows by outcome, and which of these are told also where there are none.
+    fn outcomes(&self) -> Vec<(&'static str, u64, bool)> {
+        let bad = [("rejected", self.rejected, true), ("failed", self.failed, true)];
+        let (good, open) = match self.verified {
+            None => {
+                let good = vec![("synced", self.synced, true), ("unchanged", self.unchanged, false)];
+                (good, ("not sent", self.not_sent, false))
+            }
+            Some(Verified { landed, different, not_checked }) => {
+                let good = vec![
+                    ("landed", landed, true),
+                    ("superseded", self.superseded, false),
+                    ("different", different, true),
+                ];
+                (good, ("not checked", not_checked, false))
+            }
+        };
+        good.into_iter().chain(bad).chain([open]).collect()
+    }
+}
+
 /// Where vanished users are listed, or how they can be: the end of a line about them.
 pub fn listed_in(list: Option<&Path>) -> String {
     match list {
@@ -152,7 +183,7 @@ pub fn listed_in(list: Option<&Path>) -> String {
 /// A line of a table of outcomes: its name, its rows, and their share of all rows.
 pub fn share_line(name: &str, rows: u64, of: u64) -> String {
     let share = if of > 0 { rows as f64 * 100.0 / of as f64 } else { 0.0 };
-    format!("  {name:<10} {rows:>12}  {share:5.1} %")
+    format!("  {name:<11} {rows:>11}  {share:5.1} %")
 }
 
 /// A time as people say it: `1.5 s`, `2 min 5 s`, `3 h 20 min`.

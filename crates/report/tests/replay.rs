@@ -108,6 +108,48 @@ fn what_was_not_refused_or_given_up_is_never_sent() {
     assert_eq!(planned(&[&records], &choice), (vec![], 0, 0));
 }
 
+fn different(row: u64, euid: u64, hours_ago: i64) -> Decision {
+    record(row, euid, hours_ago, Outcome::Different, Some(Reason::ValueDiffers))
+}
+
+fn landed(row: u64, euid: u64, hours_ago: i64) -> Decision {
+    record(row, euid, hours_ago, Outcome::Landed, None)
+}
+
+#[test]
+fn of_a_verify_what_differs_is_sent_and_what_was_never_compared_is_not() {
+    let verify = [
+        landed(1, 1, 1),
+        different(2, 2, 1),
+        failed(3, 3, 1),
+        record(4, 4, 1, Outcome::Superseded, None),
+        record(5, 5, 1, Outcome::Rejected, Some(Reason::EuidEmpty)),
+        record(6, 6, 1, Outcome::Different, Some(Reason::UserMissing)),
+    ];
+    let sent = |chosen| planned(&[&verify], &ReplayChoice { chosen, ..CURABLE }).0;
+    assert_eq!(sent(Chosen::Curable), [(2, 2), (6, 6)]);
+    assert_eq!(sent(Chosen::All), [(2, 2), (3, 3), (6, 6)]);
+    let these = |reasons: &[Reason]| Chosen::These { reasons: reasons.to_vec(), codes: Vec::new() };
+    assert_eq!(sent(these(&[Reason::UserMissing])), [(6, 6)]);
+    assert_eq!(sent(these(&[Timeout, Reason::ValueDiffers])), [(2, 2), (3, 3)]);
+    let choice = ReplayChoice { max_age: Duration::from_mins(30), ..CURABLE };
+    assert_eq!(planned(&[&verify], &choice), (vec![], 0, 2));
+}
+
+#[test]
+fn a_push_beside_its_verify_is_judged_by_what_was_found_there() {
+    let push = [synced(1, 1, 5), failed(2, 2, 5), failed(3, 3, 5), failed(4, 4, 5), synced(5, 5, 5), synced(6, 5, 5)];
+    // Of the fourth nothing is known; the fifth row answers for what the sixth leaves out.
+    let verify = [different(1, 1, 2), landed(2, 2, 2), different(3, 3, 2), failed(4, 4, 2), different(5, 5, 2)];
+    let rows = vec![(4, 4), (1, 1), (3, 3), (5, 5)];
+    for order in [[&push[..], &verify], [&verify, &push]] {
+        assert_eq!(planned(&order, &CURABLE), (rows.clone(), 0, 0));
+    }
+    // A later night has set what one of them would set, and what was sent again has landed.
+    let later = [synced(9, 1, 1), synced(3, 3, 1)];
+    assert_eq!(planned(&[&push, &verify, &later], &CURABLE), (vec![(4, 4), (5, 5)], 1, 0));
+}
+
 #[test]
 fn the_later_record_of_a_row_counts_in_whatever_order_the_reports_come() {
     let (first, second) = ([failed(1, 1, 5), failed(2, 2, 5)], [synced(1, 1, 4), failed(2, 2, 4)]);

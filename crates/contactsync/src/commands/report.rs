@@ -9,8 +9,8 @@ use std::{
 use jiff::Timestamp;
 use model::{Reason, escape_controls};
 use report::{
-    Bucket, Filter, NameChanges, Night, Outcomes, Overview, PageOptions, Sheet, SheetError, SourceReport, Survey, page,
-    rfc3339, share_line, unfinished, write_sheet,
+    Bucket, Filter, NameChanges, Night, Outcomes, Overview, PageOptions, Sheet, SheetError, SourceReport, Survey,
+    attempts_of, page, rfc3339, share_line, unfinished, write_sheet,
 };
 
 use crate::{
@@ -115,11 +115,15 @@ fn table(survey: &Survey, show_values: bool) -> String {
     if let (Some(first), Some(last)) = (overview.timeline.first_at(), overview.timeline.last_at()) {
         let _ = writeln!(text, "decided from {} to {}", rfc3339(first), rfc3339(last));
     }
-    let Outcomes { synced, unchanged, rejected, failed, valid, .. } = outcomes;
+    let Outcomes { synced, unchanged, rejected, failed, valid, landed, different, superseded } = outcomes;
+    let verified = outcomes.is_of_verify();
     for (name, rows, always) in [
-        ("synced", synced, true),
+        ("synced", synced, !verified),
         ("unchanged", unchanged, false),
         ("valid", valid, false),
+        ("landed", landed, verified),
+        ("superseded", superseded, false),
+        ("different", different, verified),
         ("rejected", rejected, true),
         ("failed", failed, true),
     ] {
@@ -134,10 +138,12 @@ fn table(survey: &Survey, show_values: bool) -> String {
     columns(&mut text, &overview.columns(show_values));
     if overview.tally.attempts > 0 {
         let latency = overview.tally.latency();
-        let _ = writeln!(text, "\nrequests: {}, {} of them retries", overview.tally.attempts, overview.tally.retries);
+        let attempts = attempts_of(&survey.nights);
+        let _ =
+            writeln!(text, "\n{attempts}: {}, {} of them retries", overview.tally.attempts, overview.tally.retries);
         let report::Latency { p50, p90, p99, max } = latency;
         let _ = writeln!(text, "latency of last attempts: p50 {p50} ms, p90 {p90} ms, p99 {p99} ms, max {max} ms");
-        course(&mut text, &overview.timeline.buckets(), overview.timeline.seconds());
+        course(&mut text, attempts, &overview.timeline.buckets(), overview.timeline.seconds());
     }
     text
 }
@@ -147,9 +153,15 @@ fn nights(text: &mut String, nights: &[Night]) {
     if nights.len() < 2 {
         return;
     }
+    let verified = nights.iter().any(|night| night.outcomes.is_of_verify());
+    let more = |columns: [&str; 3]| {
+        let [landed, superseded, different] = columns;
+        if verified { format!(" {landed:>11} {superseded:>11} {different:>9}") } else { String::new() }
+    };
+    let head = more(["landed", "superseded", "different"]);
     let _ = writeln!(
         text,
-        "\n  {:<19} {:>11} {:>11} {:>11} {:>9} {:>9} {:>10} {:>12}  report",
+        "\n  {:<19} {:>11} {:>11} {:>11}{head} {:>9} {:>9} {:>10} {:>12}  report",
         "began", "rows", "unchanged", "synced", "rejected", "failed", "requests", "took"
     );
     // The latest are looked for.
@@ -160,13 +172,14 @@ fn nights(text: &mut String, nights: &[Night]) {
     for night in &nights[left_out..] {
         let began = night.began_at().map(rfc3339).unwrap_or_default();
         let began = began.get(..19).unwrap_or_default().replace('T', " ");
-        let Outcomes { synced, unchanged, rejected, failed, valid, .. } = night.outcomes;
+        let Outcomes { synced, unchanged, rejected, failed, valid, landed, different, superseded } = night.outcomes;
+        let more = more([landed, superseded, different].map(|rows| rows.to_string()).each_ref().map(String::as_str));
         let (rows, requests, took) = (night.outcomes.total(), night.attempts, night.took());
         let (synced, report) = (synced + valid, night.report.display().to_string());
         let (report, remark) = (escape_controls(&report), if night.is_unfinished { " (not finished)" } else { "" });
         let _ = writeln!(
             text,
-            "  {began:<19} {rows:>11} {unchanged:>11} {synced:>11} {rejected:>9} {failed:>9} {requests:>10} {took:>12}  \
+            "  {began:<19} {rows:>11} {unchanged:>11} {synced:>11}{more} {rejected:>9} {failed:>9} {requests:>10} {took:>12}  \
              {report}{remark}"
         );
     }
@@ -198,12 +211,14 @@ fn sources(text: &mut String, overview: &Overview) {
     if overview.sources.is_empty() {
         return;
     }
-    let _ = writeln!(text, "\n{:>12} {:>12} {:>12} {:>12}  source", "rows", "accepted", "rejected", "failed");
+    let verified = overview.outcomes().is_of_verify();
+    let (good, head) = if verified { ("landed", format!(" {:>12}", "different")) } else { ("accepted", String::new()) };
+    let _ = writeln!(text, "\n{:>12} {good:>12}{head} {:>12} {:>12}  source", "rows", "rejected", "failed");
     for (source, outcomes) in overview.sources.iter().take(MOST_LINES) {
-        let Outcomes { synced, unchanged, rejected, failed, valid, .. } = outcomes;
-        let accepted = synced + unchanged + valid;
+        let (good, Outcomes { rejected, failed, different, .. }) = (outcomes.good(), outcomes);
+        let different = if verified { format!(" {different:>12}") } else { String::new() };
         let source = escape_controls(source);
-        let _ = writeln!(text, "{:>12} {accepted:>12} {rejected:>12} {failed:>12}  {source}", outcomes.total());
+        let _ = writeln!(text, "{:>12} {good:>12}{different} {rejected:>12} {failed:>12}  {source}", outcomes.total());
     }
     more(text, overview.sources.len());
 }
@@ -227,15 +242,15 @@ fn more(text: &mut String, lines: usize) {
     }
 }
 
-/// Requests a second over time, in a few lines.
-fn course(text: &mut String, buckets: &[Bucket], seconds: u64) {
+/// Attempts a second over time, in a few lines.
+fn course(text: &mut String, attempts: &str, buckets: &[Bucket], seconds: u64) {
     let per_line = buckets.len().div_ceil(COURSE_LINES).max(1);
     let lines: Vec<(&str, u64)> = buckets
         .chunks(per_line)
         .map(|chunk| (chunk[0].at.as_str(), chunk.iter().map(|bucket| bucket.requests).sum()))
         .collect();
     let most = lines.iter().map(|(_, requests)| *requests).max().unwrap_or(0).max(1);
-    text.push_str("\nrequests a second over time\n");
+    let _ = writeln!(text, "\n{attempts} a second over time");
     for (at, requests) in lines {
         let rate = requests as f64 / (per_line as u64 * seconds) as f64;
         let bar = "#".repeat((requests * COURSE_WIDTH).div_ceil(most) as usize);

@@ -15,7 +15,7 @@ use std::{
 use model::{Decision, Outcome, Reason};
 use serde::Serialize;
 
-pub use nights::{Night, unfinished};
+pub use nights::{Night, attempts_of, unfinished};
 pub use survey::{Filter, Survey};
 pub use timeline::{Bucket, Timeline};
 
@@ -39,7 +39,7 @@ pub struct Overview {
     pub sources: BTreeMap<Arc<str>, Outcomes>,
     /// Rejected rows by the column that their message names.
     columns: BTreeMap<String, u64>,
-    /// The contacts that rejected and failed rows have, in alphabetical order.
+    /// The contacts that rejected, failed and different rows have, in alphabetical order.
     pub contact_names: BTreeSet<Arc<str>>,
     /// Whether there are more contacts than that, or one with a longer name than can be sent.
     pub more_contacts: bool,
@@ -47,12 +47,12 @@ pub struct Overview {
     pub timeline: Timeline,
     /// What the comparison of rows came to, where they were compared and all of them are looked at.
     pub comparison: Option<Comparison>,
-    /// The first rejected and failed rows, at most 1 000.
+    /// The first rejected, failed and different rows, at most 1 000.
     pub rows: Vec<Decision>,
     kept_bytes: usize,
 }
 
-/// Rejected and failed rows that are kept for showing.
+/// Rejected, failed and different rows that are kept for showing.
 const MOST_ROWS: usize = 1_000;
 /// Text of kept rows: a value may have a mebibyte.
 const MOST_KEPT_BYTES: usize = 32 << 20;
@@ -106,6 +106,21 @@ impl Outcomes {
         }
     }
 
+    /// Rows that people have to look at: rejected, failed, different.
+    pub fn to_be_looked_at(&self) -> u64 {
+        self.rejected + self.failed + self.different
+    }
+
+    /// Whether rows were verified.
+    pub fn is_of_verify(&self) -> bool {
+        self.landed + self.different + self.superseded > 0
+    }
+
+    /// Rows with which nothing is wrong, whatever the command.
+    pub fn good(&self) -> u64 {
+        self.total() - self.to_be_looked_at()
+    }
+
     /// All rows.
     pub fn total(&self) -> u64 {
         self.synced
@@ -128,7 +143,7 @@ impl Overview {
         } else {
             self.sources.entry(Arc::clone(&record.origin.source)).or_default().add(record.outcome);
         }
-        if !matches!(record.outcome, Outcome::Rejected | Outcome::Failed) {
+        if !is_to_be_looked_at(record.outcome) {
             return;
         }
         for name in record.contacts.iter().flat_map(model::Contacts::names) {
@@ -193,6 +208,11 @@ impl Overview {
         }
         columns
     }
+}
+
+/// Whether a row that ended so is one to be mended or sent again.
+pub(crate) fn is_to_be_looked_at(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Rejected | Outcome::Failed | Outcome::Different)
 }
 
 /// How much text a record holds.

@@ -33,6 +33,15 @@ pub fn unfinished(nights: &[Night]) -> Option<String> {
     }
 }
 
+/// What the attempts of reports are: a verify reads many rows with one request, and each has its attempts.
+pub fn attempts_of(nights: &[Night]) -> &'static str {
+    match nights.iter().filter(|night| night.outcomes.is_of_verify()).count() {
+        0 => "requests",
+        verified if verified == nights.len() => "reads of rows",
+        _ => "requests and reads of rows",
+    }
+}
+
 impl Night {
     pub(super) fn of(report: &SourceReport, run: Option<&Run>) -> Self {
         let finished = run.and_then(|run| run.finished.as_ref());

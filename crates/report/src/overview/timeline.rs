@@ -33,9 +33,9 @@ pub struct Bucket {
     pub at: String,
     /// Requests made for the rows that were decided in it.
     pub requests: u64,
-    /// Rows that were synced or unchanged.
+    /// Rows that were synced or unchanged; of a verify, those that landed or are superseded.
     pub accepted: u64,
-    /// Rows that failed.
+    /// Rows that failed, or are different.
     pub failed: u64,
     /// Rows that were rejected.
     pub rejected: u64,
@@ -60,7 +60,7 @@ impl Timeline {
         counts.requests += u64::from(record.attempts);
         match record.outcome {
             Outcome::Synced | Outcome::Unchanged | Outcome::Valid | Outcome::Landed | Outcome::Superseded => {
-                counts.accepted += 1
+                counts.accepted += 1;
             }
             Outcome::Failed | Outcome::Different => counts.failed += 1,
             Outcome::Rejected => counts.rejected += 1,

@@ -43,8 +43,8 @@ pub(super) struct Tick {
     pub(super) label: String,
 }
 
-/// Requests over time; none where nothing was sent.
-pub(super) fn time_chart(timeline: &Timeline) -> Option<Chart> {
+/// Attempts over time, which are called so; none where nothing was sent.
+pub(super) fn time_chart(attempts: &str, timeline: &Timeline) -> Option<Chart> {
     let buckets = timeline.buckets();
     let seconds = timeline.seconds();
     let values: Vec<(u64, String)> = buckets
@@ -53,13 +53,14 @@ pub(super) fn time_chart(timeline: &Timeline) -> Option<Chart> {
             let (time, requests) = (time_of(&bucket.at), grouped(bucket.requests));
             let accepted = grouped(bucket.accepted);
             let label =
-                format!("{time}: {requests} requests, {accepted} rows accepted, {} failed", grouped(bucket.failed));
+                format!("{time}: {requests} {attempts}, {accepted} rows accepted, {} failed", grouped(bucket.failed));
             (bucket.requests, label)
         })
         .collect();
     let step = if seconds == 1 { "a second".to_owned() } else { format!("each {seconds} seconds") };
     let ends = [buckets.first()?, buckets.last()?].map(|bucket| time_of(&bucket.at));
-    bars(format!("Requests over time ({step})"), "requests", &values, &ends)
+    let title = format!("{}{} over time ({step})", attempts[..1].to_uppercase(), &attempts[1..]);
+    bars(title, "requests", &values, &ends)
 }
 
 /// How long answers took; none where nothing was sent.

@@ -14,7 +14,7 @@ use model::{Decision, Outcome, Reason, escape_controls};
 
 use crate::{
     mask::masked,
-    overview::{Outcomes, Overview, Survey, unfinished},
+    overview::{Outcomes, Overview, Survey, attempts_of, unfinished},
     summary::duration,
     time::rfc3339,
 };
@@ -24,7 +24,7 @@ use nights::{ChangeLine, NightLine, change_lines, night_lines};
 const STYLE: &str = include_str!("../../templates/page.css");
 const SCRIPT: &str = include_str!("../../templates/page.js");
 /// SHA-256 of the two, in base 64; a test compares them.
-const STYLE_DIGEST: &str = "0sUEbtfo9749QPj1IFED5wQJEneNqVJEcG1ZM/TAPds=";
+const STYLE_DIGEST: &str = "bZdyQJ8PsnHA3QrG+YGSyoIn8eT918ESJboF8LRPVzc=";
 const SCRIPT_DIGEST: &str = "HUQrV0TJUWE5lRUXJyr+Yu2E63l0WXj5Ipw8eu/W9eU=";
 /// Longest text in a cell: a value may have a mebibyte.
 const MOST_CHARS: usize = 300;
@@ -61,6 +61,7 @@ struct Page<'a> {
     latency: String,
     reasons: Vec<ReasonLine>,
     nights: Vec<NightLine>,
+    verified: bool,
     changes: Vec<ChangeLine>,
     changes_shown: String,
     sources: Vec<SourceLine>,
@@ -104,6 +105,7 @@ struct SourceLine {
     name: String,
     rows: String,
     accepted: String,
+    different: String,
     rejected: String,
     failed: String,
 }
@@ -135,7 +137,7 @@ struct ContactLine {
 pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
     let overview = &survey.overview;
     let outcomes = overview.outcomes();
-    let all = outcomes.rejected + outcomes.failed;
+    let all = outcomes.to_be_looked_at();
     let rows: Vec<RowLine> = overview.rows.iter().map(|record| row(record, options.show_values)).collect();
     let shown = if (rows.len() as u64) < all {
         format!("The first {} of {} rows; contactsync report --csv FILE writes all.", rows.len(), grouped(all))
@@ -143,6 +145,7 @@ pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
         String::new()
     };
     let latency = overview.tally.latency();
+    let attempts = attempts_of(&survey.nights);
     let (changes, changes_shown) = change_lines(overview, options.show_values);
     let page = Page {
         policy: format!(
@@ -157,10 +160,10 @@ pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
         warnings: warnings(survey),
         outcome_bar: outcome_bar(outcomes),
         outcomes: outcome_lines(outcomes),
-        time_chart: time_chart(&overview.timeline),
+        time_chart: time_chart(attempts, &overview.timeline),
         latency_chart: latency_chart(&overview.tally),
         latency: format!(
-            "{} requests, {} of them retries. Half took at most {} ms, 9 of 10 at most {} ms, 99 of 100 at most {} ms, \
+            "{} {attempts}, {} of them retries. Half took at most {} ms, 9 of 10 at most {} ms, 99 of 100 at most {} ms, \
              the longest {} ms (last attempt of each row).",
             grouped(overview.tally.attempts),
             grouped(overview.tally.retries),
@@ -171,6 +174,7 @@ pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
         ),
         reasons: overview.reasons().into_iter().map(reason_line).collect(),
         nights: night_lines(&survey.nights),
+        verified: survey.nights.iter().any(|night| night.outcomes.is_of_verify()),
         changes,
         changes_shown,
         sources: overview
@@ -218,13 +222,19 @@ fn sentence(outcomes: Outcomes, unfinished: Option<&str>) -> String {
 fn sentence_of_rows(outcomes: Outcomes, is_whole: bool) -> String {
     let total = outcomes.total();
     let rows = |rows: u64| if rows == 1 { "1 row".to_owned() } else { format!("{} rows", grouped(rows)) };
-    let Outcomes { synced, unchanged, rejected, failed, valid, .. } = outcomes;
+    let Outcomes { synced, unchanged, rejected, failed, valid, landed, different, superseded } = outcomes;
     if total == 0 {
         return "The report has no row.".to_owned();
     }
-    let good = [(synced, "accepted"), (unchanged, "unchanged"), (valid, "valid")];
-    let bad = [(rejected, "rejected before sending"), (failed, "failed")];
-    if rejected + failed == 0 {
+    let good = [
+        (synced, "accepted"),
+        (unchanged, "unchanged"),
+        (valid, "valid"),
+        (landed, "landed"),
+        (superseded, "superseded by later rows"),
+    ];
+    let bad = [(different, "different"), (rejected, "rejected before sending"), (failed, "failed")];
+    if outcomes.to_be_looked_at() == 0 {
         let all: Vec<String> =
             good.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", rows(*n))).collect();
         return format!("{}: {}.", if is_whole { "All is well" } else { "Until then" }, all.join(", "));
@@ -268,16 +278,27 @@ fn outcome_bar(outcomes: Outcomes) -> Vec<Part> {
     parts.into_iter().map(part).collect()
 }
 
-fn by_name(outcomes: Outcomes) -> [(&'static str, u64); 5] {
-    let Outcomes { synced, unchanged, rejected, failed, valid, .. } = outcomes;
-    [("synced", synced), ("unchanged", unchanged), ("valid", valid), ("rejected", rejected), ("failed", failed)]
+fn by_name(outcomes: Outcomes) -> [(&'static str, u64); 8] {
+    let Outcomes { synced, unchanged, rejected, failed, valid, landed, different, superseded } = outcomes;
+    [
+        ("synced", synced),
+        ("unchanged", unchanged),
+        ("valid", valid),
+        ("landed", landed),
+        ("superseded", superseded),
+        ("different", different),
+        ("rejected", rejected),
+        ("failed", failed),
+    ]
 }
 
 fn outcome_lines(outcomes: Outcomes) -> Vec<OutcomeLine> {
     let total = outcomes.total();
+    let always: &[&str] =
+        if outcomes.is_of_verify() { &["landed", "different", "failed"] } else { &["synced", "rejected", "failed"] };
     let lines = by_name(outcomes).into_iter();
     lines
-        .filter(|(name, rows)| *rows > 0 || matches!(*name, "synced" | "rejected" | "failed"))
+        .filter(|(name, rows)| *rows > 0 || always.contains(name))
         .map(|(name, rows)| OutcomeLine { class: name, name, rows: grouped(rows), share: share(rows, total) })
         .collect()
 }
@@ -299,7 +320,8 @@ fn source_line(name: &str, outcomes: Outcomes) -> SourceLine {
     SourceLine {
         name: cut(name),
         rows: grouped(outcomes.total()),
-        accepted: grouped(outcomes.synced + outcomes.unchanged + outcomes.valid),
+        accepted: grouped(outcomes.good()),
+        different: grouped(outcomes.different),
         rejected: grouped(outcomes.rejected),
         failed: grouped(outcomes.failed),
     }
@@ -328,6 +350,7 @@ fn row(record: &Decision, show_values: bool) -> RowLine {
         id: cut(record.id.as_deref().unwrap_or_default()),
         outcome: match record.outcome {
             Outcome::Rejected => "rejected",
+            Outcome::Different => "different",
             _ => "failed",
         },
         reason: record.reason.map_or("", Reason::as_str),
@@ -401,6 +424,12 @@ mod tests {
             "Of 10\u{202f}000\u{202f}000 rows: 9\u{202f}999\u{202f}999 accepted, 1 failed."
         );
         assert_eq!(of(0, 3, 2), "Of 5 rows: 3 rejected before sending, 2 failed.");
+        let verified = |landed, superseded, different| {
+            sentence(Outcomes { landed, superseded, different, ..Outcomes::default() }, None)
+        };
+        assert_eq!(verified(3, 0, 0), "All is well: 3 rows landed.");
+        assert_eq!(verified(3, 1, 0), "All is well: 3 rows landed, 1 row superseded by later rows.");
+        assert_eq!(verified(3, 1, 1), "Of 5 rows: 3 landed, 1 superseded by later rows, 1 different.");
         let stopped =
             |synced| sentence(Outcomes { synced, ..Outcomes::default() }, Some("The run did not come to its end"));
         assert_eq!(stopped(189), "The run did not come to its end. Until then: 189 rows accepted.");

@@ -17,6 +17,9 @@ pub(super) struct NightLine {
     pub(super) rows: String,
     pub(super) unchanged: String,
     pub(super) synced: String,
+    pub(super) landed: String,
+    pub(super) different: String,
+    pub(super) superseded: String,
     pub(super) rejected: String,
     pub(super) failed: String,
     pub(super) requests: String,
@@ -38,13 +41,16 @@ pub(super) fn night_lines(nights: &[Night]) -> Vec<NightLine> {
         return Vec::new();
     }
     let line = |night: &Night| {
-        let Outcomes { synced, unchanged, rejected, failed, valid, .. } = night.outcomes;
+        let Outcomes { synced, unchanged, rejected, failed, valid, landed, different, superseded } = night.outcomes;
         let began = night.began_at().map(rfc3339).unwrap_or_default();
         NightLine {
             began: began.get(..19).unwrap_or_default().replace('T', " "),
             rows: grouped(night.outcomes.total()),
             unchanged: grouped(unchanged),
             synced: grouped(synced + valid),
+            landed: grouped(landed),
+            different: grouped(different),
+            superseded: grouped(superseded),
             rejected: grouped(rejected),
             failed: grouped(failed),
             requests: grouped(night.attempts),

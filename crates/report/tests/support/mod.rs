@@ -17,7 +17,7 @@ pub(crate) fn decision(row: u64, outcome: Outcome, reason: Option<Reason>) -> De
         attempts: 3,
         latency_ms: Some(row),
         at_ms: 1_769_850_487_006 + row as i64,
-        contacts: (outcome == Outcome::Failed).then_some(contacts),
+        contacts: matches!(outcome, Outcome::Failed | Outcome::Different).then_some(contacts),
         raw: None,
     }
 }
