@@ -21,6 +21,7 @@ mod reports;
 mod settings;
 mod signals;
 mod spool;
+mod superseding;
 mod terminal;
 mod vanished;
 

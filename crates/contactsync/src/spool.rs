@@ -44,7 +44,7 @@ fn no_room(what: &str, folder: &Path, error: &io::Error) -> Failure {
 }
 
 /// A file that was never in the folder's list; where the file system can't do that, one that is removed at once.
-fn unnamed(folder: &Path) -> io::Result<File> {
+pub(crate) fn unnamed(folder: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
     #[cfg(target_os = "linux")]
