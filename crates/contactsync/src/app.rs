@@ -6,7 +6,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     layers::{Environment, Resolved, Source, Unresolved, resolve, user_file},
-    settings::{CommandLine, DryRunSettings, PushSettings, ReplaySettings, served_sandbox},
+    settings::{CommandLine, DryRunSettings, PushSettings, ReplaySettings, VerifySettings, served_sandbox},
     signals::Signals,
     terminal::{Printer, Stderr, Style, start_log},
 };
@@ -65,6 +65,10 @@ fn obey(resolved: Resolved, command_line: CommandLine, printer: &Printer, signal
         Command::Replay(args) => {
             let settings = ReplaySettings::of(&args, &settings, &layers)?;
             commands::replay(settings, command_line, printer, signals)
+        }
+        Command::Verify(args) => {
+            let settings = VerifySettings::of(&args, &settings, &layers)?;
+            commands::verify(settings, command_line, printer, signals)
         }
         Command::Check(args) => commands::check(&args, printer, signals),
         Command::Report(args) => commands::report(&args, printer).map(|()| Exit::Success),

@@ -274,6 +274,7 @@ fn folder() -> TempDir {
             begun: None,
             comparison: None,
             finished: None,
+            requests: report::Requests::default(),
         };
         RunFile::new(&folder.path().join(name), run).save().expect("a folder of our own");
     }

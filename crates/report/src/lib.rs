@@ -47,7 +47,7 @@ pub use read::{ReadError, ReportReader};
 pub use replay::{Chosen, ReplayChoice, ReplayPlan, ReplayRows};
 pub use resume::Resumption;
 pub use row_set::RowSet;
-pub use run_file::{Finished, Run, RunFile, RunInput};
+pub use run_file::{Finished, Requests, Run, RunFile, RunInput};
 pub use sheet::{Sheet, SheetError, write_sheet};
 pub use source::SourceReport;
 pub use summary::{CheckSummary, EXPIRED, InputSummary, Latency, Summary, Verified, duration, listed_in, share_line};

@@ -19,7 +19,7 @@ const LONGEST: u64 = 256 << 20;
 /// What decides which rows a run sends, where to, and how far it came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// `push` or `replay`.
+    /// `push`, `replay` or `verify`.
     pub command: String,
     /// The base URL, or `sandbox`.
     pub target: String,
@@ -35,8 +35,28 @@ pub struct Run {
     /// What the comparison of its rows came to, where they are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
+    /// Requests that no row tells of.
+    #[serde(default, skip_serializing_if = "Requests::is_none")]
+    pub requests: Requests,
     /// How it ended, where it came to its end.
     pub finished: Option<Finished>,
+}
+
+/// Requests that many rows share.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requests {
+    /// Those that read users.
+    pub profile: u64,
+    /// Those that obtain EUIDs.
+    pub register: u64,
+    /// Of a verify: those of its reads that were attempts after the first.
+    pub retries: u64,
+}
+
+impl Requests {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How far an input was read.
@@ -199,6 +219,7 @@ mod tests {
             begun: None,
             comparison: None,
             finished: None,
+            requests: Requests::default(),
         }
     }
 

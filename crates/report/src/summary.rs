@@ -7,6 +7,8 @@ use std::{
 use model::{Reason, escape_controls};
 use serde::Serialize;
 
+use crate::run_file::Requests;
+
 /// Why a row that failed or differed is `expired`, for people.
 pub const EXPIRED: &str = "decided too long ago (--max-age), or before their user was last set (--state)";
 
@@ -150,6 +152,26 @@ impl Summary {
 }
 
 impl Summary {
+    /// The same where so many rows were read and not decided.
+    #[must_use]
+    pub fn open(mut self, rows: u64) -> Self {
+        match &mut self.verified {
+            Some(verified) => verified.not_checked = rows,
+            None => self.not_sent = rows,
+        }
+        self
+    }
+
+    /// The same with these requests. Where rows share their requests, these are all there are.
+    #[must_use]
+    pub fn of_requests(mut self, requests: Requests) -> Self {
+        (self.profile_requests, self.register_requests) = (requests.profile, requests.register);
+        if self.verified.is_some() {
+            (self.attempts, self.retries) = (requests.profile, requests.retries);
+        }
+        self
+    }
+
     /// Rows by outcome, and which of these are told also where there are none.
     fn outcomes(&self) -> Vec<(&'static str, u64, bool)> {
         let bad = [("rejected", self.rejected, true), ("failed", self.failed, true)];

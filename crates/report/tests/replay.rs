@@ -310,6 +310,7 @@ fn a_row_that_an_earlier_replay_sent_keeps_its_place() {
         begun: None,
         comparison: None,
         finished: None,
+        requests: report::Requests::default(),
     };
     RunFile::new(&replay, run).save().unwrap();
     let plan = ReplayPlan::make(&sources, None, &CURABLE, NOW, |_| None).unwrap();

@@ -35,6 +35,7 @@ fn create(path: &Path) -> Journal {
         begun: None,
         comparison: None,
         finished: None,
+        requests: report::Requests::default(),
     };
     RunFile::new(path, run).save().unwrap();
     Journal::create(path, OPTIONS).unwrap()

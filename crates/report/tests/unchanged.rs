@@ -71,6 +71,7 @@ fn run(beside: impl IntoIterator<Item = u64>) -> Run {
         begun: None,
         comparison: None,
         finished: None,
+        requests: report::Requests::default(),
     }
 }
 

@@ -5,9 +5,10 @@ use secrecy::SecretString;
 
 use super::{
     config::LayerArgs, inputs::InputArgs, inputs::RuleArgs, plan::PlanArgs, replay::ReplayChoiceArgs,
-    report::AroundArgs, report::ReportArgs, report::ResumeArgs, sandbox::SandboxFaultArgs, sending::SendingArgs,
-    service::CompareServiceArgs, state::PushStateArgs, state::StateArgs, state_command::StateCommandArgs,
-    survey::SurveyArgs, terminal::ProgressChoice, terminal::TerminalArgs, values, window::WindowArgs,
+    report::AroundArgs, report::ReportArgs, report::ResumeArgs, sandbox::SandboxFaultArgs, sending::RequestArgs,
+    sending::SendingArgs, service::CompareServiceArgs, state::PushStateArgs, state::StateArgs,
+    state_command::StateCommandArgs, survey::SurveyArgs, terminal::ProgressChoice, terminal::TerminalArgs, values,
+    verify::VerifyingArgs, window::WindowArgs,
 };
 
 const ABOUT: &str = "Bulk synchronisation of contact files with EngageLab Marketing Automation";
@@ -57,9 +58,12 @@ pub(crate) enum Command {
     /// Read, validate, send and report: the main job
     #[command(after_long_help = environment())]
     Push(Box<PushArgs>),
-    /// Send again the rows of earlier reports that failed
+    /// Send again the rows of earlier reports that failed, or that verify found different
     #[command(after_long_help = environment())]
     Replay(Box<ReplayArgs>),
+    /// Read back what the service holds, and say which rows landed
+    #[command(after_long_help = environment())]
+    Verify(Box<VerifyArgs>),
     /// Validate and report without the network
     Check(Box<CheckArgs>),
     /// Summarise reports: a table, JSON, a page, rows for a spreadsheet
@@ -135,6 +139,37 @@ pub(crate) struct ReplayArgs {
     pub(crate) choice: ReplayChoiceArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+    #[command(flatten)]
+    pub(crate) verifying: VerifyingArgs,
+    #[command(flatten)]
+    pub(crate) requests: RequestArgs,
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) resume: ResumeArgs,
+    #[command(flatten)]
+    pub(crate) around: AroundArgs,
+    /// Contacts that are found different count as not known in the file of --state of a push [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Nightly runs")]
+    pub(crate) state: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) faults: SandboxFaultArgs,
+    /// How progress is shown [default: auto: a bar on a terminal, else a line every 10 seconds]
+    #[arg(long, value_name = "HOW", help_heading = "Terminal", hide_short_help = true)]
+    pub(crate) progress: Option<ProgressChoice>,
+    #[command(flatten)]
+    pub(crate) layers: LayerArgs,
 }
 
 /// `doctor`: the options of the push that is to come.

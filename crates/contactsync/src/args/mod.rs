@@ -20,18 +20,20 @@ mod state_command;
 mod survey;
 mod terminal;
 mod values;
+mod verify;
 mod window;
 
 pub(crate) use commands::{
     CheckArgs, Cli, Command, ConfigCommand, DoctorArgs, PushArgs, ReplayArgs, RunArgs, SandboxArgs, VARIABLES,
+    VerifyArgs,
 };
 pub(crate) use identity::IdentityArgs;
 pub(crate) use inputs::{EmptyChoice, FormatChoice, InputArgs, RuleArgs};
 pub(crate) use plan::{AtLeast, AtMost, PlanArgs, Share};
 pub(crate) use replay::ReplayChoiceArgs;
-pub(crate) use report::{AroundArgs, ContactsChoice, FailOn, NotifyFormat, ReportArgs};
+pub(crate) use report::{AroundArgs, ContactsChoice, FailOn, NotifyFormat, ReportArgs, ResumeArgs};
 pub(crate) use sandbox::SandboxFaultArgs;
-pub(crate) use sending::{Region, SendingArgs};
+pub(crate) use sending::{Region, RequestArgs, SendingArgs};
 pub(crate) use service::{CompareChoice, CompareServiceArgs, ServiceArgs};
 pub(crate) use state::{PushStateArgs, StateArgs};
 pub(crate) use state_command::{StateCommand, StateFileArgs, StateForgetArgs, StateInfoArgs, StateRebindArgs};

@@ -9,14 +9,15 @@ use super::{identity::IdentityChoice, values};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rows")]
 pub(crate) struct ReplayChoiceArgs {
-    /// Rows that failed for these reasons, as timeout,partial [default: reasons that time can cure]
+    /// Rows that failed or differ for these reasons, as timeout,partial [default: reasons that time can cure; of a verify,
+    /// what differs]
     #[arg(long, value_name = "REASONS", value_delimiter = ',', value_parser = values::reason, conflicts_with = "all")]
     pub(crate) reason: Vec<Reason>,
     /// Rows whose last answer had one of these API codes, as -1,55014; with --reason too, rows of either kind
     /// [default: none]
     #[arg(long, value_name = "CODES", value_delimiter = ',', allow_hyphen_values = true, conflicts_with = "all")]
     pub(crate) code: Vec<i64>,
-    /// All rows that failed, for whatever reason [default: off]
+    /// All rows that failed or differ, for whatever reason [default: off]
     #[arg(long)]
     pub(crate) all: bool,
     /// List the rows on standard output, and send nothing [default: off]

@@ -10,14 +10,14 @@ use super::values;
 #[command(next_help_heading = "Report")]
 pub(crate) struct ReportArgs {
     /// Report with a record for each row decided: NDJSON, or CSV where it ends in .csv; .gz or .zst behind it compresses
-    /// (set in the environment or a configuration it holds for push alone) [default: push, replay:
+    /// (set in the environment or a configuration it holds for push alone) [default: push, replay, verify:
     /// contactsync-report-TIME.ndjson in the current folder; check: none]
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     /// Replace a report that exists by a new file [default: off]
     #[arg(long, hide_short_help = true)]
     pub(crate) force: bool,
-    /// Which records hold the contacts [default: failed: those of failed and rejected rows]
+    /// Which records hold the contacts [default: failed: those of failed, rejected and different rows]
     #[arg(long, value_name = "WHICH", hide_short_help = true)]
     pub(crate) report_contacts: Option<ContactsChoice>,
     /// Write the summary as JSON to this file; - is standard output [default: none]
@@ -71,7 +71,7 @@ pub(crate) struct ResumeArgs {
 /// `--report-contacts`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ContactsChoice {
-    /// Those of failed and rejected rows
+    /// Those of failed, rejected and different rows
     Failed,
     /// All
     Always,
@@ -82,9 +82,9 @@ pub(crate) enum ContactsChoice {
 /// `--fail-on`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FailOn {
-    /// Rejected and failed rows
+    /// Rejected, failed and different rows
     Any,
-    /// Failed rows only
+    /// Failed and different rows only
     Failed,
     /// No rows
     None,

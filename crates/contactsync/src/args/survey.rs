@@ -14,7 +14,7 @@ pub(crate) struct SurveyArgs {
     /// Write the figures as JSON to standard output, instead of a table [default: off]
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write the rejected and failed rows to this CSV file, their contacts as columns, for a spreadsheet;
+    /// Write the rejected, failed and different rows to this CSV file, their contacts as columns, for a spreadsheet;
     /// - is standard output [default: none]
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,

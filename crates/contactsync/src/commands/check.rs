@@ -21,7 +21,7 @@ use crate::{
     rejected::{SHOWN, keyed_by, rejected, show},
     settings::{InputSettings, ReportSettings, RowRange},
     signals::{Signal, Signals},
-    terminal::{Printer, Progress, ProgressStyle, Whole},
+    terminal::{Printer, Progress, ProgressStyle, Whole, Work},
 };
 
 /// How often what was reported is written and synced.
@@ -43,7 +43,7 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
     let counters = Arc::new(Counters::default());
     let whole = Whole::of(&inputs, settings.rows.limit());
     let style = ProgressStyle::of(args.progress, printer);
-    let progress = Progress::start(style, printer, Arc::clone(&counters), whole, false);
+    let progress = Progress::start(style, printer, Arc::clone(&counters), whole, Work::Checks);
     let mut checker = Checker {
         validator: Validator::new(settings.rules.clone()),
         books: Books::default(),

@@ -40,11 +40,11 @@ struct Finding {
 /// `doctor`: looks at everything that a push needs, without sending a contact.
 pub(crate) fn doctor(args: &DoctorArgs, settings: &[Setting], layers: &Layers) -> Result<Exit, Failure> {
     let mut findings = vec![configuration(settings)];
-    if args.sending.sandbox {
+    if args.sending.requests.sandbox {
         findings.push(well("network", "the sandbox runs in the process of the push: nothing to check"));
     } else {
         findings.push(credentials(layers));
-        match Target::without_credentials(&args.sending, settings) {
+        match Target::without_credentials(&args.sending.requests, settings) {
             Ok(http) => network(&http, layers.environment(), &mut findings)?,
             Err(failure) => findings.push(ill("target", failure.message, failure.hint, failure.exit)),
         }
@@ -58,7 +58,8 @@ pub(crate) fn doctor(args: &DoctorArgs, settings: &[Setting], layers: &Layers) -
         }
     }
     if let Some(path) = &args.state {
-        let target = Target::of(&args.sending, sandbox::SandboxOptions::default(), settings, layers, &mut Vec::new());
+        let target =
+            Target::of(&args.sending.requests, sandbox::SandboxOptions::default(), settings, layers, &mut Vec::new());
         state_at(path, target.ok().as_ref(), &mut findings);
     }
     write_stdout(told(&findings).as_bytes())?;

@@ -15,7 +15,7 @@ use crate::{
     },
     plan::{Counted, Pass, PlanSummary, ServiceLook, Shown},
     settings::{DryRunSettings, Output, PlannedService, StateSettings},
-    terminal::{Printer, Progress, ProgressStyle, Whole},
+    terminal::{Printer, Progress, ProgressStyle, Whole, Work},
 };
 
 /// `push --dry-run`: says what a push would do. It begins no report and needs no credentials; a signal ends it at once.
@@ -66,7 +66,7 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     let counters = Arc::new(Counters::default());
     let whole = Whole::of(&inputs, limits.rows_planned(input.rows));
     let style = ProgressStyle::of(progress, printer);
-    let progress = Progress::start(style, printer, Arc::clone(&counters), whole, false);
+    let progress = Progress::start(style, printer, Arc::clone(&counters), whole, Work::Checks);
     let started = Instant::now();
     let decided = resumption.as_ref().map(|resumption| &resumption.decided);
     let pass = Pass::new(&input, &limits, decided, known, Shown::All, Arc::clone(&counters), printer);

@@ -108,6 +108,7 @@ fn again_after_reason(reason: Reason) -> &'static str {
         Reason::Credentials => "can help once the credentials are mended",
         Reason::IdUnknown => "can help: the id is asked for again",
         Reason::HttpStatus => "can help once the address or the proxy is mended",
+        reason if reason.class() == ReasonClass::Comparison => "sets what the row says: `contactsync replay REPORT`",
         reason if reason.curable() => "can help; time alone may cure it",
         _ => "changes nothing before the row is mended",
     }

@@ -13,6 +13,7 @@ mod replay;
 mod report;
 mod sandbox;
 mod state;
+mod verify;
 
 pub(crate) use check::check;
 pub(crate) use completions::completions;
@@ -26,3 +27,4 @@ pub(crate) use replay::replay;
 pub(crate) use report::report;
 pub(crate) use sandbox::serve_sandbox;
 pub(crate) use state::{state_forget, state_info, state_rebind};
+pub(crate) use verify::verify;

@@ -19,7 +19,7 @@ use crate::{
     plan::{Known, Limits, Pass, Shown},
     settings::{CommandLine, InputSettings, PushSettings, refuse_shared_outputs},
     signals::Signals,
-    terminal::{Printer, Progress, ProgressStyle, Whole},
+    terminal::{Printer, Progress, ProgressStyle, Whole, Work},
 };
 
 /// `push`: reads, validates, sends and reports.
@@ -97,9 +97,10 @@ pub(crate) fn push(
         run.save()?;
     }
     let ids = input.identity().map(|kind| OwnIds::new(kind, remembered.as_ref(), &sending, &folder)).transpose()?;
-    let carried_over = decided.as_ref().map_or_else(CarriedOver::default, CarriedOver::of);
+    let requests = then.map(|then| then.requests).unwrap_or_default();
+    let carried_over = decided.as_ref().map(|decided| CarriedOver::of(decided, requests)).unwrap_or_default();
     let resumed = decided.map(|decided| Box::new(Resumed { decided, passed }));
-    let rows = RowSource::Inputs { inputs, settings: Box::new(input), asked, resumed };
+    let rows = RowSource::Inputs { inputs, settings: Box::new(input), asked, resumed, superseded: None };
     send(
         Job { settings: sending, rows, journal, report, run, remembered, compared, ids, carried_over, command_line },
         printer,
@@ -122,7 +123,7 @@ fn keep_limits(
     let counters = Arc::new(Counters::default());
     let style = ProgressStyle::of(progress, printer);
     let whole = Whole::of(&inputs, limits.rows_planned(input.rows));
-    let progress = Progress::start(style, printer, Arc::clone(&counters), whole, false);
+    let progress = Progress::start(style, printer, Arc::clone(&counters), whole, Work::Checks);
     let started = Instant::now();
     let (mut counted, end) = Pass::new(input, limits, decided, known, Shown::Nothing, counters, printer).read(inputs);
     drop(progress);
@@ -150,6 +151,7 @@ pub(super) fn begun_run(
         begun: Some(rfc3339(Timestamp::now().as_millisecond())),
         comparison: None,
         finished: None,
+        requests: report::Requests::default(),
     }
 }
 

@@ -82,6 +82,7 @@ pub(crate) fn replay(
         begun: Some(rfc3339(Timestamp::now().as_millisecond())),
         comparison: None,
         finished: None,
+        requests: report::Requests::default(),
     };
     let then = resumption.as_ref().and_then(|it| Some((it, it.run.as_ref()?)));
     if let Some((resumption, then)) = then {
@@ -112,7 +113,7 @@ pub(crate) fn replay(
     let carried_over = CarriedOver {
         superseded: plan.superseded,
         expired: plan.expired,
-        ..decided.as_ref().map_or_else(CarriedOver::default, CarriedOver::of)
+        ..decided.as_ref().map(|decided| CarriedOver::of(decided, now.requests)).unwrap_or_default()
     };
     let reports = now.inputs.into_iter().zip(plan.rows_by_report());
     let reports =

@@ -139,8 +139,7 @@ fn table(survey: &Survey, show_values: bool) -> String {
     if overview.tally.attempts > 0 {
         let latency = overview.tally.latency();
         let attempts = attempts_of(&survey.nights);
-        let _ =
-            writeln!(text, "\n{attempts}: {}, {} of them retries", overview.tally.attempts, overview.tally.retries);
+        let _ = writeln!(text, "\n{attempts}: {}, {} of them retries", overview.tally.attempts, overview.tally.retries);
         let report::Latency { p50, p90, p99, max } = latency;
         let _ = writeln!(text, "latency of last attempts: p50 {p50} ms, p90 {p90} ms, p99 {p99} ms, max {max} ms");
         course(&mut text, attempts, &overview.timeline.buckets(), overview.timeline.seconds());

@@ -88,7 +88,8 @@ pub(crate) fn state_rebind(
     printer: &Printer,
 ) -> Result<(), Failure> {
     let mut warnings = Vec::new();
-    let target = Target::of(&args.sending, sandbox::SandboxOptions::default(), settings, layers, &mut warnings)?;
+    let target =
+        Target::of(&args.sending.requests, sandbox::SandboxOptions::default(), settings, layers, &mut warnings)?;
     for warning in &warnings {
         printer.warning(warning, None);
     }

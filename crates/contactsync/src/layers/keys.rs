@@ -10,7 +10,8 @@ pub(crate) const CREDENTIAL_KEYS: [&str; 6] =
 /// Options that choose the configuration, and those that must be typed each time.
 const FLAGS_ONLY: [&str; 3] = ["config", "sandbox", "dry_run"];
 /// Commands whose options can be set in the environment and in files.
-const CONFIGURABLE: [&str; 4] = ["push", "replay", "check", "sandbox"];
+/// What several have is shown as the last one says it.
+const CONFIGURABLE: [&str; 5] = ["verify", "push", "replay", "check", "sandbox"];
 
 /// Every setting there is, by key.
 pub(crate) struct Keys(BTreeMap<String, Arg>);

@@ -69,10 +69,10 @@ fn needs_absent_sandbox(command: &Command, arg: &Arg, above: &[&Arg]) -> bool {
     push_has_sandbox && arg.get_id().as_str().starts_with("sandbox_") && !above.iter().any(|a| a.get_id() == "sandbox")
 }
 
-/// A report that is set below the command line is that of the push: a check must not write over it, nor a replay, which
-/// may be a replay of it. What means something beside a report only is left out with it.
+/// A report that is set below the command line is that of the push: a check must not write over it, nor a verify, nor a
+/// replay, which may be a replay of it. What means something beside a report only is left out with it.
 fn belongs_to_a_push(command: &Command, arg: &Arg, above: &[&Arg]) -> bool {
-    let writes_another = matches!(command.get_name(), "check" | "replay");
+    let writes_another = matches!(command.get_name(), "check" | "replay" | "verify");
     let needs_report = matches!(arg.get_id().as_str(), "report" | "report_all" | "resume" | "accept_new_key");
     writes_another && needs_report && !above.iter().any(|a| a.get_id() == "report")
 }

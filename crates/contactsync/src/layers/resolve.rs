@@ -16,7 +16,7 @@ use super::{
 use crate::{args::Cli, failure::Failure};
 
 /// Commands that take settings from the environment and from files.
-const LAYERED: [&str; 5] = ["doctor", "push", "replay", "check", "sandbox"];
+const LAYERED: [&str; 6] = ["doctor", "push", "replay", "verify", "check", "sandbox"];
 /// Variables that begin as ours do and are read elsewhere.
 const READ_ELSEWHERE: [&str; 2] = ["CONTACTSYNC_CONFIG", "CONTACTSYNC_PROFILE"];
 
@@ -133,7 +133,9 @@ fn innermost<'c>(command: &'c clap::Command, matches: &'c ArgMatches) -> (&'c cl
 /// What the layers set for any command. `push` comes twice: some options hold without `--sandbox` only, others with it.
 fn settings_of_all(command: &clap::Command, layers: &Layers) -> Result<Vec<Setting>, Unresolved> {
     let mut settings: Vec<Setting> = Vec::new();
-    for typed in [&["push", "-"][..], &["replay", "-"], &["check", "-"], &["sandbox"], &["push", "--sandbox", "-"]] {
+    let commands = ["push", "replay", "verify", "check"].map(|command| [command, "-"]);
+    let all = commands.iter().map(|typed| &typed[..]).chain([&["sandbox"][..], &["push", "--sandbox", "-"]]);
+    for typed in all {
         let arguments = std::iter::once("contactsync").chain(typed.iter().copied()).map(OsString::from).collect();
         let (_, further) = complete(command, arguments, layers)?;
         for setting in further.into_iter().filter(|setting| setting.source != Source::Flag) {

@@ -274,6 +274,7 @@ mod tests {
             begun: None,
             comparison: None,
             finished: None,
+            requests: report::Requests::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use model::escape_controls;
-use report::{Decided, InputSummary, Journal, Resumption, Run, Summary};
+use report::{Decided, InputSummary, Journal, Requests, Resumption, Run, Summary};
 
 use super::{
     notify::notify,
@@ -24,6 +24,8 @@ pub(crate) struct CarriedOver {
     pub(crate) rows: u64,
     /// Attempts made for them.
     pub(crate) attempts: u64,
+    /// Requests that none of them tells of.
+    pub(crate) requests: Requests,
     /// Rows left alone because a later row of their EUID was accepted.
     pub(crate) superseded: u64,
     /// Rows left alone because they were decided too long ago, or before their user was last set.
@@ -31,10 +33,10 @@ pub(crate) struct CarriedOver {
 }
 
 impl CarriedOver {
-    /// What a report to be resumed says.
-    pub(crate) fn of(decided: &Decided) -> Self {
+    /// What a report to be resumed says. `requests`: what lies beside it.
+    pub(crate) fn of(decided: &Decided, requests: Requests) -> Self {
         let (rows, attempts) = (decided.rows(), decided.tally().attempts);
-        Self { rows, attempts, superseded: decided.superseded(), expired: 0 }
+        Self { rows, attempts, requests, superseded: decided.superseded(), expired: 0 }
     }
 }
 
@@ -69,6 +71,7 @@ pub(crate) fn carry_over(then: &Run, now: &mut Run) {
     now.api_key.clone_from(&then.api_key);
     now.begun.clone_from(&then.begun);
     now.comparison.clone_from(&then.comparison);
+    now.requests = then.requests;
     for (input, before) in now.inputs.iter_mut().zip(&then.inputs) {
         *input = before.clone();
     }
@@ -88,20 +91,22 @@ pub(crate) fn finished_earlier(
         let (source, bytes) = (input.source.clone(), input.bytes);
         InputSummary { rows: decided.rows_of(&source), source, bytes }
     });
+    let verifies = settings.verifies.is_some();
     let target = (report, settings.target.name(), matches!(settings.target, Target::Sandbox(_)));
-    let (exit, summary) = summary_of_finished(decided, inputs.collect(), settings.fail_on, target);
-    let summary = Summary { vanished: finished.vanished, ..summary };
+    let (exit, summary) = summary_of_finished(decided, inputs.collect(), settings.fail_on, verifies, target);
+    let summary = Summary { vanished: finished.vanished, ..summary }.of_requests(then.requests);
     if summary.rows_read != finished.rows {
         // The report lost records since.
         return None;
     }
     let at = escape_controls(&finished.at).into_owned();
-    printer.note(&format!("this run finished at {at}: there is nothing left to send"));
+    let what = if verifies { "check" } else { "send" };
+    printer.note(&format!("this run finished at {at}: there is nothing left to {what}"));
     if settings.state.as_ref().is_some_and(|state| state.report_vanished.is_some()) {
         printer
             .note("--report-vanished: nothing is listed, since no row was read; a list of that run is left as it is");
     }
-    printer.note(&summary.for_people(&replay_step(&decided.whole_tally(), command_line, report)));
+    printer.note(&summary.for_people(&replay_step(&decided.whole_tally(), verifies, command_line, report)));
     let exit = settings.report.write_summary(&summary, exit, printer);
     let summary = Summary { exit_code: exit.code(), ..summary };
     notify(settings.notify.as_ref(), &summary, printer);
@@ -129,7 +134,7 @@ pub(crate) fn tell_refused(
     let summary = Summary {
         exit_code: refused.failure.exit.code(),
         stopped_by: refused.stopped_by,
-        ..summary_of_refused(decided, refused.rows, target)
+        ..summary_of_refused(decided, refused.rows, settings.verifies.is_some(), target)
     };
     settings.report.write_summary(&summary, refused.failure.exit, printer);
     notify(settings.notify.as_ref(), &summary, printer);

@@ -13,6 +13,7 @@ use super::{
     comparing::Resumed,
     remembering::{Glance, Glancing},
     resolving::KnownIds,
+    verifying::Answering,
 };
 use crate::{
     failure::Failure,
@@ -20,6 +21,7 @@ use crate::{
     reading::{Read, Reading},
     rejected::{rejected, show},
     settings::{InputSettings, RowRange},
+    superseding::SortError,
     terminal::Printer,
 };
 
@@ -36,14 +38,23 @@ pub(crate) struct IntakeResult {
     pub(crate) error: Option<Failure>,
 }
 
+/// What is known of rows, and goes along with them.
+pub(super) struct Beside {
+    /// Looks at rows where what the service holds is known.
+    pub(super) glancing: Option<Glancing>,
+    /// Whose ids are known, where rows are keyed by ids.
+    pub(super) ids: Option<KnownIds>,
+    /// Says what rows answer for, where they are verified.
+    pub(super) answering: Option<Answering>,
+}
+
 /// Reads and validates rows and hands them on, but for those that are decided, until they end or the run stops.
 pub(crate) async fn take_in(
     reading: Reading,
     settings: InputSettings,
     asked: AskedNames,
     resumed: Option<Box<Resumed>>,
-    glancing: Option<Glancing>,
-    ids: Option<KnownIds>,
+    beside: Beside,
     contacts: ContactsPolicy,
     sink: RowSink,
 ) -> IntakeResult {
@@ -61,8 +72,7 @@ pub(crate) async fn take_in(
         range: settings.rows,
         contacts,
         decided,
-        glancing,
-        ids,
+        beside,
         counters,
         printer,
         rejected: 0,
@@ -89,7 +99,8 @@ pub(crate) async fn take_in(
                 break;
             }
             Some(Read::Batch { batch, rows_before }) => {
-                let mut taken = Vec::with_capacity(if intake.glancing.is_some() { 0 } else { batch.records.len() });
+                let mut taken =
+                    Vec::with_capacity(if intake.beside.glancing.is_some() { 0 } else { batch.records.len() });
                 let looked = intake.take(&batch, rows_before, &mut taken);
                 reading.give_back(batch);
                 if let Err(broken) = looked {
@@ -110,6 +121,15 @@ pub(crate) async fn take_in(
     IntakeResult { rows: intake.rows, inputs: intake.inputs, never_seen: never_seen(&asked, rows_read), error }
 }
 
+/// What goes along with the rows can't be read.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Sorted(#[from] SortError),
+}
+
 struct Validating {
     validator: Validator,
     rules: Rules,
@@ -117,10 +137,8 @@ struct Validating {
     contacts: ContactsPolicy,
     /// Rows of an earlier try.
     decided: Option<Decided>,
-    /// Looks at rows where what the service holds is known.
-    glancing: Option<Glancing>,
-    /// Whose ids are known, where rows are keyed by ids.
-    ids: Option<KnownIds>,
+    /// What is known of the rows.
+    beside: Beside,
     counters: Arc<Counters>,
     printer: Printer,
     rejected: u64,
@@ -132,7 +150,7 @@ struct Validating {
 
 impl Validating {
     /// Takes the rows of a batch in. Where it can't be looked at what the service holds, those up to there.
-    fn take(&mut self, batch: &RecordBatch, rows_before: u64, taken: &mut Vec<Intake>) -> Result<(), StateError> {
+    fn take(&mut self, batch: &RecordBatch, rows_before: u64, taken: &mut Vec<Intake>) -> Result<(), Unread> {
         while self.inputs.get(self.current).is_some_and(|input| *input.source != *batch.source) {
             self.current += 1;
         }
@@ -155,10 +173,10 @@ impl Validating {
         batch: &RecordBatch,
         rows_before: u64,
         taken: &mut Vec<Intake>,
-    ) -> (u64, Result<(), StateError>) {
+    ) -> (u64, Result<(), Unread>) {
         let mut passed_over = 0;
-        let writes_unchanged = self.glancing.as_ref().is_some_and(Glancing::writes_unchanged);
-        let mut glance = self.glancing.as_mut().map(|glancing| glancing.begin(self.current));
+        let writes_unchanged = self.beside.glancing.as_ref().is_some_and(Glancing::writes_unchanged);
+        let mut glance = self.beside.glancing.as_mut().map(|glancing| glancing.begin(self.current));
         for record in batch.iter() {
             let number = rows_before + record.row();
             if !self.range.takes(number) {
@@ -167,8 +185,8 @@ impl Validating {
             }
             if self.decided.as_ref().is_some_and(|decided| decided.contains(&batch.source, record.row())) {
                 Counters::add(&self.counters.rows_decided_before, 1);
-                if let Err(error) = see(glance.as_mut(), self.ids.as_ref(), &record) {
-                    return (passed_over, Err(error));
+                if let Err(error) = see(glance.as_mut(), self.beside.ids.as_ref(), &record) {
+                    return (passed_over, Err(error.into()));
                 }
                 continue;
             }
@@ -176,16 +194,24 @@ impl Validating {
                 Ok(accepted) => {
                     let euid = match accepted.key(&record) {
                         Key::Euid(euid) => euid,
-                        Key::Id(id) => match user(glance.as_mut(), self.ids.as_mut(), id) {
+                        Key::Id(id) => match user(glance.as_mut(), self.beside.ids.as_mut(), id) {
                             Ok(Some(euid)) => euid,
                             Ok(None) => {
+                                let row = accepted.unresolved(id, &record);
+                                if let Some(answering) = &mut self.beside.answering {
+                                    match answering.take_unknown(number, row) {
+                                        Ok(decided) => taken.push(Intake::Decided(decided)),
+                                        Err(error) => return (passed_over, Err(error.into())),
+                                    }
+                                    continue;
+                                }
                                 if let Some(glance) = &mut glance {
                                     glance.note_unresolved();
                                 }
-                                taken.push(Intake::Resolve(accepted.unresolved(id, &record)));
+                                taken.push(Intake::Resolve(row));
                                 continue;
                             }
-                            Err(error) => return (passed_over, Err(error)),
+                            Err(error) => return (passed_over, Err(error.into())),
                         },
                     };
                     let is_unchanged = glance
@@ -200,8 +226,17 @@ impl Validating {
                             glance.pass_over(record.row());
                             passed_over += 1;
                         }
-                        (Ok(_), _) => taken.push(Intake::Send(accepted.contact(euid, &record))),
-                        (Err(error), _) => return (passed_over, Err(error)),
+                        (Ok(_), _) => {
+                            let contact = accepted.contact(euid, &record);
+                            match &mut self.beside.answering {
+                                None => taken.push(Intake::Send(contact)),
+                                Some(answering) => match answering.take(number, contact) {
+                                    Ok(intake) => taken.push(intake),
+                                    Err(error) => return (passed_over, Err(error.into())),
+                                },
+                            }
+                        }
+                        (Err(error), _) => return (passed_over, Err(error.into())),
                     }
                 }
                 Err(rejection) => {
@@ -209,8 +244,8 @@ impl Validating {
                     show(self.rejected, &record, &rejection, &self.printer);
                     let at_ms = Timestamp::now().as_millisecond();
                     taken.push(Intake::Decided(rejected(&record, &rejection, &self.rules, self.contacts, at_ms)));
-                    if let Err(error) = see(glance.as_mut(), self.ids.as_ref(), &record) {
-                        return (passed_over, Err(error));
+                    if let Err(error) = see(glance.as_mut(), self.beside.ids.as_ref(), &record) {
+                        return (passed_over, Err(error.into()));
                     }
                 }
             }

@@ -1,14 +1,17 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     thread::JoinHandle,
     time::Instant,
 };
 
 use dispatcher::{Stop, StopCause};
 use model::{Counters, Decision, Outcome};
-use report::{Comparison, ComparisonFigures, Finished, Journal, ReportError, RunFile, Tally};
+use report::{Comparison, ComparisonFigures, Finished, Journal, ReportError, Requests, RunFile, Tally};
 use tokio::{
     runtime::Handle,
     sync::mpsc::{self, error::TryRecvError},
@@ -41,6 +44,25 @@ pub(crate) struct JournalEnd {
     pub(crate) error: Option<ReportError>,
 }
 
+/// Requests of a run that no row tells of, as it goes on. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RequestFigures {
+    pub(crate) counters: Arc<Counters>,
+    /// Attempts after the first of reads that rows share.
+    pub(crate) retries: Arc<AtomicU64>,
+}
+
+impl RequestFigures {
+    /// Together with those of earlier tries.
+    pub(crate) fn with(&self, before: Requests) -> Requests {
+        Requests {
+            profile: before.profile + Counters::get(&self.counters.profile_requests),
+            register: before.register + Counters::get(&self.counters.register_requests),
+            retries: before.retries + self.retries.load(Relaxed),
+        }
+    }
+}
+
 /// What lies beside a report, and what keeps it up to date. Clones share it: the journal saves it before and behind its
 /// records, and others may need it saved.
 #[derive(Debug, Clone)]
@@ -55,6 +77,9 @@ struct Kept {
     unchanged: UnchangedRows,
     /// What the comparison of rows came to, where they are compared.
     comparison: Option<ComparisonFigures>,
+    /// Requests of earlier tries, and of this one.
+    requests_before: Requests,
+    requests: RequestFigures,
     /// Fingerprint of the API key, to which the first accepted row binds it.
     api_key: String,
     /// Whether a row was accepted that binds it.
@@ -73,11 +98,24 @@ impl RunRecord {
         unchanged: UnchangedRows,
         comparison: Option<ComparisonFigures>,
         api_key: String,
+        requests: RequestFigures,
     ) -> Self {
         let accepted = file.run().api_key.as_ref() == Some(&api_key);
         let rows = file.run().inputs.iter().zip(positions.iter()).map(|(input, _)| (input.source.clone(), 0)).collect();
         let unchanged_rows = file.run().inputs.iter().map(|input| input.unchanged.len()).sum();
-        let kept = Kept { file, positions, unchanged, comparison, api_key, accepted, rows, unchanged_rows };
+        let requests_before = file.run().requests;
+        let kept = Kept {
+            file,
+            positions,
+            unchanged,
+            comparison,
+            requests_before,
+            requests,
+            api_key,
+            accepted,
+            rows,
+            unchanged_rows,
+        };
         Self(Arc::new(Mutex::new(kept)))
     }
 
@@ -114,7 +152,8 @@ impl Kept {
     fn covers(&mut self, decision: &Decision) -> bool {
         // Rows of a replay come from reports, which were read to their ends before it began.
         let is_read = self.rows.get(&*decision.origin.source).is_none_or(|rows| decision.origin.row <= *rows);
-        let binds = !self.accepted && decision.outcome == Outcome::Synced;
+        let is_accepted = matches!(decision.outcome, Outcome::Synced | Outcome::Landed | Outcome::Different);
+        let binds = !self.accepted && is_accepted;
         self.accepted |= binds;
         if decision.outcome == Outcome::Unchanged {
             // Known since it was found so; not to be missing where somebody forgot.
@@ -148,6 +187,7 @@ impl Kept {
         if let Some(comparison) = &self.comparison {
             run.comparison = Some(Comparison { unchanged: unchanged_rows, ..comparison.figures() });
         }
+        run.requests = self.requests.with(self.requests_before);
         if self.accepted {
             run.api_key = Some(self.api_key.clone());
         }
@@ -272,11 +312,18 @@ mod tests {
             begun: None,
             comparison: None,
             finished: None,
+            requests: report::Requests::default(),
         };
         let positions = Positions::new(1);
         let file = RunFile::new(report, run);
-        let record =
-            RunRecord::new(file, positions, unchanged.clone(), Some(ComparisonFigures::default()), "key".into());
+        let record = RunRecord::new(
+            file,
+            positions,
+            unchanged.clone(),
+            Some(ComparisonFigures::default()),
+            "key".into(),
+            RequestFigures::default(),
+        );
         // Every row is read.
         record.kept().rows.insert("a".to_owned(), u64::MAX);
         record

@@ -19,6 +19,7 @@ mod send;
 mod service;
 mod service_reading;
 mod unchanged;
+mod verifying;
 mod window;
 mod write_behind;
 

@@ -6,7 +6,7 @@ use std::{
 use dispatcher::{Dispatched, StopCause};
 use jiff::Timestamp;
 use model::{Outcome, Reason};
-use report::{Decided, Finished, InputSummary, ReportError, Summary, Tally, rfc3339};
+use report::{Decided, Finished, InputSummary, ReportError, Requests, Summary, Tally, Verified, rfc3339};
 
 use super::{
     continuing::CarriedOver,
@@ -23,16 +23,16 @@ pub(super) struct RunOutcome {
     pub(super) carried_over: CarriedOver,
     pub(super) cause: Option<StopCause>,
     pub(super) fail_on: FailOn,
+    /// Nothing was sent: it was looked at what the service holds.
+    pub(super) verifies: bool,
 }
 
 /// What a summary also says.
 pub(super) struct RunDetails {
     /// Attempts of this try.
     pub(super) attempts: u64,
-    /// Requests of this try that read users.
-    pub(super) profile_requests: u64,
-    /// Requests of this try that obtained EUIDs.
-    pub(super) register_requests: u64,
+    /// Requests that no row tells of, those of earlier tries included.
+    pub(super) requests: Requests,
     pub(super) elapsed: Duration,
     pub(super) started_at: String,
     pub(super) report: String,
@@ -117,21 +117,20 @@ impl RunOutcome {
         if self.stopped().is_some() {
             steps.push(format!("to go on: {}", typed.resume(report)));
         }
-        steps.extend(replay_step(&self.journaled.tally, typed, report));
+        steps.extend(replay_step(&self.journaled.tally, self.verifies, typed, report));
         steps
     }
 
     /// The summary of the whole, an earlier try included.
     pub(super) fn summary(&self, details: RunDetails) -> Summary {
         let tally: &Tally = &self.journaled.tally;
+        let common =
+            of_tally(tally, self.verifies, details.report, details.target, details.sandbox).open(self.not_sent());
         Summary {
             rows_read: self.rows_read(),
-            not_sent: self.not_sent(),
-            superseded: self.carried_over.superseded,
+            superseded: common.superseded + self.carried_over.superseded,
             expired: self.carried_over.expired,
             attempts: self.carried_over.attempts + details.attempts,
-            profile_requests: details.profile_requests,
-            register_requests: details.register_requests,
             elapsed_seconds: details.elapsed.as_secs_f64(),
             rows_per_second: per_second(tally.total() - self.carried_over.rows, details.elapsed),
             stopped_by: self.stopped().map(|(word, _)| word),
@@ -141,8 +140,9 @@ impl RunOutcome {
             inputs: self.intake.inputs.clone(),
             vanished: details.vanished,
             vanished_listed: details.vanished_listed,
-            ..of_tally(tally, details.report, details.target, details.sandbox)
+            ..common
         }
+        .of_requests(details.requests)
     }
 }
 
@@ -195,18 +195,20 @@ pub(super) fn summary_of_finished(
     decided: &Decided,
     inputs: Vec<InputSummary>,
     fail_on: FailOn,
+    verifies: bool,
     (report, target, sandbox): (&Path, String, bool),
 ) -> (Exit, Summary) {
     let tally = decided.whole_tally();
     let exit = finished_exit(&tally, fail_on);
+    let common = of_tally(&tally, verifies, report.display().to_string(), target, sandbox);
     let summary = Summary {
         rows_read: tally.total(),
-        superseded: decided.superseded(),
+        superseded: common.superseded + decided.superseded(),
         attempts: tally.attempts,
         exit_code: exit.code(),
         resumed_rows: tally.total(),
         inputs,
-        ..of_tally(&tally, report.display().to_string(), target, sandbox)
+        ..common
     };
     (exit, summary)
 }
@@ -215,21 +217,18 @@ pub(super) fn summary_of_finished(
 pub(super) fn summary_of_refused(
     decided: Option<&Decided>,
     rows: u64,
+    verifies: bool,
     (report, target, sandbox): (&Path, String, bool),
 ) -> Summary {
     let tally = decided.map_or_else(Tally::default, Decided::whole_tally);
     let rows_read = rows.max(tally.total());
-    Summary {
-        rows_read,
-        not_sent: rows_read - tally.total(),
-        attempts: tally.attempts,
-        resumed_rows: tally.total(),
-        ..of_tally(&tally, report.display().to_string(), target, sandbox)
-    }
+    let common = of_tally(&tally, verifies, report.display().to_string(), target, sandbox);
+    Summary { rows_read, resumed_rows: tally.total(), ..common.open(rows_read - tally.total()) }
 }
 
 fn finished_exit(tally: &Tally, fail_on: FailOn) -> Exit {
-    let (failed, rejected) = (tally.rows(Outcome::Failed), tally.rows(Outcome::Rejected));
+    let failed = tally.rows(Outcome::Failed) + tally.rows(Outcome::Different);
+    let rejected = tally.rows(Outcome::Rejected);
     match fail_on {
         FailOn::Any if failed + rejected > 0 => Exit::RowsFailed,
         FailOn::Failed if failed > 0 => Exit::RowsFailed,
@@ -237,8 +236,17 @@ fn finished_exit(tally: &Tally, fail_on: FailOn) -> Exit {
     }
 }
 
-/// The command that sends again what failed, where some of it can be cured by time. Reasons of rejected rows never can.
-pub(super) fn replay_step(tally: &Tally, typed: &CommandLine, report: &Path) -> Vec<String> {
+/// The command that sends again what failed, where some of it can be cured by time, or what a verify found different.
+/// Reasons of rejected rows never can.
+pub(super) fn replay_step(tally: &Tally, verifies: bool, typed: &CommandLine, report: &Path) -> Vec<String> {
+    if verifies {
+        let different = (tally.rows(Outcome::Different) > 0)
+            .then(|| format!("to send again what differs: {}", typed.replay(report)));
+        let failed = Some(tally.rows(Outcome::Failed)).filter(|rows| *rows > 0).map(|rows| {
+            format!("{rows} rows could not be compared, and a replay leaves them alone: verify them again")
+        });
+        return different.into_iter().chain(failed).collect();
+    }
     let curable = tally.reasons.keys().any(|word| Reason::parse(word).is_some_and(Reason::curable));
     if curable { vec![format!("to send again what failed: {}", typed.replay(report))] } else { Vec::new() }
 }
@@ -249,8 +257,10 @@ pub(crate) fn per_second(rows: u64, elapsed: Duration) -> f64 {
     if seconds > 0.0 { rows as f64 / seconds } else { 0.0 }
 }
 
-fn of_tally(tally: &Tally, report: String, target: String, sandbox: bool) -> Summary {
+fn of_tally(tally: &Tally, verifies: bool, report: String, target: String, sandbox: bool) -> Summary {
     let now = rfc3339(Timestamp::now().as_millisecond());
+    let verified =
+        Verified { landed: tally.rows(Outcome::Landed), different: tally.rows(Outcome::Different), not_checked: 0 };
     Summary {
         rows_read: 0,
         synced: tally.rows(Outcome::Synced),
@@ -258,7 +268,7 @@ fn of_tally(tally: &Tally, report: String, target: String, sandbox: bool) -> Sum
         rejected: tally.rows(Outcome::Rejected),
         failed: tally.rows(Outcome::Failed),
         not_sent: 0,
-        superseded: 0,
+        superseded: tally.rows(Outcome::Superseded),
         expired: 0,
         attempts: 0,
         retries: tally.retries,
@@ -279,6 +289,7 @@ fn of_tally(tally: &Tally, report: String, target: String, sandbox: bool) -> Sum
         inputs: Vec::new(),
         profile_requests: 0,
         register_requests: 0,
+        verified: verifies.then_some(verified),
         vanished: None,
         vanished_listed: None,
     }
@@ -297,6 +308,7 @@ mod tests {
             carried_over: CarriedOver::default(),
             cause,
             fail_on: FailOn::Any,
+            verifies: false,
         }
     }
 

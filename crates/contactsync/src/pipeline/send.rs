@@ -12,8 +12,8 @@ use super::{
     canary::CanaryLooker,
     comparing::Resumed,
     continuing::CarriedOver,
-    intake::{IntakeResult, take_in},
-    journaling::{Journaling, RunRecord},
+    intake::{Beside, IntakeResult, take_in},
+    journaling::{Journaling, RequestFigures, RunRecord},
     notify::notify,
     outcome::{RunDetails, RunOutcome},
     remembering::{Remembered, Remembering, WhatWasRead},
@@ -21,6 +21,7 @@ use super::{
     resolving::{IdResolver, OwnIds},
     service::Service,
     unchanged::UnchangedRows,
+    verifying::{Answering, Verifier},
     window::stop_at_end,
 };
 use crate::{
@@ -29,7 +30,8 @@ use crate::{
     reading::{Positions, Reading},
     settings::{CommandLine, InputSettings, SendingSettings, StateSettings, Target},
     signals::Signals,
-    terminal::{Printer, Progress, ProgressStyle, Whole},
+    superseding::Superseded,
+    terminal::{Printer, Progress, ProgressStyle, Whole, Work},
 };
 
 /// Batches of rows that may wait for the dispatcher, which holds as many rows as it may by itself.
@@ -56,7 +58,13 @@ pub(crate) struct Job {
 /// Where the rows come from.
 pub(crate) enum RowSource {
     /// From inputs; those that are decided are left out.
-    Inputs { inputs: Vec<Input>, settings: Box<InputSettings>, asked: AskedNames, resumed: Option<Box<Resumed>> },
+    Inputs {
+        inputs: Vec<Input>,
+        settings: Box<InputSettings>,
+        asked: AskedNames,
+        resumed: Option<Box<Resumed>>,
+        superseded: Option<Box<Superseded>>,
+    },
     /// From reports of earlier runs.
     Replay {
         rows: ReplayRows,
@@ -102,13 +110,15 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     let Job { settings, rows, journal, report, run, remembered, compared, ids, carried_over, command_line } = job;
     let started_at = Timestamp::now().as_millisecond();
     let started = Instant::now();
+    let requests_before = carried_over.requests;
     let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
     let service = Service::connect(&settings.target, runtimes.sandbox.as_ref().map(Runtime::handle)).await?;
     // Until here a signal ends the program at once; from here on what is under way is finished first.
     let graceful = signals.gracefully();
     let (counters, stop) = (Arc::new(Counters::default()), Stop::default());
     let style = ProgressStyle::of(settings.progress, printer);
-    let progress = Progress::start(style, printer, Arc::clone(&counters), rows.whole(), true);
+    let work = if settings.verifies.is_some() { Work::Verifies } else { Work::Sends };
+    let progress = Progress::start(style, printer, Arc::clone(&counters), rows.whole(), work);
     stop_on_signal(signals.clone(), stop.clone());
     stop_at_end(settings.window.clone(), stop.clone());
     let (hand_on, taken) = async_channel::bounded(WAITING_BATCHES);
@@ -119,19 +129,23 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     let undecided = remembering.as_ref().map(Remembering::undecided);
     let resolver = ids.map(|ids| IdResolver::new(ids, undecided, stop.clone()));
     let known_ids = resolver.as_ref().map(IdResolver::known);
-    let comparison = remembering.as_ref().map(|_| ComparisonFigures::from(compared));
+    // What is verified is compared with nothing else.
+    let compares = remembering.as_ref().filter(|_| settings.verifies.is_none());
+    let comparison = compares.map(|_| ComparisonFigures::from(compared));
     let takes_all = rows.takes_all();
     let begun = run.as_ref().and_then(|file| file.run().begun.clone());
     let mut positions = Positions::new(0);
     let intake: tokio::task::JoinHandle<IntakeResult> = match rows {
-        RowSource::Inputs { inputs, settings: input, asked, resumed } => {
+        RowSource::Inputs { inputs, settings: input, asked, resumed, superseded } => {
             let reading = Reading::start(inputs, input.rows.last(), Arc::clone(&counters)).map_err(cannot_start)?;
             positions = reading.positions().clone();
             let (contacts, runtime) = (settings.report.contacts, Handle::current());
-            let glancing = remembering.as_ref().map(|it| it.glancing(settings.report.unchanged));
+            let glancing = compares.map(|it| it.glancing(settings.report.unchanged));
+            let answering = superseded.map(|superseded| Answering::new(*superseded));
+            let beside = Beside { glancing, ids: known_ids, answering };
             // Reading and validating keep a thread busy, and not the one that sends.
             tokio::task::spawn_blocking(move || {
-                runtime.block_on(take_in(reading, *input, asked, resumed, glancing, known_ids, contacts, sink))
+                runtime.block_on(take_in(reading, *input, asked, resumed, beside, contacts, sink))
             })
         }
         RowSource::Replay { rows, reports } => {
@@ -140,8 +154,11 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         }
     };
     let key = settings.target.key_fingerprint();
-    let run =
-        run.map(|file| RunRecord::new(file, positions.clone(), unchanged.clone(), comparison.clone(), key.clone()));
+    let requests = RequestFigures { counters: Arc::clone(&counters), retries: Arc::default() };
+    let run = run.map(|file| {
+        let requests = requests.clone();
+        RunRecord::new(file, positions.clone(), unchanged.clone(), comparison.clone(), key.clone(), requests)
+    });
     let (counted, writes_unchanged) = (Arc::clone(&counters), settings.report.unchanged);
     let (decided, journaling) =
         Journaling::start(journal, run.clone(), writes_unchanged, counted, stop.clone(), printer.clone())
@@ -155,7 +172,15 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         let memory = remembering.memory(run.clone(), figures, stop.clone()).map_err(cannot_start)?;
         dispatcher = dispatcher.with_memory(memory);
     }
-    if let Some(resolver) = resolver {
+    let mut verifier = None;
+    if let Some(verifying) = settings.verifies {
+        let doubts = remembering.as_mut().map(|it| it.doubts(stop.clone())).transpose().map_err(cannot_start)?;
+        let memory =
+            Arc::new(Verifier::new(verifying, settings.report.contacts, doubts, Arc::clone(&requests.retries)));
+        verifier = Some(Arc::clone(&memory));
+        dispatcher = dispatcher.with_memory(memory);
+    }
+    if let Some(resolver) = resolver.filter(|_| verifier.is_none()) {
         dispatcher = dispatcher.with_resolver(Arc::new(resolver));
     }
     if let Some(canary) = settings.canary {
@@ -180,17 +205,20 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         carried_over,
         cause: stop.cause().cloned(),
         fail_on: settings.fail_on,
+        verifies: settings.verifies.is_some(),
     };
     let mut vanished = None;
     if let Some(remembering) = remembering {
         vanished = remembering.end(&mut outcome, &WhatWasRead { takes_all, begun, positions }, printer);
     }
     outcome.note_finish(run, vanished);
+    if let Some(verifier) = &verifier {
+        verifier.warn(printer);
+    }
     outcome.tell(printer);
     let summary = outcome.summary(RunDetails {
         attempts: Counters::get(&counters.attempts),
-        profile_requests: Counters::get(&counters.profile_requests),
-        register_requests: Counters::get(&counters.register_requests),
+        requests: requests.with(requests_before),
         elapsed: started.elapsed(),
         started_at: rfc3339(started_at),
         report: report.display().to_string(),

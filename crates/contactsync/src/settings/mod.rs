@@ -16,6 +16,7 @@ mod service;
 mod state;
 mod summary;
 mod target;
+mod verify;
 mod window;
 
 pub(crate) use command_line::CommandLine;
@@ -31,4 +32,5 @@ pub(crate) use sandbox::served_sandbox;
 pub(crate) use service::ServiceSettings;
 pub(crate) use state::StateSettings;
 pub(crate) use target::{Binding, Target};
+pub(crate) use verify::{VerifySettings, Verifying};
 pub(crate) use window::SendingWindow;

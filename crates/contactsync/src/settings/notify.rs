@@ -4,7 +4,7 @@ use url::Url;
 
 use super::target::Target;
 use crate::{
-    args::{AroundArgs, NotifyFormat, SendingArgs},
+    args::{AroundArgs, NotifyFormat, RequestArgs},
     failure::Failure,
 };
 
@@ -21,7 +21,7 @@ pub(crate) struct NotifySettings {
 
 impl NotifySettings {
     /// What the arguments say.
-    pub(super) fn of(args: &AroundArgs, sending: &SendingArgs) -> Result<Option<Self>, Failure> {
+    pub(super) fn of(args: &AroundArgs, requests: &RequestArgs) -> Result<Option<Self>, Failure> {
         let Some(text) = &args.notify else { return Ok(None) };
         // The address is not quoted: it may hold a token.
         let address = Url::parse(text.expose_secret().trim());
@@ -29,13 +29,13 @@ impl NotifySettings {
             address.map_err(|error| Failure::usage(format!("the address of `--notify` is no URL: {error}")))?;
         let is_safe = match address.scheme() {
             "https" => true,
-            "http" => sending.allow_insecure_http || is_loopback(&address),
+            "http" => requests.allow_insecure_http || is_loopback(&address),
             _ => false,
         };
         if !is_safe || address.host_str().is_none() {
             return Err(Failure::usage("the address of `--notify` doesn't begin with https://"));
         }
-        let http = Target::http_for(sending, address.clone())?;
+        let http = Target::http_for(requests, address.clone())?;
         Ok(Some(Self { address, format: args.notify_format.unwrap_or(NotifyFormat::Json), http }))
     }
 }

@@ -5,10 +5,14 @@ use model::IdentityKind;
 
 use super::{
     inputs::InputSettings, notify::NotifySettings, outputs::ReportSettings, plan::input_and_limits,
-    sandbox::pushed_sandbox, service::ServiceSettings, state::StateSettings, target::Target, window::SendingWindow,
+    sandbox::pushed_sandbox, service::ServiceSettings, state::StateSettings, target::Target, verify::Verifying,
+    window::SendingWindow,
 };
 use crate::{
-    args::{FailOn, ProgressChoice, PushArgs, RunArgs, SendingArgs},
+    args::{
+        AroundArgs, FailOn, ProgressChoice, PushArgs, ReportArgs, RequestArgs, ResumeArgs, RunArgs, SandboxFaultArgs,
+        SendingArgs, WindowArgs,
+    },
     failure::Failure,
     layers::{Layers, Setting},
     plan::Limits,
@@ -60,6 +64,8 @@ pub(crate) struct SendingSettings {
     pub(crate) fail_on: FailOn,
     /// How progress is shown.
     pub(crate) progress: Option<ProgressChoice>,
+    /// Nothing is sent: it is looked at what the service holds, and how.
+    pub(crate) verifies: Option<Verifying>,
     /// Things to warn of.
     pub(crate) warnings: Vec<String>,
 }
@@ -92,32 +98,59 @@ pub(crate) struct CanarySettings {
     pub(crate) yes: bool,
 }
 
+/// Arguments of such a command.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts<'a> {
+    pub(super) requests: &'a RequestArgs,
+    pub(super) window: &'a WindowArgs,
+    pub(super) report: &'a ReportArgs,
+    pub(super) resume: &'a ResumeArgs,
+    pub(super) around: &'a AroundArgs,
+    pub(super) faults: &'a SandboxFaultArgs,
+    pub(super) progress: Option<ProgressChoice>,
+}
+
 impl SendingSettings {
     /// What the arguments and the layers say.
     pub(crate) fn of(args: &RunArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
-        let mut warnings = Vec::new();
-        let target = Target::of(&args.sending, pushed_sandbox(&args.faults), settings, layers, &mut warnings)?;
+        let RunArgs { sending, state, window, report, resume, around, faults, progress, layers: _ } = args;
+        let parts = Parts { requests: &sending.requests, window, report, resume, around, faults, progress: *progress };
+        let common = Self::of_parts(&parts, settings, layers)?;
         Ok(Self {
-            dispatcher: dispatcher_settings(&args.sending)?,
-            threads: args.sending.threads.unwrap_or_else(default_threads),
-            target,
-            identity: None,
-            report: ReportSettings::of_push(&args.report)?,
-            resume: args.resume.resume,
-            accept_new_key: args.resume.accept_new_key,
-            canary: args.sending.canary.map(|rows| CanarySettings {
+            dispatcher: dispatcher_settings(sending)?,
+            canary: sending.canary.map(|rows| CanarySettings {
                 rows,
-                max_failures: args.sending.max_failures.unwrap_or(MaxFailures::Rows(1)),
-                yes: args.sending.yes,
+                max_failures: sending.requests.max_failures.unwrap_or(MaxFailures::Rows(1)),
+                yes: sending.yes,
             }),
-            notify: NotifySettings::of(&args.around, &args.sending)?,
-            state: StateSettings::of(&args.state)?,
+            state: StateSettings::of(state)?,
+            ..common
+        })
+    }
+
+    /// What the arguments that every command has say, which talks to the service and writes a report.
+    pub(super) fn of_parts(parts: &Parts<'_>, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
+        let Parts { requests, window, report, resume, around, faults, progress } = *parts;
+        let mut warnings = Vec::new();
+        let target = Target::of(requests, pushed_sandbox(faults), settings, layers, &mut warnings)?;
+        Ok(Self {
+            dispatcher: request_settings(requests)?,
+            threads: requests.threads.unwrap_or_else(default_threads),
+            target,
+            report: ReportSettings::of_push(report)?,
+            identity: None,
+            resume: resume.resume,
+            accept_new_key: resume.accept_new_key,
+            canary: None,
+            notify: NotifySettings::of(around, requests)?,
+            state: None,
             compares: None,
-            window: SendingWindow::of(&args.window)?,
-            lock: args.around.lock.clone(),
-            lock_wait: args.around.lock_wait.unwrap_or_default(),
-            fail_on: args.report.fail_on.unwrap_or(FailOn::Any),
-            progress: args.progress,
+            window: SendingWindow::of(window)?,
+            lock: around.lock.clone(),
+            lock_wait: around.lock_wait.unwrap_or_default(),
+            fail_on: report.fail_on.unwrap_or(FailOn::Any),
+            progress,
+            verifies: None,
             warnings,
         })
     }
@@ -152,27 +185,30 @@ fn default_threads() -> usize {
 }
 
 pub(super) fn dispatcher_settings(args: &SendingArgs) -> Result<dispatcher::Settings, Failure> {
-    let defaults = dispatcher::Settings::default();
-    let rate = args.rate.unwrap_or(defaults.rate);
-    if let Some(code) = args.retry_code.iter().find(|code| args.ok_code.contains(code)) {
+    let common = request_settings(&args.requests)?;
+    let rate = args.rate.unwrap_or(common.rate);
+    if let Some(code) = args.requests.retry_code.iter().find(|code| args.ok_code.contains(code)) {
         return Err(Failure::usage(format!("the code {code} can't be both `--ok-code` and `--retry-code`")));
     }
+    let burst = args.burst.unwrap_or_else(|| rate.default_burst());
+    Ok(dispatcher::Settings { rate, burst, ok_codes: args.ok_code.clone(), ..common })
+}
+
+/// What holds for requests of every kind.
+fn request_settings(args: &RequestArgs) -> Result<dispatcher::Settings, Failure> {
+    let defaults = dispatcher::Settings::default();
     if args.retry_code.contains(&0) {
         return Err(Failure::usage("`--retry-code 0`: code 0 is success, and no accepted row would ever be done"));
     }
     Ok(dispatcher::Settings {
-        rate,
-        burst: args.burst.unwrap_or_else(|| rate.default_burst()),
-        profile_rate: defaults.profile_rate,
         in_flight: args.in_flight.unwrap_or(defaults.in_flight),
-        most_rows: None,
         retries: args.retries.unwrap_or(defaults.retries),
         retry_base: args.retry_base.unwrap_or(defaults.retry_base),
         retry_cap: args.retry_cap.unwrap_or(defaults.retry_cap),
         retry_codes: args.retry_code.clone(),
-        ok_codes: args.ok_code.clone(),
         max_failures: args.max_failures.unwrap_or(defaults.max_failures),
         grace: args.grace.unwrap_or(defaults.grace),
         outage_wait: args.outage_wait.unwrap_or(defaults.outage_wait),
+        ..defaults
     })
 }

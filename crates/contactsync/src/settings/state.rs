@@ -23,10 +23,15 @@ impl StateSettings {
     /// What the arguments say; none without a state.
     pub(crate) fn of(args: &StateArgs) -> Result<Option<Self>, Failure> {
         let Some(path) = args.state.clone() else { return Ok(None) };
+        Ok(Some(Self { omitted_kept: args.omitted_kept, ..Self::of_file(path)? }))
+    }
+
+    /// Those of a file.
+    pub(super) fn of_file(path: PathBuf) -> Result<Self, Failure> {
         if path == Path::new(STANDARD_STREAM) {
             return Err(Failure::usage("`--state` names a file that is read and written: it can't be standard output"));
         }
-        Ok(Some(Self { path, refresh: false, omitted_kept: args.omitted_kept, report_vanished: None }))
+        Ok(Self { path, refresh: false, omitted_kept: false, report_vanished: None })
     }
 
     /// The files that are written, each with the option that asks for it.

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{base_url::base_url, credentials::Credentials, sandbox::pushed_sandbox};
 use crate::{
-    args::{RunArgs, SendingArgs},
+    args::{RequestArgs, RunArgs},
     failure::Failure,
     layers::{Layers, Setting, Source},
 };
@@ -29,7 +29,7 @@ pub(crate) struct SandboxTarget {
 }
 
 impl SandboxTarget {
-    fn of(options: sandbox::SandboxOptions, args: &SendingArgs) -> Result<Self, Failure> {
+    fn of(options: sandbox::SandboxOptions, args: &RequestArgs) -> Result<Self, Failure> {
         let connection = Connection { ca_cert_pem: None, proxy: None, ..Connection::of(args)? };
         Ok(Self { options, connection })
     }
@@ -62,7 +62,7 @@ impl Target {
 
     /// What the arguments and the layers say. Warnings are added to `warnings`.
     pub(crate) fn of(
-        args: &SendingArgs,
+        args: &RequestArgs,
         sandbox: sandbox::SandboxOptions,
         settings: &[Setting],
         layers: &Layers,
@@ -83,17 +83,17 @@ impl Target {
     }
 
     /// The service without credentials, to see whether it can be reached.
-    pub(crate) fn without_credentials(args: &SendingArgs, settings: &[Setting]) -> Result<HttpSettings, Failure> {
+    pub(crate) fn without_credentials(args: &RequestArgs, settings: &[Setting]) -> Result<HttpSettings, Failure> {
         let (base_url, connection) = Self::connection(args, settings)?;
         Ok(connection.settings(base_url, SecretString::default(), SecretString::default()))
     }
 
     /// How another address is reached: by the same way.
-    pub(super) fn http_for(args: &SendingArgs, address: Url) -> Result<HttpSettings, Failure> {
+    pub(super) fn http_for(args: &RequestArgs, address: Url) -> Result<HttpSettings, Failure> {
         Ok(Connection::of(args)?.settings(address, SecretString::default(), SecretString::default()))
     }
 
-    fn connection(args: &SendingArgs, settings: &[Setting]) -> Result<(Url, Connection), Failure> {
+    fn connection(args: &RequestArgs, settings: &[Setting]) -> Result<(Url, Connection), Failure> {
         let given = args.base_url.as_ref().map(ExposeSecret::expose_secret);
         let source = |key: &str| settings.iter().find(|setting| setting.key == key).map(|setting| &setting.source);
         let base_url =
@@ -126,11 +126,11 @@ impl Binding {
     /// What the arguments and the layers say.
     pub(crate) fn of(args: &RunArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
         let accept_new_key = args.resume.accept_new_key;
-        if args.sending.sandbox {
-            let target = Target::Sandbox(SandboxTarget::of(pushed_sandbox(&args.faults), &args.sending)?);
+        if args.sending.requests.sandbox {
+            let target = Target::Sandbox(SandboxTarget::of(pushed_sandbox(&args.faults), &args.sending.requests)?);
             return Ok(Self { target: target.name(), api_key: Some(target.key_fingerprint()), accept_new_key });
         }
-        let target = Target::Service(Target::without_credentials(&args.sending, settings)?).name();
+        let target = Target::Service(Target::without_credentials(&args.sending.requests, settings)?).name();
         let api_key = Credentials::key_at_hand(layers).map(|key| fingerprint(key.expose_secret()));
         Ok(Self { target, api_key, accept_new_key })
     }
@@ -151,7 +151,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn of(args: &SendingArgs) -> Result<Self, Failure> {
+    fn of(args: &RequestArgs) -> Result<Self, Failure> {
         Ok(Self {
             timeout: args.timeout.unwrap_or(Duration::from_secs(30)),
             connect_timeout: args.connect_timeout.unwrap_or(Duration::from_secs(10)),

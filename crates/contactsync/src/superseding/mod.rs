@@ -11,7 +11,7 @@ use std::{hash::Hasher, path::Path};
 
 use siphasher::sip::SipHasher13;
 
-pub(crate) use first_pass::first_pass;
+pub(crate) use first_pass::{FirstPass, UserOf, first_pass};
 pub(crate) use runs::SortError;
 
 use self::sorting::{Entry, SortLimits, Sorted, Sorter};
@@ -119,6 +119,11 @@ impl Superseding {
             self.sets.push(Set { user, name, place: Place::new(row, index) })?;
         }
         Ok(())
+    }
+
+    /// A number for an id whose user isn't known: no EUID's.
+    pub(crate) fn number_of(&self, id: &str) -> u64 {
+        self.hash(id) | 1 << 63
     }
 
     fn hash(&self, text: &str) -> u64 {

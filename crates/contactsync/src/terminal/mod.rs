@@ -11,6 +11,6 @@ mod stdout;
 
 pub(crate) use log::start_log;
 pub(crate) use printer::{Printer, Style};
-pub(crate) use progress::{Progress, ProgressStyle, Whole};
+pub(crate) use progress::{Progress, ProgressStyle, Whole, Work};
 pub(crate) use stderr::Stderr;
 pub(crate) use stdout::write_stdout;

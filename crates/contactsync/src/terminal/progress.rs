@@ -57,18 +57,18 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Starts drawing. `sends`: rows are sent, not only checked.
+    /// Starts drawing.
     pub(crate) fn start(
         style: ProgressStyle,
         printer: &Printer,
         counters: Arc<Counters>,
         whole: Whole,
-        sends: bool,
+        work: Work,
     ) -> Self {
         if style == ProgressStyle::Hidden {
             return Self::default();
         }
-        let view = View { counters, whole, sends, started: Instant::now(), share: Cell::default() };
+        let view = View { counters, whole, work, started: Instant::now(), share: Cell::default() };
         let (stop, stopped) = sync_channel::<()>(0);
         let printer = printer.clone();
         let draw = move || match style {
@@ -117,6 +117,17 @@ impl Drop for Progress {
     }
 }
 
+/// What is done with rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// They are only read and validated.
+    Checks,
+    /// They are sent.
+    Sends,
+    /// It is looked at what the service holds of them.
+    Verifies,
+}
+
 /// How much there is to be done, as far as it is known.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Whole {
@@ -136,7 +147,7 @@ impl Whole {
 struct View {
     counters: Arc<Counters>,
     whole: Whole,
-    sends: bool,
+    work: Work,
     started: Instant,
     /// The largest share that was shown: it never goes back.
     share: Cell<f64>,
@@ -155,6 +166,9 @@ struct Figures {
     unchanged: u64,
     failed: u64,
     rejected: u64,
+    landed: u64,
+    different: u64,
+    superseded: u64,
 }
 
 impl View {
@@ -172,6 +186,9 @@ impl View {
             unchanged: Counters::get(&counters.unchanged),
             failed: Counters::get(&counters.failed),
             rejected: Counters::get(&counters.rejected),
+            landed: Counters::get(&counters.landed),
+            different: Counters::get(&counters.different),
+            superseded: Counters::get(&counters.superseded),
         }
     }
 
@@ -189,15 +206,19 @@ impl View {
 }
 
 impl Figures {
-    /// The rows that are done with: decided where rows are sent, else read.
-    fn done(&self, sends: bool) -> u64 {
-        if sends { self.synced + self.unchanged + self.failed + self.rejected } else { self.rows }
+    /// The rows that are done with: decided where rows are sent or verified, else read.
+    fn done(&self, work: Work) -> u64 {
+        let verified = self.landed + self.different + self.superseded;
+        match work {
+            Work::Checks => self.rows,
+            Work::Sends | Work::Verifies => self.synced + self.unchanged + verified + self.failed + self.rejected,
+        }
     }
 
     fn line(&self, earlier: &Self, view: &View) -> String {
         let seconds = self.elapsed.saturating_sub(earlier.elapsed).as_secs_f64().max(0.001);
-        let done = self.done(view.sends);
-        let rate = done.saturating_sub(earlier.done(view.sends)) as f64 / seconds;
+        let done = self.done(view.work);
+        let rate = done.saturating_sub(earlier.done(view.work)) as f64 / seconds;
         let share = self.share(view);
         let mut parts = Vec::new();
         if let Some(share) = share {
@@ -205,16 +226,23 @@ impl Figures {
             parts.push(format!("{:.0} %", (share * 100.0).floor()));
         }
         parts.push(format!("{done} rows, {rate:.0}/s"));
-        if view.sends {
+        let figures: &[(&str, u64)] = match view.work {
+            Work::Checks => &[],
+            Work::Sends => &[("synced", self.synced), ("unchanged", self.unchanged), ("failed", self.failed)],
+            Work::Verifies => &[
+                ("landed", self.landed),
+                ("superseded", self.superseded),
+                ("different", self.different),
+                ("failed", self.failed),
+            ],
+        };
+        if view.work != Work::Checks {
             parts.push(format!("{} in flight", self.in_flight));
-            parts.push(format!("{} synced", self.synced));
-            if self.unchanged > 0 {
-                parts.push(format!("{} unchanged", self.unchanged));
-            }
-            parts.push(format!("{} failed", self.failed));
         }
+        let is_told = |(name, rows): &&(&str, u64)| *rows > 0 || !matches!(*name, "unchanged" | "superseded");
+        parts.extend(figures.iter().filter(is_told).map(|(name, rows)| format!("{rows} {name}")));
         parts.push(format!("{} rejected", self.rejected));
-        if let Some(left) = self.time_left(share, rate, view.sends) {
+        if let Some(left) = self.time_left(share, rate, view.work) {
             parts.push(format!("{} left", in_words(left)));
         }
         parts.join(", ")
@@ -223,7 +251,7 @@ impl Figures {
     /// The share of the input that is decided, where anything can be said of it. What was read ahead is no part of it: the
     /// bytes read count by the share of their rows that is done with.
     fn share(&self, view: &View) -> Option<f64> {
-        let taken = (self.done(view.sends) + self.decided_before) as f64;
+        let taken = (self.done(view.work) + self.decided_before) as f64;
         let of_bytes = view.whole.bytes.filter(|bytes| *bytes > 0).map(|bytes| {
             let read = (self.bytes as f64 / bytes as f64).min(1.0);
             read * ((taken + self.skipped as f64) / self.seen.max(1) as f64).min(1.0)
@@ -237,8 +265,8 @@ impl Figures {
 
     /// From the mean pace so far, without what was left out. Rows that were unchanged cost nothing and tell nothing of those
     /// that are sent: behind them the present pace counts, where it is lower.
-    fn time_left(&self, share: Option<f64>, rate: f64, sends: bool) -> Option<Duration> {
-        let (share, done) = (share?, self.done(sends));
+    fn time_left(&self, share: Option<f64>, rate: f64, work: Work) -> Option<Duration> {
+        let (share, done) = (share?, self.done(work));
         let taken = done + self.decided_before + self.skipped;
         let own = share * done as f64 / taken.max(1) as f64;
         if self.elapsed < Duration::from_secs(2) || own < 0.001 {
@@ -264,9 +292,9 @@ fn in_words(time: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn view(bytes: Option<u64>, rows: Option<u64>, sends: bool) -> View {
+    fn view(bytes: Option<u64>, rows: Option<u64>, work: Work) -> View {
         let whole = Whole { bytes, rows };
-        View { counters: Arc::default(), whole, sends, started: Instant::now(), share: Cell::default() }
+        View { counters: Arc::default(), whole, work, started: Instant::now(), share: Cell::default() }
     }
 
     #[test]
@@ -284,14 +312,30 @@ mod tests {
             ..Figures::default()
         };
         assert_eq!(
-            now.line(&earlier, &view(Some(1_000), None, true)),
+            now.line(&earlier, &view(Some(1_000), None, Work::Sends)),
             "25 %, 200 rows, 10/s, 64 in flight, 180 synced, 15 failed, 5 rejected, 1m00s left"
         );
     }
 
     #[test]
+    fn of_a_verify_what_was_found_is_told() {
+        let now = Figures {
+            elapsed: Duration::from_secs(1),
+            landed: 5,
+            different: 1,
+            superseded: 2,
+            in_flight: 3,
+            ..Figures::default()
+        };
+        assert_eq!(
+            now.line(&Figures::default(), &view(None, None, Work::Verifies)),
+            "8 rows, 8/s, 3 in flight, 5 landed, 2 superseded, 1 different, 0 failed, 0 rejected"
+        );
+    }
+
+    #[test]
     fn what_was_read_ahead_is_not_done() {
-        let view = view(Some(1_000), None, true);
+        let view = view(Some(1_000), None, Work::Sends);
         // All of a small file is read at once.
         let share = |done, seen, bytes| Figures { bytes, seen, synced: done, ..Figures::default() }.share(&view);
         assert_eq!(share(0, 1_200, 1_000), Some(0.0));
@@ -311,17 +355,17 @@ mod tests {
             synced,
             ..Figures::default()
         };
-        let line = at(10, 1_000).line(&at(8, 800), &view(Some(1_000), None, true));
+        let line = at(10, 1_000).line(&at(8, 800), &view(Some(1_000), None, Work::Sends));
         assert!(line.ends_with("20s left") || line.ends_with("19s left"), "{line}");
         // Where nothing moves, the mean is all that is known.
-        let line = at(10, 1_000).line(&at(8, 1_000), &view(Some(1_000), None, true));
+        let line = at(10, 1_000).line(&at(8, 1_000), &view(Some(1_000), None, Work::Sends));
         assert!(line.ends_with("0s left"), "{line}");
     }
 
     #[test]
     fn all_but_one_is_not_all() {
         let now = Figures { bytes: 10, seen: 1_000, synced: 999, ..Figures::default() };
-        assert!(now.line(&Figures::default(), &view(Some(10), None, true)).starts_with("99 %, "));
+        assert!(now.line(&Figures::default(), &view(Some(10), None, Work::Sends)).starts_with("99 %, "));
     }
 
     #[test]
@@ -336,22 +380,22 @@ mod tests {
             ..Figures::default()
         };
         // Half of the bytes, of which a fifth took ten seconds.
-        let line = now.line(&Figures::default(), &view(Some(1_000), None, true));
+        let line = now.line(&Figures::default(), &view(Some(1_000), None, Work::Sends));
         assert!(line.starts_with("50 %, 100 rows") && line.ends_with("50s left"), "{line}");
     }
 
     #[test]
     fn a_limit_or_the_rows_of_a_replay_are_a_whole_too() {
         let now = Figures { bytes: 10, seen: 1_000, synced: 50, decided_before: 25, ..Figures::default() };
-        assert_eq!(now.share(&view(Some(1_000), Some(100), true)), Some(0.75));
-        assert_eq!(now.share(&view(None, Some(150), true)), Some(0.5));
-        assert_eq!(now.share(&view(None, Some(0), true)), Some(1.0));
+        assert_eq!(now.share(&view(Some(1_000), Some(100), Work::Sends)), Some(0.75));
+        assert_eq!(now.share(&view(None, Some(150), Work::Sends)), Some(0.5));
+        assert_eq!(now.share(&view(None, Some(0), Work::Sends)), Some(1.0));
     }
 
     #[test]
     fn nothing_is_promised_without_a_size() {
         let now = Figures { elapsed: Duration::from_secs(10), rows: 50, rejected: 2, ..Figures::default() };
-        assert_eq!(now.line(&Figures::default(), &view(None, None, false)), "50 rows, 5/s, 2 rejected");
+        assert_eq!(now.line(&Figures::default(), &view(None, None, Work::Checks)), "50 rows, 5/s, 2 rejected");
     }
 
     #[test]

@@ -25,7 +25,10 @@ fn a_list_of_a_replay_leaves_alone_what_was_set_since() {
     let elsewhere = [&asked[..], &["--sandbox"]].concat();
     place.run(&elsewhere).ends_with(2).says("belongs to");
     let replay = [&["replay", "a.ndjson", "--report", "again.ndjson"], &STATE[..]].concat();
-    place.run(&replay).ends_with(0).says("1 failed or differed and were left alone: decided too long ago (--max-age), or before");
+    place
+        .run(&replay)
+        .ends_with(0)
+        .says("1 failed or differed and were left alone: decided too long ago (--max-age), or before");
     assert_eq!(service.record().user(2).unwrap()["contacts"]["email"], "new@example.com");
 }
 

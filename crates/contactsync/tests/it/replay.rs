@@ -100,8 +100,11 @@ fn an_old_value_is_left_alone_and_counted() {
     let report = report.replacen("\"contacts\":null", "\"contacts\":{\"email\":\"old@example.com\"}", 1);
     place.file("r.ndjson", report);
     let replay = ["replay", "r.ndjson", "--summary", "-", "--report"];
-    let counts =
-        place.run(&[&replay[..], &["1.ndjson"]].concat()).ends_with(0).says("1 failed or differed and were left alone").json();
+    let counts = place
+        .run(&[&replay[..], &["1.ndjson"]].concat())
+        .ends_with(0)
+        .says("1 failed or differed and were left alone")
+        .json();
     assert_eq!((&counts["rows_read"], &counts["superseded"], &counts["expired"]), (&json!(0), &json!(1), &json!(0)));
     assert_eq!(service.record().user(1).unwrap()["contacts"]["email"], "new@example.com");
     let all = [&replay[..], &["2.ndjson", "--include-superseded"]].concat();

@@ -189,7 +189,10 @@ fn a_row_that_failed_is_not_sent_again_over_a_newer_one() {
     let mut run: Value = serde_json::from_str(&place.read("r.ndjson.run")).unwrap();
     run["finished"] = Value::Null;
     place.file("r.ndjson.run", run.to_string());
-    place.run(&PUSH).ends_with(1).says("1 failed or differed and were left alone: a later row of the same EUID was accepted");
+    place
+        .run(&PUSH)
+        .ends_with(1)
+        .says("1 failed or differed and were left alone: a later row of the same EUID was accepted");
     assert_eq!(service.record().user(1).unwrap()["contacts"]["email"], "new@example.com");
     assert_eq!((service.record().requests(1).len(), service.record().requests(2).len()), (2, 2));
     let counts = summary(&place);

@@ -92,6 +92,7 @@ fn written(folder: &Path) -> anyhow::Result<PathBuf> {
             begun: None,
             comparison: None,
             finished: None,
+            requests: report::Requests::default(),
         },
     )
     .save()?;

@@ -6,6 +6,7 @@
 mod ages;
 mod committing;
 mod comparing;
+mod doubting;
 mod ending;
 mod glancing;
 mod memory;
@@ -19,6 +20,7 @@ use report::ComparisonFigures;
 use state::{State, StateError};
 
 pub(super) use ages::Ages;
+pub(super) use doubting::Doubts;
 pub(super) use ending::WhatWasRead;
 pub(super) use glancing::{Glance, Glancing, Undecided};
 
@@ -81,6 +83,15 @@ impl Remembering {
     /// For whoever sends rows once more.
     pub(super) fn ages(&self) -> Ages {
         self.ages.clone()
+    }
+
+    /// For whoever finds that the service holds something else than is known.
+    pub(super) fn doubts(&mut self, stop: Stop) -> io::Result<Doubts> {
+        let state = &self.remembered.state;
+        let committer = Committer::start(Arc::clone(state), None, stop)?;
+        let doubts = Doubts::new(state, committer.handle());
+        self.committer = Some(committer);
+        Ok(doubts)
     }
 
     /// For the dispatcher. What lies beside the report is saved where that must come before a mark.

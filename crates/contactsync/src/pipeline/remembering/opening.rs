@@ -1,9 +1,9 @@
 use std::{fs, path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use model::IdentityKind;
+use model::{Euid, IdentityKind};
 use report::{Run, destination};
-use state::{Meta, Opening, State, StateError};
+use state::{KnownId, Meta, Opening, State, StateError};
 
 use super::{Remembered, rereading::Rereading};
 use crate::{
@@ -64,6 +64,37 @@ impl Remembered {
             is_kept: false,
             compares: sending.compares,
         })
+    }
+
+    /// Says whose an id is, where that is known.
+    pub(crate) fn users(&self, kind: IdentityKind) -> impl FnMut(&str) -> Result<Option<Euid>, StateError> + use<> {
+        let mut looker = self.state.looker();
+        move |id| Ok(looker.look().id(kind, id)?.and_then(KnownId::user))
+    }
+
+    /// Opens a state in which users are marked as not known; none where there is no such file yet, which is told.
+    pub(crate) fn to_be_doubted(
+        settings: &StateSettings,
+        sending: &SendingSettings,
+        patience: &mut Patience<'_>,
+    ) -> Result<Option<Self>, Failure> {
+        let api_key = sending.target.key_fingerprint();
+        let binding = Binding {
+            target: sending.target.name(),
+            api_key: Some(api_key.clone()),
+            accept_new_key: sending.accept_new_key,
+        };
+        let state = Self::only_asked(settings, &binding, patience)?;
+        let remembered = |state| Self {
+            state: Arc::new(state),
+            settings: settings.clone(),
+            api_key,
+            opened_ms: now_ms(),
+            only_sets: true,
+            is_kept: true,
+            compares: None,
+        };
+        Ok(state.map(remembered))
     }
 
     /// Writes down which run has it open now. Durable before anything is set.

@@ -1,0 +1,157 @@
+use std::{sync::Arc, time::Instant};
+
+use jiff::Timestamp;
+use model::Counters;
+use reader::{Input, LookedAt};
+use report::{Comparison, Resumption, Run, RunFile, RunInput, rfc3339};
+
+use super::push::marks;
+use crate::{
+    args::ProgressChoice,
+    exit::Exit,
+    failure::Failure,
+    lock::{Patience, RunLock},
+    opening::{again, folder_for_copies, open_inputs},
+    pipeline::{
+        CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Resumed, RowSource, WindowGuard, carry_over,
+        compare_inputs, finished_earlier, open_journal, refuse_another_command, refuse_another_run, report_path, send,
+        tell_refused,
+    },
+    settings::{CommandLine, InputSettings, VerifySettings, refuse_shared_outputs},
+    signals::Signals,
+    superseding::{FirstPass, UserOf, first_pass},
+    terminal::{Printer, Progress, ProgressStyle, Whole, Work},
+};
+
+/// Where the run file keeps what the whole input is: rows that came later would be told of those before.
+const WHOLE_INPUT: &str = "the whole input";
+
+/// `verify`: reads, validates, reads back what the service holds, and reports.
+pub(crate) fn verify(
+    settings: VerifySettings,
+    command_line: CommandLine,
+    printer: &Printer,
+    signals: &Signals,
+) -> Result<Exit, Failure> {
+    let options = settings.deciding();
+    let VerifySettings { mut input, sending } = settings;
+    for warning in &sending.warnings {
+        printer.warning(warning, None);
+    }
+    let window = WindowGuard::watch(&sending.window, signals, printer);
+    let outputs = sending.outputs();
+    refuse_shared_outputs(&[], &outputs)?;
+    let mut patience = Patience::new(sending.lock_wait, printer);
+    let _lock = sending.lock.as_deref().map(|path| RunLock::take(path, &mut patience)).transpose()?;
+    let report = report_path(&sending)?;
+    let resumption = if sending.resume { patience.open(|| Resumption::open(&report))? } else { None };
+    match &resumption {
+        Some(resumption) => refuse_another_command(resumption, "verify")?,
+        None => patience.open(|| sending.report.refuse_existing(&report))?,
+    }
+    let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
+    input.reader.marks = marks(then.as_ref());
+    let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
+    let remembered = sending.state.as_ref().map(|state| Remembered::to_be_doubted(state, &sending, &mut patience));
+    let remembered = remembered.transpose()?.flatten();
+    let unread = |input: &reader::InputName| RunInput { source: input.source().to_string(), ..RunInput::default() };
+    let mut now = Run {
+        command: "verify".to_owned(),
+        target: sending.target.name(),
+        api_key: None,
+        options,
+        inputs: input.names.iter().map(unread).collect(),
+        begun: Some(rfc3339(Timestamp::now().as_millisecond())),
+        comparison: None,
+        finished: None,
+        requests: report::Requests::default(),
+    };
+    let mut passed = PassedOver::default();
+    if let (Some(then), Some(resumption)) = (&then, &resumption) {
+        let key = sending.target.key_fingerprint();
+        let before = Run { options: without_whole(then), ..then.clone() };
+        refuse_another_run(&before, &now, &key, sending.accept_new_key)?;
+        passed = compare_inputs(
+            &mut inputs,
+            then,
+            &resumption.decided,
+            input.rows,
+            input.identity().is_some(),
+            &mut |_, _| Ok(()),
+        )?;
+        if then.inputs.len() == now.inputs.len()
+            && let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer)
+        {
+            return Ok(exit);
+        }
+    }
+    let folder = folder_for_copies(&input, Some(&report));
+    let mut users = input.identity().and_then(|kind| Some(remembered.as_ref()?.users(kind)));
+    let mut user = |id: &str| users.as_mut().map_or(Ok(None), |user| user(id));
+    let found = look_ahead(&inputs, &input, &mut user, &folder, sending.progress, printer);
+    let FirstPass { superseded, whole } = match found {
+        Ok(found) => found,
+        Err(failure) => {
+            let stopped_by = (failure.exit == Exit::ReadOrWrite).then_some("input");
+            let refused = Refused { failure, rows: 0, stopped_by };
+            let decided = resumption.as_ref().map(|resumption| &resumption.decided);
+            tell_refused(&refused, decided, &report, &sending, printer);
+            return Err(refused.failure);
+        }
+    };
+    now.options.extend(whole.map(|whole| (WHOLE_INPUT.to_owned(), whole)));
+    if let Some(then) = &then {
+        // Now that all of it was read.
+        refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
+        carry_over(then, &mut now);
+    }
+    window.hand_over()?;
+    let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
+    let mut run = journal.is_resumable().then(|| RunFile::new(&report, now));
+    if let Some(run) = &mut run {
+        run.save()?;
+    }
+    let requests = then.map(|then| then.requests).unwrap_or_default();
+    let carried_over = decided.as_ref().map(|decided| CarriedOver::of(decided, requests)).unwrap_or_default();
+    let resumed = decided.map(|decided| Box::new(Resumed { decided, passed }));
+    let input_kind = input.identity();
+    let superseded = Some(Box::new(superseded));
+    let rows = RowSource::Inputs { inputs, settings: Box::new(input), asked, resumed, superseded };
+    let ids = input_kind.map(|kind| OwnIds::new(kind, remembered.as_ref(), &sending, &folder)).transpose()?;
+    let compared = Comparison::default();
+    send(
+        Job { settings: sending, rows, journal, report, run, remembered, compared, ids, carried_over, command_line },
+        printer,
+        signals,
+    )
+}
+
+fn without_whole(run: &Run) -> std::collections::BTreeMap<String, String> {
+    run.options
+        .iter()
+        .filter(|(name, _)| *name != WHOLE_INPUT)
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// The first pass: finds out which rows later ones replace.
+fn look_ahead(
+    inputs: &[Input],
+    settings: &InputSettings,
+    user: &mut UserOf<'_>,
+    folder: &std::path::Path,
+    progress: Option<ProgressChoice>,
+    printer: &Printer,
+) -> Result<FirstPass, Failure> {
+    let inputs = again(inputs)?;
+    let counters = Arc::new(Counters::default());
+    let style = ProgressStyle::of(progress, printer);
+    let whole = Whole::of(&inputs, settings.rows.limit());
+    let progress = Progress::start(style, printer, Arc::clone(&counters), whole, Work::Checks);
+    let started = Instant::now();
+    let found = first_pass(inputs, settings, user, folder, Arc::clone(&counters));
+    drop(progress);
+    let rows = Counters::get(&counters.rows_read);
+    tracing::info!("first pass: {rows} rows in {:.1} s", started.elapsed().as_secs_f64());
+    found
+}

@@ -1,0 +1,144 @@
+//! `verify` at work: a row answers for the contacts that no later row of its user sets ([`Answering`]); the dispatcher brings
+//! rows to a memory that decides them all: it reads their users, a hundred at once, and judges ([`judging`]).
+
+mod answering;
+mod judging;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use dispatcher::{Asker, Batches, BoxFuture, Memory, Recall, Recalled, StopCause, Turn};
+use model::{Answered, Contact, Outcome, Reason, limits::MAX_PROFILE_EUIDS};
+use report::ContactsPolicy;
+
+pub(super) use answering::Answering;
+
+use self::judging::Difference;
+use super::{
+    remembering::Doubts,
+    service_reading::{Comparer, Reading, WRITTEN_OTHERWISE, read_users},
+};
+use crate::{settings::Verifying, terminal::Printer};
+
+/// How long is waited for further rows to read with one request.
+const LINGER: Duration = Duration::from_millis(20);
+/// Calls under way: as many requests as the service may be slow for.
+const CALLS: usize = 32;
+
+/// Decides rows by what the service holds.
+pub(super) struct Verifier {
+    settle: Duration,
+    comparer: Comparer,
+    contacts: ContactsPolicy,
+    /// The state that hears of what differs.
+    doubts: Option<Doubts>,
+    /// Attempts after the first of a request.
+    retries: Arc<AtomicU64>,
+}
+
+impl Verifier {
+    /// `retries`: where attempts after the first of a request are counted.
+    pub(super) fn new(
+        verifying: Verifying,
+        contacts: ContactsPolicy,
+        doubts: Option<Doubts>,
+        retries: Arc<AtomicU64>,
+    ) -> Self {
+        let comparer = Comparer::new(verifying.service.compare);
+        Self { settle: verifying.settle, comparer, contacts, doubts, retries }
+    }
+
+    /// Says what the service seems to write its own way.
+    pub(super) fn warn(&self, printer: &Printer) {
+        for warning in self.comparer.warnings() {
+            printer.warning(&warning, Some(WRITTEN_OTHERWISE));
+        }
+    }
+
+    fn judge(&self, turn: &Turn<'_>, reading: &Reading) -> Recall {
+        let Turn { contact, times_asked } = *turn;
+        let told = match &reading.told {
+            Ok(told) => told,
+            Err(reason) => {
+                let failed = (Outcome::Failed, Some(*reason), reading.answered.clone());
+                return self.decided(contact, times_asked, reading, failed);
+            }
+        };
+        let held = told.profiles.get(contact.euid);
+        // A user may be missing for whatever the message says.
+        let is_proven = held.is_some() || told.is_plain;
+        let difference = Difference::of(contact, held, &self.comparer);
+        if difference.is_none() && is_proven {
+            return self.decided(contact, times_asked, reading, (Outcome::Landed, None, reading.answered.clone()));
+        }
+        // A read may lag behind a write.
+        if times_asked == 0 {
+            return Recall::AskAgain(self.settle);
+        }
+        let Some(difference) = difference.filter(|_| is_proven) else {
+            let failed = (Outcome::Failed, Some(Reason::Partial), reading.answered.clone());
+            return self.decided(contact, times_asked, reading, failed);
+        };
+        difference.note(contact, held, &self.comparer);
+        let answered = Answered { message: Some(difference.message()), ..reading.answered.clone() };
+        self.decided(contact, times_asked, reading, (Outcome::Different, Some(difference.reason()), answered))
+    }
+
+    fn decided(
+        &self,
+        contact: &Contact,
+        times_asked: u32,
+        reading: &Reading,
+        (outcome, reason, answered): (Outcome, Option<Reason>, Answered),
+    ) -> Recall {
+        // A message is looked through for what may not be in a report, where it isn't ours to write.
+        let is_needed = outcome != Outcome::Landed || self.contacts.shows(outcome);
+        Recall::Decided(Box::new(Recalled {
+            outcome,
+            reason,
+            answered,
+            attempts: times_asked.saturating_add(reading.attempts),
+            latency_ms: reading.latency_ms,
+            contacts: is_needed.then(|| contact.contacts.clone()),
+        }))
+    }
+}
+
+impl Memory for Verifier {
+    fn batches(&self) -> Batches {
+        Batches { rows: MAX_PROFILE_EUIDS, calls: CALLS, linger: LINGER }
+    }
+
+    fn recall<'a>(&'a self, turns: &'a [Turn<'a>], asker: &'a Asker) -> BoxFuture<'a, Result<Vec<Recall>, StopCause>> {
+        Box::pin(async move {
+            let rows: Vec<&Contact> = turns.iter().map(|turn| turn.contact).collect();
+            let Some(readings) = read_users(asker, &rows).await? else {
+                // The run stops: nothing is asked again.
+                return Ok(vec![Recall::AskAgain(self.settle); turns.len()]);
+            };
+            let mut recalled = Vec::with_capacity(turns.len());
+            for reading in readings {
+                self.retries.fetch_add(u64::from(reading.attempts.saturating_sub(1)), Relaxed);
+                recalled.extend(turns[reading.rows.clone()].iter().map(|turn| self.judge(turn, &reading)));
+            }
+            if let Some(doubts) = &self.doubts {
+                let different = turns.iter().zip(&recalled).filter(|(_, recall)| is_different(recall));
+                doubts.doubt(different.map(|(turn, _)| turn.contact.euid)).await?;
+            }
+            Ok(recalled)
+        })
+    }
+
+    fn ended(&self, _: &Contact, _: Outcome, _: Option<Reason>, _: bool) {
+        // Nothing is sent.
+    }
+}
+
+fn is_different(recall: &Recall) -> bool {
+    matches!(recall, Recall::Decided(recalled) if recalled.outcome == Outcome::Different)
+}
