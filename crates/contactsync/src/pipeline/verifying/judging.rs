@@ -25,8 +25,13 @@ impl<'a> Difference<'a> {
             }
         }
         // Of somebody without an entry nothing is there: what is to be cleared is as the row says.
-        let names = [&difference.missing, &difference.others, &difference.uncleared];
-        names.iter().any(|names| !names.is_empty()).then_some(difference)
+        let is_one = difference.names().next().is_some();
+        is_one.then_some(difference)
+    }
+
+    /// The names of the contacts that differ.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+        [&self.missing, &self.others, &self.uncleared].into_iter().flatten().copied()
     }
 
     /// The first that holds.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use dispatcher::{Asker, Batches, BoxFuture, Memory, Recall, Recalled, StopCause, Turn};
-use model::{Answered, Contact, Outcome, Reason, limits::MAX_PROFILE_EUIDS};
+use model::{Answered, Contact, Euid, Outcome, Reason, limits::MAX_PROFILE_EUIDS};
 use report::ContactsPolicy;
 
 pub(super) use answering::Answering;
@@ -60,7 +60,8 @@ impl Verifier {
         }
     }
 
-    fn judge(&self, turn: &Turn<'_>, reading: &Reading) -> Recall {
+    /// Of a row that is different, the names that differ are added.
+    fn judge<'a>(&self, turn: &Turn<'a>, reading: &Reading, different: &mut Vec<(Euid, Vec<&'a str>)>) -> Recall {
         let Turn { contact, times_asked } = *turn;
         let told = match &reading.told {
             Ok(told) => told,
@@ -85,6 +86,9 @@ impl Verifier {
             return self.decided(contact, times_asked, reading, failed);
         };
         difference.note(contact, held, &self.comparer);
+        if self.doubts.is_some() {
+            different.push((contact.euid, difference.names().collect()));
+        }
         let answered = Answered { message: Some(difference.message()), ..reading.answered.clone() };
         self.decided(contact, times_asked, reading, (Outcome::Different, Some(difference.reason()), answered))
     }
@@ -121,14 +125,14 @@ impl Memory for Verifier {
                 // The run stops: nothing is asked again.
                 return Ok(vec![Recall::AskAgain(self.settle); turns.len()]);
             };
-            let mut recalled = Vec::with_capacity(turns.len());
+            let (mut recalled, mut different) = (Vec::with_capacity(turns.len()), Vec::new());
             for reading in readings {
                 self.retries.fetch_add(u64::from(reading.attempts.saturating_sub(1)), Relaxed);
-                recalled.extend(turns[reading.rows.clone()].iter().map(|turn| self.judge(turn, &reading)));
+                let turns = turns[reading.rows.clone()].iter();
+                recalled.extend(turns.map(|turn| self.judge(turn, &reading, &mut different)));
             }
             if let Some(doubts) = &self.doubts {
-                let different = turns.iter().zip(&recalled).filter(|(_, recall)| is_different(recall));
-                doubts.doubt(different.map(|(turn, _)| turn.contact.euid)).await?;
+                doubts.doubt(&different).await?;
             }
             Ok(recalled)
         })
@@ -137,8 +141,4 @@ impl Memory for Verifier {
     fn ended(&self, _: &Contact, _: Outcome, _: Option<Reason>, _: bool) {
         // Nothing is sent.
     }
-}
-
-fn is_different(recall: &Recall) -> bool {
-    matches!(recall, Recall::Decided(recalled) if recalled.outcome == Outcome::Different)
 }
