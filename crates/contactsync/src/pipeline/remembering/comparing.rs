@@ -83,3 +83,7 @@ impl Memory for ServiceMemory {
         self.known.ended(contact, outcome, reason, may_land);
     }
 }
+
+#[cfg(test)]
+#[path = "comparing_tests.rs"]
+mod tests;
