@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use model::{Answered, Contacts, Decision, Origin, Outcome, Reason};
 use report::{ContactsPolicy, Journal, JournalOptions};
 
@@ -105,4 +105,29 @@ pub(crate) fn has_lines(path: &Path, lines: u64) -> anyhow::Result<()> {
         bail!("{} has {count} lines and not {lines}", path.display());
     }
     Ok(())
+}
+
+/// A run's summary must count so many rows of these kinds.
+pub(crate) fn has_counted(summary: &[u8], counts: &[(&str, u64)]) -> anyhow::Result<()> {
+    let summary: serde_json::Value = serde_json::from_slice(summary).context("the summary")?;
+    for (name, expected) in counts {
+        let counted = summary[name].as_u64();
+        if counted != Some(*expected) {
+            bail!("{name} is {counted:?}, and {expected} rows should be: {summary}");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_does_other_work_does_not_count() {
+        let summary = br#"{"synced":3,"unchanged":7}"#;
+        assert!(has_counted(summary, &[("synced", 3), ("unchanged", 7)]).is_ok());
+        assert!(has_counted(summary, &[("synced", 3), ("unchanged", 8)]).is_err());
+        assert!(has_counted(summary, &[("landed", 0)]).is_err() && has_counted(b"", &[]).is_err());
+    }
 }

@@ -8,6 +8,7 @@ mod check;
 mod clients;
 mod delayed;
 mod goals;
+mod ids;
 mod inputs;
 mod nightly;
 mod nights;
@@ -20,6 +21,8 @@ mod report;
 mod server;
 mod serving;
 mod start;
+mod users;
+mod verify;
 
 use std::{
     fs,
@@ -81,6 +84,10 @@ enum Group {
     Report,
     /// Ten million rows with `--state`, beside an anti-join
     Nightly,
+    /// Rows keyed by ids of one's own, beside the same rows keyed by EUIDs
+    Ids,
+    /// Reading back what the service holds of ten million rows, and comparing instead of sending
+    Verify,
     /// How long until something happens
     Start,
 }
@@ -147,6 +154,8 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
             Group::Replay => records::replay(&bench, &mut goals)?,
             Group::Report => report::measure(&bench)?,
             Group::Nightly => nightly::measure(&bench, &mut goals)?,
+            Group::Ids => ids::measure(&bench, &mut goals)?,
+            Group::Verify => verify::measure(&bench, &mut goals)?,
             Group::Start => start::measure(&bench, &mut goals)?,
         }
     }

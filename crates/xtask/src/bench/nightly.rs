@@ -5,15 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
-
 use super::{
     Bench,
     case::{Case, Sample, run_all},
     goals::{Bound, Goals},
+    inputs::has_counted,
     nights::{Order, changed, export},
     peers,
-    process::say,
+    process::{remove, say},
     push::{IN_FLIGHT, OURS, add, forget, sample},
     server::Server,
 };
@@ -116,38 +115,8 @@ impl Night<'_> {
         command.arg(input).args(["--base-url", url, "--rate", "unlimited", "--in-flight", &IN_FLIGHT.to_string()]);
         command.arg("--state").arg(state).arg("--report").arg(&report).arg("--summary").arg(&summary);
         let sample = sample(bench, &command, rows)?;
-        has_sent(&fs::read(&summary)?, rows, sends)?;
+        has_counted(&fs::read(&summary)?, &[("synced", sends), ("unchanged", rows - sends)])?;
         forget(&report)?;
         Ok(sample)
-    }
-}
-
-/// A summary must say that so many rows were sent, and that all others were unchanged.
-fn has_sent(summary: &[u8], rows: u64, sends: u64) -> anyhow::Result<()> {
-    let summary: serde_json::Value = serde_json::from_slice(summary).context("the summary")?;
-    let counted = ["synced", "unchanged"].map(|name| summary[name].as_u64());
-    if counted != [Some(sends), Some(rows - sends)] {
-        bail!("synced and unchanged are {counted:?}, and {sends} of {rows} rows should be sent");
-    }
-    Ok(())
-}
-
-fn remove(path: &Path) -> anyhow::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_night_that_sends_more_or_less_does_not_count() {
-        let summary = br#"{"synced":3,"unchanged":7}"#;
-        assert!(has_sent(summary, 10, 3).is_ok());
-        assert!(has_sent(summary, 10, 0).is_err() && has_sent(summary, 11, 3).is_err());
-        assert!(has_sent(b"{}", 0, 0).is_err());
     }
 }

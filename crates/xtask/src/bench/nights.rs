@@ -1,7 +1,7 @@
-//! Nightly exports: the same contacts in several orders, and with some of them changed.
+//! Nightly exports: the same contacts in several orders, with some of them changed, and keyed by ids.
 
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
     fs::File,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
@@ -21,15 +21,35 @@ pub(crate) enum Order {
     Email,
     /// None.
     Shuffled,
+    /// By EUID, of half as many users: the second half of the rows repeats the first.
+    Twice,
 }
 
-/// An export of so many rows with distinct EUIDs, of which one in `changes_every` has another phone number than the
+/// What a row begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// Its user's EUID.
+    Euid,
+    /// The `user_id` that its user has elsewhere.
+    UserId,
+}
+
+/// An export of so many rows with distinct EUIDs (but for [`Order::Twice`]), of which one in `changes_every` has another phone number than the
 /// export without changes.
 pub(crate) fn export(bench: &Bench, rows: u64, order: Order, changes_every: Option<u64>) -> anyhow::Result<PathBuf> {
     let changes = changes_every.map(|every| format!("-{every}")).unwrap_or_default();
     let path = bench.path(&format!("night-{rows}-{order:?}{changes}.csv").to_lowercase());
     if !path.exists() {
-        made(&path, |path| write(path, rows, order, changes_every))?;
+        made(&path, |path| write(path, Key::Euid, rows, order, changes_every))?;
+    }
+    Ok(path)
+}
+
+/// The same rows, keyed by ids.
+pub(crate) fn keyed_by_ids(bench: &Bench, rows: u64, order: Order) -> anyhow::Result<PathBuf> {
+    let path = bench.path(&format!("ids-{rows}-{order:?}.csv").to_lowercase());
+    if !path.exists() {
+        made(&path, |path| write(path, Key::UserId, rows, order, None))?;
     }
     Ok(path)
 }
@@ -39,35 +59,83 @@ pub(crate) fn changed(rows: u64, changes_every: u64) -> u64 {
     (0..rows).filter(|number| is_changed(*number, Some(changes_every))).count() as u64
 }
 
-fn write(path: &Path, rows: u64, order: Order, changes_every: Option<u64>) -> anyhow::Result<()> {
+fn write(path: &Path, key: Key, rows: u64, order: Order, changes_every: Option<u64>) -> anyhow::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
-    out.write_all(b"euid,mobile_phone,email\n")?;
+    let named = if key == Key::Euid { "euid" } else { "user_id" };
+    writeln!(out, "{named},mobile_phone,email")?;
     let mut line = String::new();
     let mut put = |number: u64| {
         line.clear();
-        row(&mut line, number, is_changed(number, changes_every));
+        row(&mut line, key, number, is_changed(number, changes_every));
         out.write_all(line.as_bytes())
     };
-    if order == Order::Euid {
-        (0..rows).try_for_each(&mut put)?;
-    } else {
-        let mut numbers: Vec<u32> = (0..u32::try_from(rows)?).collect();
-        if order == Order::Email {
-            numbers.sort_unstable_by_key(|number| email_order(u64::from(*number)));
-        } else {
-            fastrand::Rng::with_seed(1).shuffle(&mut numbers);
+    match order {
+        Order::Euid => (0..rows).try_for_each(&mut put)?,
+        Order::Twice => (0..rows).try_for_each(|row| put(row % rows.div_ceil(2)))?,
+        Order::Email | Order::Shuffled => {
+            let mut numbers: Vec<u32> = (0..u32::try_from(rows)?).collect();
+            if order == Order::Email {
+                numbers.sort_unstable_by_key(|number| email_order(u64::from(*number)));
+            } else {
+                fastrand::Rng::with_seed(1).shuffle(&mut numbers);
+            }
+            numbers.into_iter().try_for_each(|number| put(u64::from(number)))?;
         }
-        numbers.into_iter().try_for_each(|number| put(u64::from(number)))?;
     }
     Ok(out.flush()?)
 }
 
-fn row(line: &mut String, number: u64, is_changed: bool) {
-    let euid = FIRST_EUID + 3 * number + mixed(number) % 3;
-    let last = (mixed(number) >> 8) % 500 + if is_changed { 500 } else { 0 };
-    let name = name(number);
+pub(crate) fn row(line: &mut String, key: Key, number: u64, is_changed: bool) {
+    let (phone, email) = (phone(number, is_changed), Email(number));
     // Writing to a text can't fail.
-    let _ = writeln!(line, "{euid},+447700900{last:03},{name}.{number}@example.com");
+    let _ = match key {
+        Key::Euid => writeln!(line, "{},{phone},{email}", euid(number)),
+        Key::UserId => writeln!(line, "{},{phone},{email}", Id(number)),
+    };
+}
+
+/// The EUID of a row by its number, from 0.
+pub(crate) fn euid(number: u64) -> u64 {
+    FIRST_EUID + 3 * number + mixed(number) % 3
+}
+
+/// Which row has this EUID, if one has it.
+pub(crate) fn number_of(wanted: u64) -> Option<u64> {
+    let number = wanted.checked_sub(FIRST_EUID)? / 3;
+    (euid(number) == wanted).then_some(number)
+}
+
+/// The id of a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Id(pub(crate) u64);
+
+const ID_BEGINS: &str = "crm-";
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{ID_BEGINS}{}", self.0)
+    }
+}
+
+/// Which row has this id, if one can have it.
+pub(crate) fn number_of_id(id: &[u8]) -> Option<u64> {
+    std::str::from_utf8(id).ok()?.strip_prefix(ID_BEGINS)?.parse().ok()
+}
+
+/// The e-mail address of a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Email(pub(crate) u64);
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}@example.com", name(self.0), self.0)
+    }
+}
+
+/// The phone number of a row.
+pub(crate) fn phone(number: u64, is_changed: bool) -> impl fmt::Display {
+    let last = (mixed(number) >> 8) % 500 + if is_changed { 500 } else { 0 };
+    fmt::from_fn(move |f| write!(f, "+447700900{last:03}"))
 }
 
 fn name(number: u64) -> &'static str {
@@ -105,7 +173,7 @@ mod tests {
         static FILES: AtomicU64 = AtomicU64::new(0);
         let file = FILES.fetch_add(1, Relaxed);
         let path = std::env::temp_dir().join(format!("contactsync-night-{}-{file}", std::process::id()));
-        write(&path, rows, order, changes_every).unwrap();
+        write(&path, Key::Euid, rows, order, changes_every).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         text.lines().skip(1).map(str::to_owned).collect()
@@ -123,6 +191,23 @@ mod tests {
         }
         let email = |line: &String| line.rsplit(',').next().unwrap().to_owned();
         assert!(lines(2_000, Order::Email, None).is_sorted_by_key(email));
+    }
+
+    #[test]
+    fn rows_come_again_where_they_should() {
+        let (once, twice) = (lines(500, Order::Euid, None), lines(1_000, Order::Twice, None));
+        assert_eq!((&twice[..500], &twice[500..]), (&*once, &*once));
+    }
+
+    #[test]
+    fn rows_are_found_by_euid_and_id() {
+        for number in (0..100_000).step_by(97) {
+            assert_eq!(number_of(euid(number)), Some(number));
+            assert_eq!(number_of_id(Id(number).to_string().as_bytes()), Some(number));
+            let others = [euid(number) - 1, euid(number) + 1];
+            assert!(others.iter().all(|other| number_of(*other) != Some(number)));
+        }
+        assert_eq!((number_of(1), number_of_id(b"crm-"), number_of_id(b"7")), (None, None, None));
     }
 
     #[test]

@@ -98,6 +98,14 @@ pub(crate) fn say(line: &str) -> anyhow::Result<()> {
     Ok(writeln!(stdout(), "{line}")?)
 }
 
+/// Takes a file away, if it is there.
+pub(crate) fn remove(path: &std::path::Path) -> anyhow::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Where a program of this name lies, if it is installed. Servers often lie where only administrators look.
 pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

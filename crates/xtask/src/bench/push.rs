@@ -1,10 +1,6 @@
 //! `push`, as quick as it goes, beside bare loops and other tools.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 use super::{
     Bench,
@@ -12,7 +8,7 @@ use super::{
     goals::{Bound, Goals},
     inputs::{self, has_lines},
     peers::{self, Work},
-    process::{measure, say},
+    process::{measure, remove, say},
     server::Server,
 };
 
@@ -164,11 +160,5 @@ pub(crate) fn push(
 pub(crate) fn forget(report: &Path) -> anyhow::Result<()> {
     let mut beside = report.as_os_str().to_owned();
     beside.push(".run");
-    for path in [report.to_owned(), PathBuf::from(beside)] {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-    }
-    Ok(())
+    [report, Path::new(&beside)].into_iter().try_for_each(remove)
 }

@@ -1,4 +1,5 @@
-//! The benchmarks' own server: answers every `POST` alike after a set time, and knows when each arrived.
+//! The benchmarks' own server: takes every contact alike after a set time, and knows when each arrived; answers who asks
+//! for users.
 
 use std::{
     convert::Infallible,
@@ -16,10 +17,14 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use model::wire;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-use super::process::{say, unix_ns};
+use super::{
+    process::{say, unix_ns},
+    users,
+};
 
 /// Options of `serve`.
 #[derive(Debug, Args)]
@@ -29,7 +34,7 @@ pub(crate) struct ServeArgs {
     latency_ms: u64,
 }
 
-/// What arrived since the figures were last taken.
+/// What arrived of contacts since the figures were last taken.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Arrivals {
     pub(crate) count: u64,
@@ -85,6 +90,9 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     })
 }
 
+/// Makes an answer from what was asked.
+type Answer = fn(&[u8]) -> Vec<u8>;
+
 impl Served {
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         if request.method() == Method::GET {
@@ -92,14 +100,22 @@ impl Served {
             let text = serde_json::to_vec(&Arrivals::of(&times)).unwrap_or_default();
             return Ok(Response::new(Full::new(text.into())));
         }
-        let now = self.clock.1 + self.clock.0.elapsed().as_nanos() as u64;
-        self.times.lock().unwrap_or_else(PoisonError::into_inner).push(now);
+        let answer: Option<Answer> = match request.uri().path().trim_start_matches('/') {
+            wire::PROFILE_PATH => Some(users::profiles),
+            wire::REGISTER_PATH => Some(users::registered),
+            _ => None,
+        };
+        if answer.is_none() {
+            let now = self.clock.1 + self.clock.0.elapsed().as_nanos() as u64;
+            self.times.lock().unwrap_or_else(PoisonError::into_inner).push(now);
+        }
         // A body that breaks off breaks the connection, which hyper sees by itself.
-        let _ = request.into_body().collect().await;
+        let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         if !self.latency.is_zero() {
             tokio::time::sleep(self.latency).await;
         }
-        let mut response = Response::new(Full::new(Bytes::from_static(br#"{"code":0,"message":"success"}"#)));
+        let plain = || Bytes::from_static(br#"{"code":0,"message":"success"}"#);
+        let mut response = Response::new(Full::new(answer.map_or_else(plain, |answer| answer(&body).into())));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
