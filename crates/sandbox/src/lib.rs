@@ -6,12 +6,15 @@
 
 mod arrivals;
 mod check;
+mod euids;
 mod fault;
 mod options;
 mod record;
 mod server;
+mod shape;
 
 pub use fault::{Fault, FaultError};
 pub use options::{Limit, Recording, SandboxOptions};
-pub use record::{Arrived, Record, Stats};
+pub use record::{Arrived, AskedId, Record, Stats};
 pub use server::{Sandbox, StartError};
+pub use shape::{NoSuchShape, ProfileShape};

@@ -221,7 +221,8 @@ pub(crate) struct SandboxArgs {
     #[arg(id = "sandbox_limit", long = "limit", value_name = "RATE", value_parser = values::rate)]
     pub(crate) limit: Option<dispatcher::Rate>,
     /// A fault with its probability: code=-1:0.05, status=502:0.01, drop:0.01, lost:0.01, partial:0.01,
-    /// hang:0.001, garbage:0.01; repeatable [default: none]
+    /// hang:0.001, garbage:0.01, of one kind of requests as profile/drop:0.01; unstored:P, altered:P, forgotten:P, late:P;
+    /// stale:P, unknown:P, twin:P, refused=55105:P; repeatable [default: none]
     #[arg(long, value_name = "SPEC", value_parser = values::fault)]
     pub(crate) fault: Vec<sandbox::Fault>,
     /// Which requests the faults hit [default: 0]
@@ -233,6 +234,16 @@ pub(crate) struct SandboxArgs {
     /// Forget the contacts of a user that a request leaves out [default: off]
     #[arg(long)]
     pub(crate) forget_omitted: bool,
+    /// Requests that read users let through, as 1000/m, apart from the others; none for no limit [default: 1000/m]
+    #[arg(long, value_name = "RATE", value_parser = values::limit)]
+    pub(crate) profile_limit: Option<dispatcher::Rate>,
+    /// How answers list users: object, nulls, empties, digits, name-value, key-value, contact-name, plain, keyed, or
+    /// unknown, which nobody understands [default: object]
+    #[arg(long, value_name = "SHAPE", value_parser = values::profile_shape)]
+    pub(crate) profile_shape: Option<sandbox::ProfileShape>,
+    /// Store phones as their digits, and mail addresses in lower case [default: off]
+    #[arg(long)]
+    pub(crate) normalise: bool,
     /// The key that is accepted (configuration key: sandbox_api_key) [default: sandbox-key]
     #[arg(id = "sandbox_api_key", long = "api-key", value_name = "KEY", value_parser = values::secret())]
     pub(crate) api_key: Option<SecretString>,

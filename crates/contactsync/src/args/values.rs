@@ -83,6 +83,11 @@ pub(crate) fn rate(text: &str) -> Result<Rate, String> {
     }
 }
 
+/// A rate, or `none` for no limit.
+pub(crate) fn limit(text: &str) -> Result<Rate, String> {
+    if text == "none" { Ok(Rate::Unlimited) } else { rate(text) }
+}
+
 /// A reason by its word.
 pub(crate) fn reason(text: &str) -> Result<Reason, String> {
     Reason::parse(text).ok_or_else(|| "no such reason; `contactsync explain` lists them".to_owned())
@@ -149,6 +154,11 @@ pub(crate) fn secret() -> impl TypedValueParser<Value = SecretString> {
 /// A fault of the sandbox.
 pub(crate) fn fault(text: &str) -> Result<sandbox::Fault, String> {
     text.parse().map_err(|error: sandbox::FaultError| error.to_string())
+}
+
+/// A shape of answers by its name.
+pub(crate) fn profile_shape(text: &str) -> Result<sandbox::ProfileShape, String> {
+    text.parse().map_err(|error: sandbox::NoSuchShape| error.to_string())
 }
 
 /// A whole number from 1.

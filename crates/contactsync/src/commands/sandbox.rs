@@ -27,6 +27,7 @@ pub(crate) fn serve_sandbox(options: SandboxOptions, printer: &Printer, signals:
              try it:   contactsync push --base-url {url} INPUT, with these in ENGAGELAB_MA_API_KEY and _SECRET\n\
              figures:  {url}/_sandbox/stats\n\
              a user:   {url}/_sandbox/contacts/EUID\n\
+             an id:    {url}/_sandbox/ids/user_id/ID\n\
              Ctrl-C stops it."
         ));
         signals.wait().await;

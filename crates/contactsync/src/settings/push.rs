@@ -79,6 +79,7 @@ impl PushSettings {
         sending.compares = ServiceSettings::of_push(&args.compare_service)?;
         if let Some(compares) = &sending.compares {
             sending.dispatcher.profile_rate = compares.profile_rate;
+            sending.target.keep_users();
         }
         let (input, limits) = input_and_limits(args)?;
         sending.identity = input.identity();

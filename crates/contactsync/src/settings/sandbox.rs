@@ -21,6 +21,9 @@ pub(crate) fn pushed_sandbox(args: &SandboxFaultArgs) -> SandboxOptions {
         faults: args.fault.clone(),
         seed: args.seed.unwrap_or(0),
         refuse_empty: args.refuse_empty,
+        profile_limit: args.profile_limit.map_or(Some(Limit::PROFILE), limit),
+        profile_shape: args.profile_shape.unwrap_or_default(),
+        normalise: args.normalise,
         recording: Recording::Figures,
         ..SandboxOptions::default()
     }
@@ -41,6 +44,9 @@ pub(crate) fn served_sandbox(args: &SandboxArgs) -> SandboxOptions {
         seed: args.seed.unwrap_or(0),
         refuse_empty: args.refuse_empty,
         forget_omitted: args.forget_omitted,
+        profile_limit: args.profile_limit.map_or(Some(Limit::PROFILE), limit),
+        profile_shape: args.profile_shape.unwrap_or_default(),
+        normalise: args.normalise,
         recording: Recording::Whole,
         api_key: given(&args.api_key, api_key),
         api_secret: given(&args.api_secret, api_secret),

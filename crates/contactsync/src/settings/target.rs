@@ -1,6 +1,7 @@
 use std::{path::Path, time::Duration};
 
 use dispatcher::{HttpLines, HttpSettings};
+use sandbox::Recording;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -48,6 +49,13 @@ impl Target {
         match self {
             Self::Service(http) => http.base_url.as_str().trim_end_matches('/').to_owned(),
             Self::Sandbox(_) => "sandbox".to_owned(),
+        }
+    }
+
+    /// Users are going to be read back: a sandbox has to keep them.
+    pub(crate) fn keep_users(&mut self) {
+        if let Self::Sandbox(target) = self {
+            target.options.recording = Recording::Whole;
         }
     }
 
