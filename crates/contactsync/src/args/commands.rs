@@ -185,6 +185,9 @@ pub(crate) struct DoctorArgs {
     /// The file of --state of the push that is to come [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Nightly runs")]
     pub(crate) state: Option<PathBuf>,
+    /// Read this user back, and print the shape of the answer: names and types, no values [default: no user is read]
+    #[arg(long, value_name = "EUID", value_parser = values::euid, conflicts_with = "sandbox")]
+    pub(crate) euid: Option<model::Euid>,
     #[command(flatten)]
     pub(crate) layers: LayerArgs,
 }

@@ -51,7 +51,7 @@ pub(crate) struct StateForgetArgs {
     #[command(flatten)]
     pub(crate) state: StateFileArgs,
     /// Users to forget, as 10000000001,10000000002; repeatable
-    #[arg(long, value_name = "EUIDS", value_delimiter = ',', value_parser = euid)]
+    #[arg(long, value_name = "EUIDS", value_delimiter = ',', value_parser = values::euid)]
     pub(crate) euid: Vec<Euid>,
     /// Forget all users; what the state is bound to stays
     #[arg(long)]
@@ -67,8 +67,4 @@ pub(crate) struct StateRebindArgs {
     pub(crate) sending: SendingArgs,
     #[command(flatten)]
     pub(crate) layers: LayerArgs,
-}
-
-fn euid(text: &str) -> Result<Euid, String> {
-    Euid::parse(text).map_err(|_| "not an integer in 1 ..= 9223372036854775807".to_owned())
 }

@@ -2,7 +2,7 @@ use std::{num::NonZeroU64, time::Duration};
 
 use clap::builder::{StringValueParser, TypedValueParser};
 use dispatcher::{MaxFailures, Rate};
-use model::{Outcome, Reason};
+use model::{Euid, Outcome, Reason};
 use secrecy::SecretString;
 
 /// No wait is longer than this; clocks can be added to without fear of overflow.
@@ -149,6 +149,11 @@ pub(crate) fn mapping(text: &str) -> Result<Mapping, String> {
 /// A text that no message may show; checked later.
 pub(crate) fn secret() -> impl TypedValueParser<Value = SecretString> {
     StringValueParser::new().map(SecretString::from)
+}
+
+/// A user's number.
+pub(crate) fn euid(text: &str) -> Result<Euid, String> {
+    Euid::parse(text).map_err(|_| "not an integer in 1 ..= 9223372036854775807".to_owned())
 }
 
 /// A fault of the sandbox.

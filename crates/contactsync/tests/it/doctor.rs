@@ -1,6 +1,7 @@
 //! What a push needs, looked at without sending a contact.
 
 use rustix::process::Signal;
+use sandbox::{ProfileShape, SandboxOptions};
 
 use crate::{
     service::{Service, users},
@@ -84,4 +85,64 @@ fn a_report_that_another_run_writes_is_noticed() {
     running.finish();
     let ran = place.run(&["doctor", "--report", "r.ndjson"]).ends_with(0);
     assert!(ran.stdout.contains("ok    report         r.ndjson exists, of a run: go on with `--resume`"), "{ran}");
+}
+
+#[test]
+fn a_user_is_read_back_and_the_answers_shape_told_without_values() {
+    for shape in ProfileShape::ALL {
+        let service = Service::start(SandboxOptions { profile_shape: shape, ..SandboxOptions::default() });
+        let place = service.workplace();
+        place.file("a.csv", "euid,email,mobile_phone\n7,ann@example.com,+12015550101\n");
+        place.run(&["push", "a.csv"]).ends_with(0);
+        let status = if shape == ProfileShape::Unknown { 6 } else { 0 };
+        let ran = place.run(&["doctor", "--euid", "7"]).ends_with(status);
+        for value in ["ann@example.com", "12015550101", "sandbox-secret"] {
+            assert!(!ran.stdout.contains(value) && !ran.stderr.contains(value), "{ran}");
+        }
+        let said = match shape {
+            ProfileShape::Unknown => {
+                "FAIL  user           read, but not understood: an entry of \"data\" has no \"euid\""
+            }
+            _ => "ok    user           read and understood; contacts that are there: \"email\", \"mobile_phone\"\n",
+        };
+        assert!(ran.stdout.contains(said), "{said}\n{ran}");
+        assert!(ran.stdout.contains("shape of the answer, without values:\n"), "{ran}");
+        let asks = ran.stdout.contains("please send the lines above");
+        assert_eq!(asks, shape == ProfileShape::Unknown, "{ran}");
+        let ran = place.run(&["doctor", "--euid", "8"]).ends_with(0);
+        let nobody = "ok    user           read and understood: the service has no entry for this EUID\n";
+        assert_eq!(ran.stdout.contains(nobody), shape != ProfileShape::Unknown, "{ran}");
+    }
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("a.csv", "euid,email\n7,ann@example.com\n");
+    place.run(&["push", "a.csv"]).ends_with(0);
+    let ran = place.run(&["doctor", "--euid", "7"]).ends_with(0);
+    let shape =
+        ["object", "  \"code\": integer", "  \"data\": array of 1", "    1 × object", "      \"contacts\": object"];
+    for line in shape {
+        assert!(ran.stdout.contains(&format!("\n{:21}{line}\n", "")), "{line}\n{ran}");
+    }
+}
+
+#[test]
+fn why_a_user_was_not_read_is_told() {
+    let service = Service::with_faults(&["profile/status=404:1"]);
+    let place = service.workplace();
+    let ran = place.run(&["doctor", "--euid", "7"]).ends_with(6);
+    assert!(ran.stdout.contains("FAIL  user           not read (HTTP 404)"), "{ran}");
+    assert!(ran.stdout.contains(&format!("\n{:21}no JSON (", "")), "{ran}");
+    service.set_faults(&["profile/code=55108:1"]);
+    let ran = place.run(&["doctor", "--euid", "7"]).ends_with(2);
+    assert!(ran.stdout.contains("FAIL  user           the read is refused (HTTP 200, code 55108: "), "{ran}");
+    service.set_faults(&["profile/drop:1"]);
+    place.run(&["doctor", "--euid", "7"]).ends_with(6);
+    let refused = service.workplace().variable("ENGAGELAB_MA_API_SECRET", "hidden-word");
+    let ran = refused.run(&["doctor", "--euid", "7"]).ends_with(3).never_says("hidden-word");
+    assert!(ran.stdout.contains("refuses the credentials or the project (HTTP 200, code 40050"), "{ran}");
+    let without = Workplace::new().variable("ENGAGELAB_MA_BASE_URL", &service.url());
+    let ran = without.run(&["doctor", "--euid", "7"]).ends_with(2);
+    assert!(ran.stdout.contains("FAIL  user           not read: no credentials"), "{ran}");
+    place.run(&["doctor", "--euid", "x"]).ends_with(2);
+    place.run(&["doctor", "--sandbox", "--euid", "7"]).ends_with(2).says("--sandbox");
 }

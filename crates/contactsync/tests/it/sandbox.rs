@@ -93,3 +93,29 @@ fn an_empty_value_clears_its_contact_or_is_refused() {
         sandbox.finish().ends_with(130);
     }
 }
+
+#[test]
+fn how_it_lists_users_and_what_it_stores_can_be_chosen() {
+    let place = Workplace::new()
+        .variable("ENGAGELAB_MA_API_KEY", "sandbox-key")
+        .variable("ENGAGELAB_MA_API_SECRET", "sandbox-secret");
+    let (mut sandbox, address, said) =
+        start(&place, &["--profile-shape", "plain", "--profile-limit", "2/h", "--normalise", "--fault", "unstored:0"]);
+    let url = format!("http://{address}");
+    assert!(said.contains(&format!("{url}/_sandbox/ids/user_id/ID")), "{said}");
+    place.file("a.csv", "euid,email,mobile_phone\n1,Ann@example.com,+1 201-555-0101\n");
+    place.run(&["push", "a.csv", "--base-url", &url]).ends_with(0);
+    let held = get(address, "/_sandbox/contacts/1");
+    assert!(held.contains(r#""contacts":{"email":"ann@example.com","mobile_phone":"12015550101"}"#), "{held}");
+    for status in [0, 0, 6] {
+        let ran = place.run(&["doctor", "--euid", "1", "--base-url", &url]).ends_with(status);
+        assert_eq!(ran.stdout.contains("      \"email\": text\n"), status == 0, "{ran}");
+    }
+    assert!(get(address, "/_sandbox/stats").contains(r#""profile_requests":3"#));
+    assert!(get(address, "/_sandbox/ids/user_id/a/b").starts_with("HTTP/1.1 404"));
+    sandbox.signal(Signal::INT);
+    sandbox.finish().ends_with(130);
+    place.run(&["sandbox", "--profile-shape", "round"]).ends_with(2).says("it is one of object, nulls");
+    place.run(&["sandbox", "--fault", "fly:1"]).ends_with(2).says("is no fault");
+    place.run(&["push", "a.csv", "--base-url", &url, "--sandbox-profile-limit", "none"]).ends_with(2).says("--sandbox");
+}
