@@ -111,7 +111,7 @@ fn a_user_is_read_back_and_the_answers_shape_told_without_values() {
         assert_eq!(asks, shape == ProfileShape::Unknown, "{ran}");
         let ran = place.run(&["doctor", "--euid", "8"]).ends_with(0);
         let nobody = "ok    user           read and understood: the service has no entry for this EUID\n";
-        assert_eq!(ran.stdout.contains(nobody), shape != ProfileShape::Unknown, "{ran}");
+        assert!(ran.stdout.contains(nobody), "{ran}");
     }
     let service = Service::with_faults(&[]);
     let place = service.workplace();

@@ -117,5 +117,5 @@ fn how_it_lists_users_and_what_it_stores_can_be_chosen() {
     sandbox.finish().ends_with(130);
     place.run(&["sandbox", "--profile-shape", "round"]).ends_with(2).says("it is one of object, nulls");
     place.run(&["sandbox", "--fault", "fly:1"]).ends_with(2).says("is no fault");
-    place.run(&["push", "a.csv", "--base-url", &url, "--sandbox-profile-limit", "none"]).ends_with(2).says("--sandbox");
+    place.run(&["push", "a.csv", "--sandbox-profile-limit", "none"]).ends_with(2).says("--sandbox");
 }
