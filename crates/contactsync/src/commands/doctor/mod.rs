@@ -52,7 +52,8 @@ pub(crate) fn doctor(args: &DoctorArgs, settings: &[Setting], layers: &Layers) -
         }
     }
     if let Some(path) = &args.state {
-        let target = Target::of(&args.sending.requests, sandbox::SandboxOptions::default(), settings, layers, &mut Vec::new());
+        let target =
+            Target::of(&args.sending.requests, sandbox::SandboxOptions::default(), settings, layers, &mut Vec::new());
         state_at::state_at(path, target.ok().as_ref(), &mut findings);
     }
     write_stdout(told(&findings).as_bytes())?;
