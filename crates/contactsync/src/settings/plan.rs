@@ -63,7 +63,8 @@ impl PlannedService {
         let Some(service) = ServiceSettings::of_push(&args.compare_service)? else { return Ok(None) };
         let mut warnings = Vec::new();
         let sandbox = pushed_sandbox(&args.run.faults);
-        let target = Target::of(&args.run.sending.requests, sandbox, settings, layers, &mut warnings)?;
+        let mut target = Target::of(&args.run.sending.requests, sandbox, settings, layers, &mut warnings)?;
+        target.keep_users();
         let dispatcher = dispatcher_settings(&args.run.sending)?;
         let dispatcher = dispatcher::Settings { profile_rate: service.profile_rate, ..dispatcher };
         Ok(Some(Self { service, target, dispatcher, warnings }))

@@ -42,6 +42,7 @@ impl VerifySettings {
         let parts = Parts { requests, window, report, resume, around, faults, progress: *progress };
         let mut sending = SendingSettings::of_parts(&parts, settings, layers)?;
         let service = ServiceSettings::of(&verifying.service);
+        sending.target.keep_users();
         sending.dispatcher.profile_rate = service.profile_rate;
         sending.dispatcher.most_rows = Some(MOST_ROWS);
         sending.state = args.state.clone().map(StateSettings::of_file).transpose()?;

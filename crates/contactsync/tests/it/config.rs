@@ -25,12 +25,12 @@ fn without_anything_set_the_defaults_are_shown() {
     assert!(ran.stdout.lines().all(|line| line.ends_with("  default")), "{ran}");
     let lines: Vec<&str> = ran.stdout.lines().take(6).collect();
     insta::assert_snapshot!(lines.join("\n"), @r"
-    api_key               none                                      default
-    api_secret            none                                      default
-    accept_new_key        off                                       default
-    all                   off                                       default
-    all_columns           off                                       default
-    allow_insecure_http   off                                       default
+    api_key                none                                      default
+    api_secret             none                                      default
+    accept_new_key         off                                       default
+    all                    off                                       default
+    all_columns            off                                       default
+    allow_id               NULL, \N, NaN, None, nil, N/A and what --null says are no ids  default
     ");
 }
 

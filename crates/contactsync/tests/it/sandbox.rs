@@ -119,3 +119,17 @@ fn how_it_lists_users_and_what_it_stores_can_be_chosen() {
     place.run(&["sandbox", "--fault", "fly:1"]).ends_with(2).says("is no fault");
     place.run(&["push", "a.csv", "--sandbox-profile-limit", "none"]).ends_with(2).says("--sandbox");
 }
+
+#[test]
+fn the_sandbox_of_a_run_that_reads_back_keeps_users() {
+    let place = Workplace::new();
+    place.file("a.csv", "euid,email\n1,ann@example.com\n1,ann@example.com\n1,bob@example.com\n");
+    let push = ["push", "a.csv", "--sandbox", "--compare-service", "--summary", "-"];
+    let ran = place.run(&[&push[..], &["--report", "r.ndjson"]].concat()).ends_with(0);
+    assert!(ran.stdout.contains(r#""synced":2"#) && ran.stdout.contains(r#""unchanged":1"#), "{ran}");
+    place.run(&[&push[..], &["--dry-run"]].concat()).ends_with(0);
+    // Nobody is there yet.
+    place.run(&["verify", "a.csv", "--sandbox", "--report", "v.ndjson", "--settle", "0"]).ends_with(1);
+    let reasons: Vec<String> = place.json_lines("v.ndjson").iter().map(|row| row["reason"].to_string()).collect();
+    assert!(reasons.contains(&"\"user_missing\"".to_owned()), "{reasons:?}");
+}
