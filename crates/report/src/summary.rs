@@ -137,6 +137,14 @@ impl Summary {
                 self.attempts, self.retries, self.rows_per_second
             );
         }
+        for (requests, what) in [
+            (self.register_requests, "asked for EUIDs"),
+            (if self.verified.is_some() { 0 } else { self.profile_requests }, "read users"),
+        ] {
+            if requests > 0 {
+                let _ = writeln!(text, "{requests} {} {what}", if requests == 1 { "request" } else { "requests" });
+            }
+        }
         let _ = writeln!(text, "report: {}", escape_controls(&self.report));
         for step in next_steps {
             let _ = writeln!(text, "{step}");

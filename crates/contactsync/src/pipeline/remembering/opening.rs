@@ -34,8 +34,8 @@ impl Remembered {
             refuse_other_key(&state, &meta, &api_key)?;
         }
         if meta.target.is_none() {
-            let text =
-                format!("the state {} is new: nothing is known yet, so every row is sent", state.path().display());
+            let what = if sending.compares.is_some() { "every user is read" } else { "every row is sent" };
+            let text = format!("the state {} is new: nothing is known yet, so {what}", state.path().display());
             patience.printer().note(&text);
         }
         state.set_meta(|meta| meta.target = Some(target.name())).map_err(usage_of)?;
