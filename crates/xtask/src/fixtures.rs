@@ -32,6 +32,7 @@ fn all() -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
         ("dataframe-dump-float-ids.csv", DATAFRAME.into()),
         ("spreadsheet-utf16-sep.csv", utf16(SPREADSHEET)),
         ("same-euid-several-rows.csv", SAME_EUID.into()),
+        ("own-ids.csv", OWN_IDS.into()),
         ("quoted-newlines.csv", QUOTED_NEWLINES.into()),
         ("blank-lines.csv", BLANK_LINES.into()),
         ("pipe-delimited.csv", contacts.replace(',', "|").into()),
@@ -97,6 +98,18 @@ euid,email
 010000000601,third@example.com
 10000000603,another@example.com
 10000000601,last@example.com
+";
+
+const OWN_IDS: &str = "\
+crm_id,email,mobile_phone
+A-1001,ada@example.com,+12015550101
+A-1002,grace@example.com,+12015550102
+1003,edsger@example.com,+12015550103
+A-1002,grace.h@example.com,+12015550102
+NULL,nobody@example.com,
+4711.0,float@example.com,+12015550104
+None,noname@example.com,+12015550105
+A-1004,alan@example.com,
 ";
 
 const QUOTED_NEWLINES: &str = "\

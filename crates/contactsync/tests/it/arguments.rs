@@ -31,7 +31,8 @@ fn the_short_help_shows_what_matters_most() {
             "--state",
             "--report",
             "--summary",
-            "--resume"
+            "--resume",
+            "--compare-service"
         ]
     );
 }
