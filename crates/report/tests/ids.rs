@@ -55,6 +55,7 @@ fn report(folder: &TempDir, name: &str, records: &[Decision]) -> PathBuf {
         inputs: Vec::new(),
         begun: None,
         comparison: None,
+        requests: report::Requests::default(),
         finished: None,
     };
     RunFile::new(&path, run).save().unwrap();

@@ -1,7 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
 use dispatcher::MaxFailures;
-use model::IdentityKind;
 
 use super::{
     inputs::InputSettings, notify::NotifySettings, outputs::ReportSettings, plan::input_and_limits,
@@ -38,8 +37,6 @@ pub(crate) struct SendingSettings {
     pub(crate) threads: usize,
     /// Where the contacts go.
     pub(crate) target: Target,
-    /// The kind of ids by which EUIDs are asked for, where any are.
-    pub(crate) identity: Option<IdentityKind>,
     /// What is written down.
     pub(crate) report: ReportSettings,
     /// Go on with the run of the report.
@@ -82,8 +79,7 @@ impl PushSettings {
             sending.target.keep_users();
         }
         let (input, limits) = input_and_limits(args)?;
-        sending.identity = input.identity();
-        sending.report.ids = sending.identity.is_some();
+        sending.report.ids = input.identity().is_some();
         Ok(Self { input, limits, sending })
     }
 }
@@ -139,7 +135,6 @@ impl SendingSettings {
             threads: requests.threads.unwrap_or_else(default_threads),
             target,
             report: ReportSettings::of_push(report)?,
-            identity: None,
             resume: resume.resume,
             accept_new_key: resume.accept_new_key,
             canary: None,

@@ -45,7 +45,7 @@ impl ReplaySettings {
         let (mut sending, mut asked) = (None, None);
         let identity = args.choice.identify_by.map(IdentityKind::from);
         if !args.choice.dry_run {
-            sending = Some(SendingSettings { identity, ..SendingSettings::of(&args.run, settings, layers)? });
+            sending = Some(SendingSettings::of(&args.run, settings, layers)?);
         } else if let Some(state) = StateSettings::of(&args.run.state)? {
             // A list needs no credentials.
             let binding = Binding::of(&args.run, settings, layers)?;

@@ -54,6 +54,7 @@ impl VerifySettings {
                            whose the ids are";
             return Err(Failure::usage(message).with_hint(hint));
         }
+        sending.report.ids = input.identity().is_some();
         // Each input is read twice.
         input.spool = true;
         Ok(Self { input, sending })
