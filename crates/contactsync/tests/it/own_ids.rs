@@ -147,3 +147,33 @@ fn too_many_new_ids_are_refused_before_any_is_asked_for() {
     let alone = place.run(&["push", "a.csv", "--dry-run", BY[0], BY[1]]).ends_with(0);
     alone.says("without a state no id is known: 111 rows");
 }
+
+#[test]
+fn what_landed_is_verified_by_the_ids_that_the_state_knows() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("a.csv", users(1..=30));
+    push(&place, &["--state", "s", "--report", "r.ndjson"]).ends_with(0);
+    place.file("a.csv", users(1..=31));
+    let verify = |report: &str| {
+        place.run(&["verify", "a.csv", "--state", "s", "--settle", "0s", "--report", report, BY[0], BY[1]])
+    };
+    verify("v.ndjson").ends_with(1).never_says("crm-");
+    let records = place.json_lines("v.ndjson");
+    assert_eq!(records.len(), 31);
+    for record in &records {
+        let expected = if record["row"] == 31 { ("different", true) } else { ("landed", false) };
+        assert_eq!((record["outcome"].as_str().unwrap(), record["euid"] == ""), expected);
+        assert_eq!(record["id"], format!("crm-{}", record["row"]));
+    }
+    verify("v.csv").ends_with(1);
+    assert!(place.read("v.csv").starts_with("source,row,line,euid,id,outcome,"));
+    // What nobody was known for is asked for by a replay that may.
+    place
+        .run(&["replay", "v.ndjson", "--state", "s", "--report", "x.ndjson"])
+        .ends_with(2)
+        .says("`--identify-by user_id`");
+    let again = ["replay", "v.ndjson", "--state", "s", "--report", "again.ndjson", BY[0], BY[1]];
+    place.run(&again).ends_with(0);
+    verify("w.ndjson").ends_with(0);
+}
