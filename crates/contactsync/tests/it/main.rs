@@ -46,4 +46,5 @@ mod state_file;
 mod support;
 mod unchanged;
 mod vanished;
+mod verify;
 mod window;
