@@ -82,8 +82,8 @@ async fn resolve_canary(shared: &Arc<Shared>, rows: &Receiver<Vec<Intake>>, reso
         while !batch.is_empty() {
             let rest = batch.split_off(left.min(batch.len()));
             if left > 0 {
-                let (number, resolved) = resolve(shared, batch, resolver);
-                match resolved.await {
+                let (number, handle) = resolve(shared, batch, resolver);
+                match handle.await {
                     Ok(Ok(batch)) => admit(shared, batch, Some(&**resolver)).await,
                     Ok(Err(cause)) => shared.stop.because(cause),
                     Err(error) => shared.stop.because(StopCause::Bug(format!("the resolver broke off: {error}"))),

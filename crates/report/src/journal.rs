@@ -14,7 +14,7 @@ use crate::{
     file::{create_locked, is_at, is_special, unopened},
     format::{Compression, ReportFormat},
     mask::without_values,
-    record,
+    record::{self, Shown},
     tally::Tally,
     time::Times,
 };
@@ -129,8 +129,7 @@ pub struct Journal {
     path: PathBuf,
     storage: Box<dyn Storage>,
     format: ReportFormat,
-    contacts: ContactsPolicy,
-    ids: bool,
+    options: JournalOptions,
     /// Records that no `write` took yet, and what they add up to.
     buffer: Vec<u8>,
     times: Times,
@@ -180,13 +179,11 @@ impl Journal {
     }
 
     fn new(path: &Path, storage: Box<dyn Storage>, options: JournalOptions, tally: Tally) -> Self {
-        let JournalOptions { contacts, ids, force: _ } = options;
         Self {
             path: path.to_owned(),
             storage,
             format: ReportFormat::of(path),
-            contacts,
-            ids,
+            options,
             buffer: Vec::new(),
             times: Times::default(),
             pending: Tally::default(),
@@ -199,17 +196,23 @@ impl Journal {
 
     /// Writes what stands at the beginning of an empty report.
     pub(crate) fn begin(&mut self) -> Result<(), ReportError> {
-        record::write_header(self.format.encoding, self.ids, &mut self.buffer);
+        record::write_header(self.format.encoding, self.options.ids, &mut self.buffer);
         self.sync()
     }
 
     /// Adds a record, which waits in memory. It is on the disk after the next [`Journal::sync`]; call that, or
     /// [`Journal::write`], as soon as [`Journal::is_full`].
     pub fn append(&mut self, decision: &Decision) {
-        let shows = record::Shown { contacts: self.contacts.shows(decision.outcome), id: self.ids };
-        let bare = if self.contacts == ContactsPolicy::Never { without_values(decision) } else { None };
-        let shown = bare.as_ref().unwrap_or(decision);
-        record::write(self.format.encoding, shown, shows, &mut self.times, &mut self.buffer);
+        let JournalOptions { contacts, ids, force: _ } = self.options;
+        let bare = if contacts == ContactsPolicy::Never { without_values(decision) } else { None };
+        let shown = Shown { contacts: contacts.shows(decision.outcome), id: ids };
+        record::write(
+            self.format.encoding,
+            bare.as_ref().unwrap_or(decision),
+            shown,
+            &mut self.times,
+            &mut self.buffer,
+        );
         self.pending.add(decision);
     }
 

@@ -56,8 +56,8 @@ struct Place {
 impl Place {
     fn of(prints: &Fingerprints, kind: IdentityKind, id: &str) -> Self {
         let [high, low] = prints.of_id(kind, id);
-        let [a, b, c, d, e, f, g, h] = low.to_le_bytes();
-        Self { key: FIRST_ID | high >> 1, tag: Tag::from_le_bytes([a, b, c, d]), rest: [e, f, g, h] }
+        let (tag, rest) = (low as Tag, (low >> 32) as u32);
+        Self { key: FIRST_ID | high >> 1, tag, rest: rest.to_le_bytes() }
     }
 
     fn is(&self, tag: Tag, print: Print) -> bool {

@@ -21,6 +21,7 @@ pub(crate) struct IdentityArgs {
 /// `--identify-by`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "they are the API's words")]
 pub(crate) enum IdentityChoice {
     /// Ids of users who log in
     UserId,

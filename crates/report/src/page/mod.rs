@@ -425,7 +425,7 @@ mod tests {
         );
         assert_eq!(of(0, 3, 2), "Of 5 rows: 3 rejected before sending, 2 failed.");
         let verified = |landed, superseded, different| {
-            sentence(Outcomes { landed, superseded, different, ..Outcomes::default() }, None)
+            sentence(Outcomes { landed, different, superseded, ..Outcomes::default() }, None)
         };
         assert_eq!(verified(3, 0, 0), "All is well: 3 rows landed.");
         assert_eq!(verified(3, 1, 0), "All is well: 3 rows landed, 1 row superseded by later rows.");
