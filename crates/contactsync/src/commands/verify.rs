@@ -149,7 +149,7 @@ fn look_ahead(
     let whole = Whole::of(&inputs, settings.rows.limit());
     let progress = Progress::start(style, printer, Arc::clone(&counters), whole, Work::Checks);
     let started = Instant::now();
-    let found = first_pass(inputs, settings, user, folder, Arc::clone(&counters));
+    let found = first_pass(inputs, settings, user, folder, &counters);
     drop(progress);
     let rows = Counters::get(&counters.rows_read);
     tracing::info!("first pass: {rows} rows in {:.1} s", started.elapsed().as_secs_f64());

@@ -259,7 +259,7 @@ pub(crate) fn per_second(rows: u64, elapsed: Duration) -> f64 {
 
 fn of_tally(tally: &Tally, verifies: bool, report: String, target: String, sandbox: bool) -> Summary {
     let now = rfc3339(Timestamp::now().as_millisecond());
-    let verified =
+    let found =
         Verified { landed: tally.rows(Outcome::Landed), different: tally.rows(Outcome::Different), not_checked: 0 };
     Summary {
         rows_read: 0,
@@ -289,7 +289,7 @@ fn of_tally(tally: &Tally, verifies: bool, report: String, target: String, sandb
         inputs: Vec::new(),
         profile_requests: 0,
         register_requests: 0,
-        verified: verifies.then_some(verified),
+        verified: verifies.then_some(found),
         vanished: None,
         vanished_listed: None,
     }

@@ -34,14 +34,14 @@ pub(crate) fn first_pass(
     settings: &InputSettings,
     user: &mut UserOf<'_>,
     folder: &Path,
-    counters: Arc<Counters>,
+    counters: &Arc<Counters>,
 ) -> Result<FirstPass, Failure> {
     let cannot_start = |error: io::Error| Failure::new(Exit::ReadOrWrite, format!("reading can't be started: {error}"));
     let unread = |error: StateError| Failure::usage(format!("{error}; nothing was checked"));
     let no_key = |error| Failure::new(Exit::ReadOrWrite, format!("the system gives no random numbers: {error}"));
     let mut superseding = Superseding::new(folder).map_err(no_key)?;
     let mut validator = Validator::new(settings.rules.clone());
-    let reading = Reading::start(inputs, settings.rows.last(), Arc::clone(&counters)).map_err(cannot_start)?;
+    let reading = Reading::start(inputs, settings.rows.last(), Arc::clone(counters)).map_err(cannot_start)?;
     let runtime = Builder::new_current_thread().build().map_err(cannot_start)?;
     while let Some(read) = runtime.block_on(reading.next()) {
         match read {

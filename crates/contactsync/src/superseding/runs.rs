@@ -183,7 +183,7 @@ mod tests {
         runs.file.set_len(400).unwrap();
         let mut reader = runs.reader(0, 80);
         let read = std::iter::from_fn(|| reader.next::<u64>().transpose());
-        let read: Vec<_> = read.take(60).map(|entry| entry.ok()).collect();
+        let read: Vec<_> = read.take(60).map(Result::ok).collect();
         assert_eq!(read[..50], (0..50).map(Some).collect::<Vec<_>>());
         assert_eq!(read[50], None);
     }

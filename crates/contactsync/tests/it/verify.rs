@@ -29,7 +29,7 @@ fn rows(count: usize, dice: &mut Rng) -> Vec<Row> {
         };
         let mut names = NAMES;
         dice.shuffle(&mut names);
-        let contacts = names[..1 + dice.usize(..NAMES.len())].iter().map(|name| {
+        let contacts = names[..=dice.usize(..NAMES.len())].iter().map(|name| {
             let value = if *name == "email" { format!("{number}@example.com") } else { format!("1201555{number:04}") };
             (*name, value)
         });
@@ -174,7 +174,7 @@ fn rows_of_one_user_may_lie_far_apart_also_in_a_pipe() {
     let service = Service::with_faults(&[]);
     let place = service.workplace();
     let text = format!("{}1,last@example.com\n", users(30_000));
-    place.file("a.csv", format!("euid,email\n1,last@example.com\n"));
+    place.file("a.csv", "euid,email\n1,last@example.com\n");
     place.run(&PUSH).ends_with(0);
     let arguments =
         [&["verify", "-", "--limit", "30001", "--skip", "0", "--report", "v.ndjson", "--summary", "s"], &QUICKLY[..]]
