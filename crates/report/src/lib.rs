@@ -44,7 +44,7 @@ pub use keys::KeyComparison;
 pub use overview::{Bucket, Filter, Night, Outcomes, Overview, Survey, Timeline, attempts_of, unfinished};
 pub use page::{PageOptions, page};
 pub use read::{ReadError, ReportReader};
-pub use replay::{Chosen, ReplayChoice, ReplayPlan, ReplayRows};
+pub use replay::{Chosen, KnownUsers, ReplayChoice, ReplayPlan, ReplayRows};
 pub use resume::Resumption;
 pub use row_set::RowSet;
 pub use run_file::{Finished, Requests, Run, RunFile, RunInput};

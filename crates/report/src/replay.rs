@@ -72,7 +72,7 @@ impl Chosen {
 /// user have the EUID in common, or the id. Of two of them the later is that with the later
 /// first record: in one report that which stands further down, in several that with the later time. A row that was sent
 /// again, by a resume or a replay, is no later for that: it keeps the place that it had.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ReplayPlan {
     reports: Vec<SourceReport>,
     /// The records to send of each report, in their order.
@@ -105,7 +105,7 @@ struct Candidate {
     overridden: bool,
     has_contacts: bool,
     has_euid: bool,
-    users: [Option<u64>; 2],
+    users: [Option<u64>; 3],
 }
 
 impl Candidate {
@@ -113,6 +113,30 @@ impl Candidate {
     fn users(&self) -> impl Iterator<Item = u64> {
         self.users.into_iter().flatten()
     }
+}
+
+/// What is known of users beside the reports.
+pub trait KnownUsers {
+    /// When one was last set, in milliseconds since 1970.
+    fn set_at(&mut self, euid: Euid) -> Option<i64>;
+
+    /// Who has an id of the organisation's own.
+    fn of_id(&mut self, _id: &str) -> Option<Euid> {
+        None
+    }
+}
+
+impl<F: FnMut(Euid) -> Option<i64>> KnownUsers for F {
+    fn set_at(&mut self, euid: Euid) -> Option<i64> {
+        self(euid)
+    }
+}
+
+/// The numbers of a record's user: its EUID's, its id's, and that of the EUID that is known for the id.
+fn users_of(record: &Gist<'_>, known: &mut impl KnownUsers) -> [Option<u64>; 3] {
+    let mut users = record.users();
+    let of_id = record.id.and_then(|id| std::str::from_utf8(id).ok()).filter(|id| !id.is_empty());
+    [users.next(), users.next(), of_id.and_then(|id| known.of_id(id)).map(Euid::get)]
 }
 
 /// Source, row, and the number of what it is keyed by.
@@ -134,14 +158,14 @@ fn is_to_be_sent(outcome: Outcome) -> bool {
 
 impl ReplayPlan {
     /// Looks through the reports. `own`: the replay's report so far, where it is resumed: rows that it decides are not
-    /// sent once more. `now_ms`: milliseconds since 1970. `set_at`: when an EUID was last set by others than this replay,
-    /// likewise, where that is known: rows decided before are left alone.
+    /// sent once more. `now_ms`: milliseconds since 1970. `known`: when an EUID was last set by others than this replay,
+    /// likewise, and who has an id, where that is known: rows decided before are left alone.
     pub fn make(
         reports: &[SourceReport],
         own: Option<&SourceReport>,
         choice: &ReplayChoice,
         now_ms: i64,
-        mut set_at: impl FnMut(Euid) -> Option<i64>,
+        mut known: impl KnownUsers,
     ) -> Result<Self, ReportError> {
         let mut plan = Self {
             records: vec![Vec::new(); reports.len()],
@@ -167,18 +191,16 @@ impl ReplayPlan {
                 let key = record.key_number().ok_or_else(|| foreign(path, moment.2))?;
                 let next = u32::try_from(sources.len()).unwrap_or(u32::MAX);
                 let source = *sources.entry(Arc::clone(record.source)).or_insert(next);
-                accepted.extend(record.users().map(|user| (user, None)));
+                let users = users_of(record, &mut known);
+                accepted.extend(users.iter().flatten().map(|user| (*user, None)));
                 let place = Place { moment, began };
-                let candidate = || {
-                    let mut users = record.users();
-                    Candidate {
-                        place,
-                        at_ms: record.at_ms,
-                        overridden: false,
-                        has_contacts: record.has_contacts,
-                        has_euid: record.number.is_some(),
-                        users: [users.next(), users.next()],
-                    }
+                let candidate = || Candidate {
+                    place,
+                    at_ms: record.at_ms,
+                    overridden: false,
+                    has_contacts: record.has_contacts,
+                    has_euid: record.number.is_some(),
+                    users,
                 };
                 let kept = candidates.entry((source, record.row, key)).or_insert_with(candidate);
                 if kept.place.moment < moment {
@@ -197,7 +219,8 @@ impl ReplayPlan {
                 let Some(key) = record.key_number() else { return Ok(()) };
                 let is_passed_over =
                     of_verify.get(number).is_some_and(|of_verify| choice.chosen.passes_over(record, *of_verify));
-                if is_passed_over || !record.users().any(|user| accepted.contains_key(&user)) {
+                let users = users_of(record, &mut known);
+                if is_passed_over || !users.iter().flatten().any(|user| accepted.contains_key(user)) {
                     return Ok(());
                 }
                 let next = u32::try_from(sources.len()).unwrap_or(u32::MAX);
@@ -211,8 +234,8 @@ impl ReplayPlan {
                 });
                 places.insert((key, number), first);
                 if matches!(record.outcome, Outcome::Synced | Outcome::Unchanged) {
-                    for user in record.users() {
-                        if let Some(latest) = accepted.get_mut(&user) {
+                    for user in users.iter().flatten() {
+                        if let Some(latest) = accepted.get_mut(user) {
                             *latest = (*latest).max(Some(first.place.moment));
                         }
                     }
@@ -240,7 +263,7 @@ impl ReplayPlan {
             };
             let first = places.get(&(key, number)).copied().unwrap_or(own_record);
             let has_others = candidate.users().any(|user| rows_of_user.get(&user).is_some_and(|rows| *rows > 1));
-            let set_at = candidate.users().filter_map(Euid::new).filter_map(&mut set_at).max();
+            let set_at = candidate.users().filter_map(Euid::new).filter_map(|euid| known.set_at(euid)).max();
             let is_superseded = |user| accepted.get(&user).is_some_and(|moment| *moment > Some(first.place.moment));
             if !choice.include_superseded && candidate.users().any(is_superseded) {
                 plan.superseded += 1;

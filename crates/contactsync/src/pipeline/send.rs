@@ -127,8 +127,8 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     let unchanged = UnchangedRows::new(rows.unchanged_before(), Arc::clone(&counters));
     let mut remembering = remembered.map(|remembered| Remembering::new(remembered, unchanged.clone()));
     let undecided = remembering.as_ref().map(Remembering::undecided);
+    let known_ids = ids.as_ref().map(OwnIds::known);
     let resolver = ids.map(|ids| IdResolver::new(ids, undecided, stop.clone()));
-    let known_ids = resolver.as_ref().map(IdResolver::known);
     // What is verified is compared with nothing else.
     let compares = remembering.as_ref().filter(|_| settings.verifies.is_none());
     let comparison = compares.map(|_| ComparisonFigures::from(compared));

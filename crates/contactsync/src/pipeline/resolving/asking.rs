@@ -33,8 +33,8 @@ impl Refusal {
     pub(super) fn said_before(code: Option<i64>) -> Self {
         let documented = code.map(|code| model::ApiCode::documented(code).and_then(|code| code.reason));
         let reason = documented.map_or(Reason::IdUnknown, |reason| reason.unwrap_or(Reason::ApiOther));
-        let message = "an earlier row of this run has the same id: it was not asked for again".to_owned();
-        let answered = model::Answered { code, message: Some(message), http_status: None };
+        let message = "the id was asked for earlier in this run, and not again".to_owned();
+        let answered = model::Answered { code: code.or(Some(0)), message: Some(message), http_status: None };
         Self { reason, answered, attempts: 0, latency_ms: None, is_final: true }
     }
 

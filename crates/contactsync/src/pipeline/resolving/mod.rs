@@ -2,6 +2,7 @@
 //! to batches over all rows that are under way ([`gathering`]), which are asked for side by side and split where the API
 //! refuses one for a value in it ([`asking`]). Whoever is said to be nobody's stays so for the run.
 
+mod ahead;
 mod asking;
 mod gathering;
 mod known;
@@ -21,7 +22,8 @@ use jiff::Timestamp;
 use model::{Contact, Decision, Euid, IdentityKind, Outcome, Unresolved};
 use state::{IdUser, KnownId, Looker, State, StateError};
 
-pub(super) use known::KnownIds;
+pub(crate) use ahead::ask_ahead;
+pub(crate) use known::KnownIds;
 
 use self::{
     asking::{Answer, Refusal},
@@ -53,16 +55,38 @@ struct Ids {
 }
 
 /// Where what is known of ids is kept.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct OwnIds {
     kind: IdentityKind,
     state: Arc<State>,
     opened_ms: u64,
     /// Fingerprint of the API key to which the state belongs from the first id on.
     api_key: String,
+    /// EUIDs that reports say are believed.
+    trusts_reports: bool,
 }
 
 impl OwnIds {
+    /// What kind of ids they are.
+    pub(crate) fn kind(&self) -> IdentityKind {
+        self.kind
+    }
+
+    /// The kind of ids, and where they are kept.
+    pub(crate) fn place(&self) -> (IdentityKind, &Arc<State>) {
+        (self.kind, &self.state)
+    }
+
+    /// The same, where EUIDs that reports say may be those of others.
+    pub(crate) fn mistrusting(self) -> Self {
+        Self { trusts_reports: false, ..self }
+    }
+
+    /// Looks ids up.
+    pub(crate) fn known(&self) -> KnownIds {
+        KnownIds::new(self.kind, Arc::clone(&self.state), self.opened_ms, self.trusts_reports)
+    }
+
     /// In the state of the run, or in one of its own in `folder`, which ends with the run.
     pub(crate) fn new(
         kind: IdentityKind,
@@ -79,13 +103,14 @@ impl OwnIds {
             }
         };
         let Remembered { state, opened_ms, api_key, .. } = remembered;
-        Ok(Self { kind, state: Arc::clone(state), opened_ms: *opened_ms, api_key: api_key.clone() })
+        let (state, api_key) = (Arc::clone(state), api_key.clone());
+        Ok(Self { kind, state, opened_ms: *opened_ms, api_key, trusts_reports: true })
     }
 }
 
 impl IdResolver {
     pub(super) fn new(own: OwnIds, undecided: Option<Arc<Undecided>>, stop: Stop) -> Self {
-        let OwnIds { kind, state, opened_ms, api_key } = own;
+        let OwnIds { kind, state, opened_ms, api_key, trusts_reports: _ } = own;
         let is_bound = AtomicBool::new(state.meta().api_key.as_ref() == Some(&api_key));
         Self(Arc::new(Ids {
             kind,
@@ -99,11 +124,6 @@ impl IdResolver {
             bare_statuses: AtomicUsize::new(0),
             stop,
         }))
-    }
-
-    /// For whoever reads rows.
-    pub(super) fn known(&self) -> KnownIds {
-        KnownIds::new(self.0.kind, Arc::clone(&self.0.state), self.0.opened_ms)
     }
 }
 

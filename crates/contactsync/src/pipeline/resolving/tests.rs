@@ -152,10 +152,15 @@ async fn run(
         ..Settings::default()
     };
     let stop = Stop::default();
-    let own =
-        OwnIds { kind: IdentityKind::UserId, state: Arc::clone(state), opened_ms: 1 << 40, api_key: "key".to_owned() };
+    let own = OwnIds {
+        kind: IdentityKind::UserId,
+        state: Arc::clone(state),
+        opened_ms: 1 << 40,
+        api_key: "key".to_owned(),
+        trusts_reports: true,
+    };
+    let mut known = own.known();
     let resolver = IdResolver::new(own, None, stop.clone());
-    let mut known = resolver.known();
     let (intake, rows) = async_channel::bounded(2);
     let (decided, mut decisions) = tokio::sync::mpsc::channel::<Vec<Decision>>(16);
     let taken: Vec<Vec<u64>> = ids.chunks(batch).map(<[u64]>::to_vec).collect();
@@ -344,7 +349,8 @@ async fn an_answer_in_an_unknown_shape_stops_the_run() {
         }
     }
     let (_folder, state) = state();
-    let own = OwnIds { kind: IdentityKind::UserId, state, opened_ms: 1, api_key: "key".to_owned() };
+    let own =
+        OwnIds { kind: IdentityKind::UserId, state, opened_ms: 1, api_key: "key".to_owned(), trusts_reports: true };
     let stop = Stop::default();
     let (intake, rows) = async_channel::bounded(2);
     let (decided, _decisions) = tokio::sync::mpsc::channel(16);

@@ -1,13 +1,15 @@
+mod ids;
+
 use std::{fs, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use model::{Decision, IdentityKind, Reason, escape_controls};
 use report::{
-    Comparison, EXPIRED, InputSummary, ReplayPlan, ReportError, Resumption, Run, RunFile, RunInput, SourceReport,
-    rfc3339,
+    Comparison, EXPIRED, InputSummary, ReplayPlan, Resumption, Run, RunFile, RunInput, SourceReport, rfc3339,
 };
 use state::State;
 
+use self::ids::{Users, are_of_this_project, ask_for_missing, refuse_other_identity, refuse_without_euid};
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -45,7 +47,9 @@ pub(crate) fn replay(
         let ask =
             |AskedState { state, binding, .. }: &AskedState| Remembered::only_asked(state, binding, &mut patience);
         let state = settings.asked.as_ref().map(ask).transpose()?.flatten().map(Arc::new);
-        let plan = plan(&sources, None, state.as_ref(), &settings, printer)?;
+        let ids = settings.identity.zip(state.as_ref());
+        let plan = plan(&sources, None, state.as_ref(), ids, &settings)?;
+        warn_of_gaps(&plan, &sources, printer);
         if let Err(refused) = refuse_without_euid(&plan, &sources, settings.identity) {
             printer.warning(&refused.message, refused.hint.as_deref());
         }
@@ -95,8 +99,27 @@ pub(crate) fn replay(
         carry_over(then, &mut now);
     }
     let own = resumption.as_ref().map(Resumption::report);
-    let plan = plan(&sources, own.as_ref(), remembered.as_ref().map(|it| &it.state), &settings, printer)?;
+    let folder = default_folder(Some(&report));
+    let ids = settings.identity.map(|kind| OwnIds::new(kind, remembered.as_ref(), &sending, &folder)).transpose()?;
+    let ids = match ids {
+        // Where they may be of others, EUIDs of the reports are left alone, and ids are asked for.
+        Some(ids) if !are_of_this_project(&sources, ids.kind(), &sending)? => Some(ids.mistrusting()),
+        ids => ids,
+    };
+    let make_plan = || {
+        let state = remembered.as_ref().map(|it| &it.state);
+        plan(&sources, own.as_ref(), state, ids.as_ref().map(OwnIds::place), &settings)
+    };
+    let mut plan = make_plan()?;
+    warn_of_gaps(&plan, &sources, printer);
     refuse_without_euid(&plan, &sources, settings.identity)?;
+    if let Some(ids) = &ids {
+        let requests = ask_for_missing(&plan, ids, &sending)?;
+        now.requests.register += requests;
+        if requests > 0 {
+            plan = make_plan()?;
+        }
+    }
     sending.report.ids = plan.has_ids;
     if then.is_none() {
         now.inputs = as_inputs(&sources)?;
@@ -113,13 +136,12 @@ pub(crate) fn replay(
     let carried_over = CarriedOver {
         superseded: plan.superseded,
         expired: plan.expired,
+        requests: now.requests,
         ..decided.as_ref().map(|decided| CarriedOver::of(decided, now.requests)).unwrap_or_default()
     };
     let reports = now.inputs.into_iter().zip(plan.rows_by_report());
     let reports =
         reports.map(|(input, rows)| InputSummary { source: input.source, rows, bytes: input.bytes }).collect();
-    let folder = default_folder(Some(&report));
-    let ids = settings.identity.map(|kind| OwnIds::new(kind, remembered.as_ref(), &sending, &folder)).transpose()?;
     let rows = RowSource::Replay { rows: plan.into_rows()?, reports };
     let compared = Comparison::default();
     let end = send(
@@ -160,32 +182,28 @@ fn plan(
     sources: &[SourceReport],
     own: Option<&SourceReport>,
     state: Option<&Arc<State>>,
+    ids: Option<(IdentityKind, &Arc<State>)>,
     settings: &ReplaySettings,
-    printer: &Printer,
 ) -> Result<ReplayPlan, Failure> {
+    let mut users = Users::new(state, ids);
+    let plan = ReplayPlan::make(sources, own, &settings.choice, Timestamp::now().as_millisecond(), &mut users)?;
+    if let Some(error) = users.broken {
+        return Err(usage_of(error));
+    }
+    Ok(plan)
+}
+
+/// What has to be known of reports that don't show everything.
+fn warn_of_gaps(plan: &ReplayPlan, sources: &[SourceReport], printer: &Printer) {
     for source in sources.iter().filter(|source| source.is_unfinished()) {
         let text = format!("the run of {} did not come to its end", source.path().display());
         let hint = "resume it first, where its input is still there: rows that it has not decided may be newer";
         printer.warning(&text, Some(hint));
     }
-    let mut looker = state.map(State::looker);
-    let mut broken = None;
-    let set_at = |euid| match looker.as_mut()?.look().set_at(euid) {
-        Ok(set_at) => set_at.and_then(|time| i64::try_from(time).ok()),
-        Err(error) => {
-            broken.get_or_insert(error);
-            None
-        }
-    };
-    let plan = ReplayPlan::make(sources, own, &settings.choice, Timestamp::now().as_millisecond(), set_at)?;
-    if let Some(error) = broken {
-        return Err(usage_of(error));
-    }
     for (path, bytes) in &plan.torn {
         let text = format!("{} is torn after byte {bytes}: what follows is left out", path.display());
         printer.warning(&text, None);
     }
-    Ok(plan)
 }
 
 /// Exit 2 where a report was written with a state and nobody tells that state what is sent now: what it knows would be so no
@@ -204,41 +222,6 @@ fn refuse_without_state(sources: &[SourceReport], state: Option<&StateSettings>)
         }
     }
     Ok(())
-}
-
-/// The kind of ids that rows of a report are keyed by, where that is known.
-fn identity_of(source: &SourceReport) -> Result<Option<String>, ReportError> {
-    Ok(RunFile::read(source.path())?.and_then(|mut run| run.options.remove("--identify-by")))
-}
-
-/// Exit 2 where EUIDs would be asked for by another kind of ids than the rows are keyed by: that would create users.
-fn refuse_other_identity(sources: &[SourceReport], identity: Option<IdentityKind>) -> Result<(), Failure> {
-    let Some(now) = identity else { return Ok(()) };
-    for source in sources {
-        if let Some(then) = identity_of(source)?.filter(|then| *then != now.as_str()) {
-            let (path, then) = (source.path().display(), escape_controls(&then).into_owned());
-            let message = format!("the rows of {path} are keyed by {then}, not by {now}; nothing was sent");
-            return Err(Failure::usage(message).with_hint(format!("say `--identify-by {then}`")));
-        }
-    }
-    Ok(())
-}
-
-/// Exit 2 where rows have no EUID, and none may be asked for: nothing is left out in silence.
-fn refuse_without_euid(
-    plan: &ReplayPlan,
-    sources: &[SourceReport],
-    identity: Option<IdentityKind>,
-) -> Result<(), Failure> {
-    let rows = plan.without_euid;
-    if rows == 0 || identity.is_some() {
-        return Ok(());
-    }
-    let kind =
-        sources.iter().find_map(|source| identity_of(source).ok().flatten()).unwrap_or_else(|| "KIND".to_owned());
-    let message = format!("{rows} of the rows failed before an EUID was obtained for their id; nothing was sent");
-    let hint = format!("to ask for it again, say `--identify-by {}`", escape_controls(&kind));
-    Err(Failure::usage(message).with_hint(hint))
 }
 
 /// Whether these are two files, as far as can be told from here.
