@@ -1,5 +1,10 @@
 //! Runs that are killed at random moments and resumed until they end. More seeds: `cargo xtask crash`.
 
+mod compared;
+mod identified;
+mod tries;
+mod verified;
+
 use std::{
     collections::BTreeMap,
     io::Write,
