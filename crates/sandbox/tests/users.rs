@@ -329,6 +329,11 @@ async fn ids_can_be_unknown_refused_or_two_of_one_user() {
     assert!(api.euids(&others).await.iter().all(Option::is_some));
     let asked = api.0.record().id("user_id", refused[0]).unwrap();
     assert_eq!((asked.asked, asked.answered, asked.euid), (2, 0, None));
+    // Nothing of it is carried out, also where the answer is lost.
+    api.set_faults(&["refused=55105:0.2", "register/lost:1"]);
+    assert_eq!(api.register(&ids).await, (None, String::new()));
+    let asked = api.0.record().id("user_id", refused[0]).unwrap();
+    assert_eq!((asked.asked, asked.answered, asked.euid), (3, 0, None));
 }
 
 #[tokio::test]

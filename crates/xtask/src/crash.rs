@@ -3,11 +3,15 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use clap::Args;
 
-/// The tests that kill and resume: reports, a state, and many nights with one.
-const TESTS: [&str; 3] = [
+/// The tests that kill and resume: reports, a state, many nights with one, rows keyed by ids, rows compared with the
+/// service, and `verify`.
+const TESTS: [&str; 6] = [
     "crash::killed_at_any_moment_it_resumes_and_loses_nothing",
     "crash::killed_at_any_moment_a_state_is_never_wrong",
     "oracle::no_change_is_skipped_whatever_happens_in_many_nights",
+    "crash::identified::killed_at_any_moment_ids_are_resolved_and_rows_decided_once",
+    "crash::compared::killed_at_any_moment_what_is_unchanged_was_there",
+    "crash::verified::killed_at_any_moment_verify_names_the_rows_that_differ",
 ];
 
 #[derive(Debug, Args)]

@@ -29,18 +29,18 @@ pub(super) async fn answer(State(served): State<Arc<Served>>, headers: HeaderMap
     let content = digest(std::iter::once(&*name).chain(values.iter().map(String::as_str)));
     let what = served.fault_of_content(Kind::Register, content);
     let request = Request { served: &served, faults: served.faults(), name, values };
-    match what {
-        None => match request.refused() {
-            Some(what) => {
-                served.record.met(what.name());
-                served.fault(what).await
-            }
-            None => served.data("success", || request.carry_out(0)).await,
-        },
-        Some(What::Code(0)) => served.data(meaning(0), || request.carry_out(0)).await,
-        Some(What::Partial) => served.data(PARTIAL, || request.carry_out(1)).await,
-        Some(what) => {
-            if what.accepts() {
+    let refused = request.refused();
+    match (what, refused) {
+        (None | Some(What::Code(0) | What::Partial), Some(refused)) => {
+            served.record.met(refused.name());
+            served.fault(refused).await
+        }
+        (None, None) => served.data("success", || request.carry_out(0)).await,
+        (Some(What::Code(0)), None) => served.data(meaning(0), || request.carry_out(0)).await,
+        (Some(What::Partial), None) => served.data(PARTIAL, || request.carry_out(1)).await,
+        (Some(what), refused) => {
+            // What is refused isn't carried out, also where the answer is lost.
+            if what.accepts() && refused.is_none() {
                 request.carry_out(0);
             }
             served.fault(what).await

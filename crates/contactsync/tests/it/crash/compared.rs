@@ -66,13 +66,12 @@ fn campaign(seed: u64, met: &Met) {
     let place = service.workplace();
     let with_state = seed % 2 == 1;
     let state: &[&str] = if with_state { &["--state", "s.state"] } else { &[] };
-    let quick = ["--rate", "unlimited", "--profile-rate", "unlimited"];
     // Half of the users are there, and a state knows a part of them.
     let there: Vec<Row> = (1..=USERS / 2).map(|euid| (euid, dice.u64(..VERSIONS))).collect();
     for (rows, state, report) in [(&there[..], &[][..], "1.ndjson"), (&there[..there.len() / 2], state, "2.ndjson")] {
         place.file("there.csv", text(rows));
-        let pushed = ["push", "there.csv", "--report", report];
-        place.run(&[&pushed[..], &quick, state].concat()).ends_with(0);
+        let pushed = ["push", "there.csv", "--report", report, "--rate", "unlimited"];
+        place.run(&[&pushed[..], state].concat()).ends_with(0);
     }
     let begin = held(&service);
     let requests: BTreeMap<u64, usize> =
@@ -83,24 +82,42 @@ fn campaign(seed: u64, met: &Met) {
     let rate = format!("{RATE}/s");
     let options = ["--compare-service", "--report-unchanged", "--rate", &rate, "--profile-rate", "200/s"];
     // A lost answer mostly ends in another attempt, and now and then in a row that failed.
-    let retries = ["--retries", if seed % 4 < 2 { "1" } else { "30" }];
-    let options = [&options[..], &retries, state].concat();
+    let retries = if seed % 4 < 2 { "1" } else { "30" };
+    let options = [&options[..], state].concat();
     let takes = Duration::from_millis(1_200);
-    let tries = Tries { seed, service: &service, place: &place, command: "push", input: "a.csv", options: &options, takes };
+    let tries = Tries {
+        seed,
+        service: &service,
+        place: &place,
+        command: "push",
+        input: "a.csv",
+        options: &options,
+        retries,
+        takes,
+    };
     let (killed, last) = tries.run(&mut dice);
     assert!(matches!(last.status, Some(0 | 1)), "seed {seed}: {last}");
     met.kills.fetch_add(killed, Relaxed);
     let ends = tries.ends(ROWS);
     for euid in 1..=USERS {
-        let of_user: Vec<(u64, End)> =
-            rows.iter().zip(&ends).filter(|((user, _), _)| *user == euid).map(|((_, version), end)| (*version, *end)).collect();
+        let of_user: Vec<(u64, End)> = rows
+            .iter()
+            .zip(&ends)
+            .filter(|((user, _), _)| *user == euid)
+            .map(|((_, version), end)| (*version, *end))
+            .collect();
         let asked = service.record().requests(euid);
         let asked = asked[requests[&euid]..].iter();
         // What it held one after the other.
         let held: Vec<Option<u64>> = std::iter::once(begin.get(&euid).copied().flatten())
-            .chain(asked.filter(|request| request.answered == 0 || request.answered == "lost").map(|request| version(&request.contacts)))
+            .chain(
+                asked
+                    .filter(|request| request.answered == 0 || request.answered == "lost")
+                    .map(|request| version(&request.contacts)),
+            )
             .collect();
-        explained(&of_user, &held).unwrap_or_else(|why| panic!("seed {seed}, user {euid}: {why}: {of_user:?} and {held:?}"));
+        explained(&of_user, &held)
+            .unwrap_or_else(|why| panic!("seed {seed}, user {euid}: {why}: {of_user:?} and {held:?}"));
         for (_, end) in of_user {
             let count = match end.outcome {
                 Outcome::Unchanged => &met.unchanged,

@@ -19,6 +19,8 @@ pub(super) struct Tries<'t> {
     /// Its only input.
     pub(super) input: &'t str,
     pub(super) options: &'t [&'t str],
+    /// Attempts of each request after the first.
+    pub(super) retries: &'t str,
     /// About as long as it takes.
     pub(super) takes: Duration,
 }
@@ -27,7 +29,7 @@ impl Tries<'_> {
     /// How many tries were killed, and what came of the last one.
     pub(super) fn run(&self, dice: &mut Rng) -> (u64, Ran) {
         let fixed = ["--report", REPORT, "--resume", "--progress", "never", "--in-flight", "16"];
-        let patient = ["--retries", "30", "--retry-base", "1ms", "--retry-cap", "5ms"];
+        let patient = ["--retries", self.retries, "--retry-base", "1ms", "--retry-cap", "5ms"];
         let arguments = [&[self.command, self.input], &fixed[..], &patient[..], self.options].concat();
         let micros = self.takes.as_micros() as u64;
         let mut killed = 0;

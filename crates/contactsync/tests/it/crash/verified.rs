@@ -112,7 +112,16 @@ fn campaign(seed: u64, met: &Met) {
     let expected = expected(&rows, &service.record().profiles());
     let options = ["--profile-rate", "60/s", "--settle", "300ms"];
     let takes = Duration::from_millis(1_600);
-    let tries = Tries { seed, service: &service, place: &place, command: "verify", input: "a.csv", options: &options, takes };
+    let tries = Tries {
+        seed,
+        service: &service,
+        place: &place,
+        command: "verify",
+        input: "a.csv",
+        options: &options,
+        retries: "30",
+        takes,
+    };
     let (killed, last) = tries.run(&mut dice);
     assert_eq!(last.status, Some(1), "seed {seed}: some rows are rejected\n{last}");
     met.kills.fetch_add(killed, Relaxed);
