@@ -90,7 +90,7 @@ fn campaign(seed: u64, met: &Met) {
             runs = 2;
         }
     }
-    let asks_in_vain = seed % 3 > 0;
+    let asks_in_vain = !seed.is_multiple_of(3);
     let faults = OF_IDS.iter().chain(&OF_REQUESTS).chain(if asks_in_vain { &OF_ASKING[..] } else { &[] });
     service.set_faults(&faults.collect::<Vec<_>>());
     let mut tonight = rows(&mut dice, ROWS, 1);
