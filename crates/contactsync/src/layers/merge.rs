@@ -6,6 +6,7 @@ use toml::{Table, Value};
 use super::{
     environment::Environment,
     keys::{is_flag_only, options},
+    needs::unmet,
     source::{Setting, Source},
 };
 use crate::failure::Failure;
@@ -25,11 +26,28 @@ pub(crate) struct Merged {
     pub(crate) arguments: Vec<OsString>,
     /// What was set and where, the command line's own included.
     pub(crate) settings: Vec<Setting>,
+    /// What was set below the command line, and means nothing beside what else is set.
+    pub(crate) left_out: Vec<Setting>,
 }
 
 /// Goes through the layers from the highest down and takes each option from the first that sets it. An option that
-/// can't stand beside one set further up is left out: flags beat the environment also where they contradict it.
+/// can't stand beside one set further up is left out: flags beat the environment also where they contradict it. So is one
+/// that needs another, where nobody set that one.
 pub(crate) fn merge(command: &Command, typed: &ArgMatches, layers: &[Layer<'_>]) -> Result<Merged, Failure> {
+    let mut left_out: Vec<Setting> = Vec::new();
+    loop {
+        let mut merged = merge_without(&left_out, command, typed, layers)?;
+        let Some(key) = unmet(command, &merged.settings) else { return Ok(Merged { left_out, ..merged }) };
+        left_out.extend(merged.settings.extract_if(.., |setting| setting.key == key));
+    }
+}
+
+fn merge_without(
+    left_out: &[Setting],
+    command: &Command,
+    typed: &ArgMatches,
+    layers: &[Layer<'_>],
+) -> Result<Merged, Failure> {
     let mut merged = Merged::default();
     let mut decided: BTreeSet<&str> = BTreeSet::new();
     let mut effective: Vec<&Arg> = Vec::new();
@@ -45,6 +63,7 @@ pub(crate) fn merge(command: &Command, typed: &ArgMatches, layers: &[Layer<'_>])
         for arg in options(command).filter(|arg| !is_flag_only(arg)) {
             let key = arg.get_id().as_str();
             if decided.contains(key)
+                || left_out.iter().any(|setting| setting.key == key)
                 || needs_absent_sandbox(command, arg, &above)
                 || belongs_to_a_push(command, arg, &above)
             {
@@ -73,7 +92,7 @@ fn needs_absent_sandbox(command: &Command, arg: &Arg, above: &[&Arg]) -> bool {
 /// replay, which may be a replay of it. What means something beside a report only is left out with it.
 fn belongs_to_a_push(command: &Command, arg: &Arg, above: &[&Arg]) -> bool {
     let writes_another = matches!(command.get_name(), "check" | "replay" | "verify");
-    let needs_report = matches!(arg.get_id().as_str(), "report" | "report_all" | "resume" | "accept_new_key");
+    let needs_report = matches!(arg.get_id().as_str(), "report" | "resume" | "accept_new_key");
     writes_another && needs_report && !above.iter().any(|a| a.get_id() == "report")
 }
 

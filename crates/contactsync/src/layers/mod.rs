@@ -8,6 +8,7 @@ mod environment;
 mod file;
 mod keys;
 mod merge;
+mod needs;
 mod resolve;
 mod source;
 

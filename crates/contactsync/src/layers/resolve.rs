@@ -39,6 +39,15 @@ pub(crate) struct Resolved {
     pub(crate) layers: Layers,
 }
 
+/// A command line with what the layers add to it.
+struct Completed {
+    cli: Cli,
+    /// What was set, and where.
+    settings: Vec<Setting>,
+    /// What a layer sets and this command line has no use for.
+    left_out: Vec<Setting>,
+}
+
 /// Why there is no command line to obey.
 pub(crate) enum Unresolved {
     /// clap's word: an error of usage, or the text of `--help` or `--version`.
@@ -67,12 +76,12 @@ pub(crate) fn resolve(arguments: Vec<OsString>, environment: Environment) -> Res
     match matches.subcommand() {
         Some((name, typed)) if LAYERED.contains(&name) => {
             let layers = Layers::read(typed, environment, &Keys::of(&command))?;
-            let (cli, settings) = complete(&command, arguments, &layers)?;
+            let Completed { cli, settings, .. } = complete(&command, arguments, &layers)?;
             Ok(Resolved { cli, settings, layers })
         }
         Some(("state", typed)) if let Some(("rebind", typed)) = typed.subcommand() => {
             let layers = Layers::read(typed, environment, &Keys::of(&command))?;
-            let (cli, settings) = complete(&command, arguments, &layers)?;
+            let Completed { cli, settings, .. } = complete(&command, arguments, &layers)?;
             Ok(Resolved { cli, settings, layers })
         }
         Some(("config", typed)) if let Some(("show", typed)) = typed.subcommand() => {
@@ -104,20 +113,16 @@ fn parse_typed(command: &clap::Command, arguments: &[OsString]) -> Result<ArgMat
 }
 
 /// Completes what was typed for one of the layered commands, and checks the whole.
-fn complete(
-    command: &clap::Command,
-    arguments: Vec<OsString>,
-    layers: &Layers,
-) -> Result<(Cli, Vec<Setting>), Unresolved> {
+fn complete(command: &clap::Command, arguments: Vec<OsString>, layers: &Layers) -> Result<Completed, Unresolved> {
     let matches = parse_typed(command, &arguments)?;
     let (subcommand, typed) = innermost(command, &matches);
-    let Merged { arguments: further, settings } = merge(subcommand, typed, &layers.in_order())?;
+    let Merged { arguments: further, settings, left_out } = merge(subcommand, typed, &layers.in_order())?;
     let parsed = command
         .clone()
         .try_get_matches_from(insert(arguments, further))
         .and_then(|matches: ArgMatches| Cli::from_arg_matches(&matches));
     match parsed {
-        Ok(cli) => Ok((cli, settings)),
+        Ok(cli) => Ok(Completed { cli, settings, left_out }),
         Err(error) => Err(blame(error, subcommand, &settings)),
     }
 }
@@ -137,8 +142,8 @@ fn settings_of_all(command: &clap::Command, layers: &Layers) -> Result<Vec<Setti
     let all = commands.iter().map(|typed| &typed[..]).chain([&["sandbox"][..], &["push", "--sandbox", "-"]]);
     for typed in all {
         let arguments = std::iter::once("contactsync").chain(typed.iter().copied()).map(OsString::from).collect();
-        let (_, further) = complete(command, arguments, layers)?;
-        for setting in further.into_iter().filter(|setting| setting.source != Source::Flag) {
+        let Completed { settings: further, left_out, .. } = complete(command, arguments, layers)?;
+        for setting in further.into_iter().chain(left_out).filter(|setting| setting.source != Source::Flag) {
             if !settings.iter().any(|known| known.key == setting.key) {
                 settings.push(setting);
             }

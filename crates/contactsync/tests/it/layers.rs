@@ -168,6 +168,46 @@ fn what_an_option_needs_may_be_set_below() {
 }
 
 #[test]
+fn what_needs_another_option_and_is_set_for_all_jobs_is_left_out_without_it() {
+    let settings = "profile_rate = \"300/m\"\ncompare = \"loose\"\nid_column = \"user\"\nallow_id = [\"None\"]\n\
+                    max_new_ids = \"10\"\nomitted_kept = true\nrefresh = true\naccept_new_key = true\nyes = true\n\
+                    report_vanished = \"gone.txt\"\nnotify_format = \"slack\"\n";
+    let variables: Vec<(String, &str)> =
+        [("PROFILE_RATE", "300/m"), ("MAX_NEW_IDS", "10"), ("ID_COLUMN", "user"), ("REFRESH", "1")]
+            .map(|(name, value)| (format!("CONTACTSYNC_{name}"), value))
+            .into();
+    let set_in_variables = variables.iter().fold(Workplace::new(), |place, (name, value)| place.variable(name, value));
+    let place = Workplace::new().variable("CONTACTSYNC_CONFIG", "all.toml");
+    place.file("all.toml", settings);
+    for place in [place, set_in_variables] {
+        place.file("a.csv", "euid,email\n1,a@example.com\n");
+        place.file("ids.csv", "user,email\nu1,a@example.com\n");
+        place.run(&["check", "a.csv"]).ends_with(0);
+        place.run(&["push", "--sandbox", "a.csv", "--dry-run"]).ends_with(0);
+        place.run(&["push", "--sandbox", "a.csv", "--report", "r.ndjson"]).ends_with(0);
+        place.run(&["replay", "--sandbox", "r.ndjson", "--report", "again.ndjson"]).ends_with(0);
+        place.run(&["verify", "--sandbox", "a.csv", "--settle", "0s", "--report", "v.ndjson"]).ends_with(1);
+        // With what it needs it holds.
+        place.run(&["check", "ids.csv", "--identify-by", "user_id"]).ends_with(0);
+        let shown_rate = shown(&place.run(&["config", "show"]).ends_with(0), "profile_rate").0;
+        assert_eq!(shown_rate, "300/m");
+        assert_eq!(shown(&place.run(&["config", "show"]).ends_with(0), "id_column").0, "user");
+        // Typed it is a mistake.
+        place.run(&["push", "--sandbox", "a.csv", "--compare", "loose"]).ends_with(2).says("--compare-service");
+        place.run(&["check", "a.csv", "--id-column", "user"]).ends_with(2).says("--identify-by");
+    }
+}
+
+#[test]
+fn an_option_that_is_left_out_puts_none_aside() {
+    let place = Workplace::new().variable("CONTACTSYNC_ID_COLUMN", "user").variable("CONTACTSYNC_REFRESH", "1");
+    place.file("night.toml", "euid_column = \"number\"\ncompare_service = true\nprofile_rate = \"5/s\"\n");
+    place.file("a.csv", "number,email\n1,a@example.com\n");
+    let push = ["push", "--sandbox", "a.csv", "--config", "night.toml", "--summary", "-"];
+    assert_eq!(place.run(&push).ends_with(0).json()["profile_requests"], 1);
+}
+
+#[test]
 fn a_report_that_is_set_for_all_is_that_of_the_push() {
     let place = Workplace::new().variable("CONTACTSYNC_CONFIG", "night.toml");
     place.file("night.toml", "report = \"night.ndjson\"\nresume = true\nreport_all = true\n");
