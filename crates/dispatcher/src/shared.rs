@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) closed: CancellationToken,
     pub(crate) counters: Arc<Counters>,
     pub(crate) codes: Codes,
+    /// The same for what isn't a row: which codes count as accepted is said of rows.
+    pub(crate) codes_of_questions: Codes,
     /// Whether decisions on accepted rows bear their contacts.
     pub(crate) accepted_contacts: bool,
     /// Whether anything was accepted in this run.
@@ -66,6 +68,7 @@ impl Shared {
             stop,
             closed: CancellationToken::new(),
             counters,
+            codes_of_questions: Codes { ok: Vec::new(), retry: codes.retry.clone() },
             codes,
             accepted_contacts,
             any_accepted: AtomicBool::new(false),

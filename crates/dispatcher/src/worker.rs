@@ -75,7 +75,11 @@ fn settle(shared: &Shared, partners: &Partners, mut job: Job, started: Started, 
     if let (Err(broken), Task::Row(Row { contact, .. })) = (&sent, &job.task) {
         tracing::debug!(row = contact.origin.row, line = contact.origin.line, "no answer: {broken}");
     }
-    let mut judged = Judged::of(&sent, &shared.codes, shared.any_accepted());
+    let codes = match job.task {
+        Task::Row(_) => &shared.codes,
+        Task::Question(_) => &shared.codes_of_questions,
+    };
+    let mut judged = Judged::of(&sent, codes, shared.any_accepted());
     job.progress.may_land |= judged.answered_by == AnsweredBy::NotApi;
     if let Some(answered) = judged.answered.take() {
         job.progress.answered = answered;

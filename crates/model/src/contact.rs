@@ -65,6 +65,14 @@ impl Contacts {
         })
     }
 
+    /// The name and value at a place, counted from 0.
+    pub fn at(&self, place: usize) -> Option<(&str, &str)> {
+        let name = self.names.as_slice().get(place)?;
+        let ends = self.ends.as_slice();
+        let start = place.checked_sub(1).map_or(0, |before| ends[before] as usize);
+        Some((name, &self.text[start..ends[place] as usize]))
+    }
+
     /// Names in order, shared.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
         self.names.as_slice().iter()
@@ -235,6 +243,8 @@ mod tests {
                     contacts.push(Arc::clone(name), value);
                 }
                 assert_eq!(contacts.iter().collect::<Vec<_>>(), shown, "{shared} of {count} shared");
+                assert_eq!((0..count).filter_map(|place| contacts.at(place)).collect::<Vec<_>>(), shown);
+                assert_eq!(contacts.at(count), None);
                 assert_eq!(contacts, pushed);
                 assert_eq!((contacts.len(), contacts.is_empty()), (count, count == 0));
                 let bytes: usize = shown.iter().map(|(name, value)| name.len() + value.len()).sum();

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::Profile;
 use crate::{
@@ -10,6 +13,8 @@ use crate::{
 
 const NAME_KEYS: [&str; 3] = ["name", "key", "contact_name"];
 const VALUE_KEYS: [&str; 2] = ["value", "contact_value"];
+/// So many names are found by looking at each.
+const FEW_NAMES: usize = 16;
 /// Names of an entry that a message tells.
 const NAMES_TOLD: usize = 6;
 
@@ -17,17 +22,20 @@ const NAMES_TOLD: usize = 6;
 pub(super) struct EntryReader {
     /// Those that were asked for, each once.
     names: Vec<Arc<str>>,
+    /// Their places, where they are many.
+    places: HashMap<Arc<str>, usize>,
 }
 
 impl EntryReader {
     pub(super) fn new(names: &[&str]) -> Self {
-        let mut distinct: Vec<Arc<str>> = Vec::with_capacity(names.len());
-        for name in names {
-            if !distinct.iter().any(|known| **known == **name) {
-                distinct.push(Arc::from(*name));
-            }
+        let mut met = HashSet::with_capacity(names.len());
+        let names: Vec<Arc<str>> =
+            names.iter().copied().filter(|name| met.insert(*name)).map(Arc::<str>::from).collect();
+        let mut places = HashMap::new();
+        if names.len() > FEW_NAMES {
+            places.extend(names.iter().cloned().zip(0..));
         }
-        Self { names: distinct }
+        Self { names, places }
     }
 
     /// Reads an entry; one that is the value of a key need not bear its EUID itself.
@@ -63,7 +71,10 @@ impl EntryReader {
     }
 
     fn place(&self, name: &str) -> Option<usize> {
-        self.names.iter().position(|known| **known == *name)
+        if self.places.is_empty() {
+            return self.names.iter().position(|known| **known == *name);
+        }
+        self.places.get(name).copied()
     }
 }
 

@@ -11,7 +11,7 @@
 mod describe;
 mod entry;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 pub use self::describe::describe;
 use self::entry::EntryReader;
@@ -19,6 +19,9 @@ use crate::{
     Contacts, Euid, UnknownShape,
     json::{Json, euid_of},
 };
+
+/// So many contacts are found by looking at each.
+const FEW_CONTACTS: usize = 16;
 
 /// The users of an answer, with those of their contacts that were asked for.
 #[derive(Debug)]
@@ -29,7 +32,11 @@ pub struct Profiles {
 
 /// What the service holds of one user. `Debug` shows names only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Profile(Contacts);
+pub struct Profile {
+    contacts: Contacts,
+    /// The contacts by name, where they are many.
+    places: HashMap<Arc<str>, usize>,
+}
 
 /// Reads an answer's body: `names` are the contacts that were asked for. The answer's `code` is the caller's: what is
 /// read here was a success.
@@ -72,7 +79,10 @@ impl Profiles {
 impl Profile {
     /// The value of a contact that was asked for. None: the service holds none.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+        if self.places.is_empty() {
+            return self.contacts.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
+        }
+        self.places.get(name).and_then(|place| self.contacts.at(*place)).map(|(_, value)| value)
     }
 
     /// From values in the order of their names.
@@ -81,6 +91,10 @@ impl Profile {
         for (name, value) in pairs {
             contacts.push(Arc::clone(name), value);
         }
-        Self(contacts)
+        let mut places = HashMap::new();
+        if contacts.len() > FEW_CONTACTS {
+            places.extend(contacts.names().cloned().zip(0..));
+        }
+        Self { contacts, places }
     }
 }

@@ -149,6 +149,8 @@ async fn run(
         in_flight: 8,
         retries: 8,
         max_failures: MaxFailures::None,
+        // Which codes count as accepted is said of rows.
+        ok_codes: vec![REFUSED],
         ..Settings::default()
     };
     let stop = Stop::default();

@@ -4,7 +4,7 @@
 mod comparing;
 mod loosely;
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use dispatcher::{Asked, Asker, Ended, RequestKind, StopCause};
 use model::{
@@ -14,6 +14,9 @@ use model::{
 };
 
 pub(crate) use comparing::{Compared, Comparer, WRITTEN_OTHERWISE};
+
+/// Names that a request asks for, unless a row has more by itself.
+const MOST_NAMES: usize = 500;
 
 /// What came of reading the users of some rows.
 pub(crate) struct Reading {
@@ -39,16 +42,20 @@ pub(crate) struct Told {
 
 impl Told {
     /// What is to be remembered of a row's user: each contact of the row as it is there, "" where it isn't; as the row writes
-    /// it where that counts as the same, so that the next night finds it. None where the answer says nothing of the user.
+    /// it where that counts as the same, so that the next night finds it. None where the answer says nothing of the user; of
+    /// one that isn't whole, what it doesn't say is left out.
     pub(crate) fn found_of<'a>(
         &'a self,
         row: &'a Contact,
         comparer: &'a Comparer,
     ) -> Option<impl Iterator<Item = (&'a str, &'a str)> + 'a> {
         let profile = self.profiles.get(row.euid)?;
-        Some(row.contacts.iter().map(move |(name, value)| {
+        Some(row.contacts.iter().filter_map(move |(name, value)| {
             let there = profile.get(name);
-            match comparer.compare(name, value, there) {
+            if there.is_none() && !self.is_plain {
+                return None;
+            }
+            Some(match comparer.compare(name, value, there) {
                 Compared::There => (name, value),
                 Compared::Missing => (name, ""),
                 Compared::Differs => {
@@ -56,7 +63,7 @@ impl Told {
                     comparer.note_different(name, value, there);
                     (name, there)
                 }
-            }
+            })
         }))
     }
 }
@@ -67,9 +74,13 @@ impl Told {
 pub(crate) async fn read_users(asker: &Asker, rows: &[&Contact]) -> Result<Option<Vec<Reading>>, StopCause> {
     let mut readings = Vec::with_capacity(1);
     let mut to_read = vec![0..rows.len()];
-    while let Some(part) = to_read.pop() {
+    while let Some(mut part) = to_read.pop() {
+        let (names, count) = names_of(&rows[part.clone()]);
+        if count < part.len() {
+            to_read.push(part.start + count..part.end);
+            part.end = part.start + count;
+        }
         let asked_for = &rows[part.clone()];
-        let names = names_of(asked_for);
         let Some(asked) = asker.ask(RequestKind::Profile, wire::PROFILE_PATH, body(asked_for, &names)).await else {
             return Ok(None);
         };
@@ -98,15 +109,20 @@ fn is_of_one_row(reason: Reason) -> bool {
     matches!(reason, Reason::EuidEmpty | Reason::EuidInvalid | Reason::NameInvalid | Reason::ParametersInvalid)
 }
 
-/// Each name once, in the order in which the rows come with them.
-fn names_of<'a>(rows: &[&'a Contact]) -> Vec<&'a str> {
+/// Each name once, in the order in which the rows come with them, and of how many rows they are: of all, unless they have
+/// very many names of their own.
+fn names_of<'a>(rows: &[&'a Contact]) -> (Vec<&'a str>, usize) {
     let mut names: Vec<&str> = Vec::new();
-    for (name, _) in rows.iter().flat_map(|row| row.contacts.iter()) {
-        if !names.contains(&name) {
-            names.push(name);
+    let mut known: HashSet<&str> = HashSet::new();
+    for (count, row) in rows.iter().enumerate() {
+        let before = names.len();
+        names.extend(row.contacts.iter().map(|(name, _)| name).filter(|name| known.insert(name)));
+        if count > 0 && names.len() > MOST_NAMES {
+            names.truncate(before);
+            return (names, count);
         }
     }
-    names
+    (names, rows.len())
 }
 
 fn body(rows: &[&Contact], names: &[&str]) -> Vec<u8> {
@@ -131,5 +147,39 @@ fn bare_status(answered: &Answered) -> StopCause {
     StopCause::Outage {
         what: format!("users can't be read: {status} without a code of the API"),
         advice: Some("check `--base-url` and proxies, and whether the project may query user information".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{Contacts, Origin};
+
+    use super::*;
+
+    fn row(number: u64, names: impl Iterator<Item = String>) -> Contact {
+        let mut contacts = Contacts::default();
+        for name in names {
+            contacts.push(Arc::from(name), "x");
+        }
+        let origin = Origin { source: "a.csv".into(), row: number, line: number + 1 };
+        Contact { origin, id: None, euid_text: "1".into(), euid: Euid::new(number).unwrap(), contacts }
+    }
+
+    #[test]
+    fn names_are_asked_for_once_and_not_too_many_at_once() {
+        let shared: Vec<Contact> = (1..=100).map(|number| row(number, (0..40).map(|name| name.to_string()))).collect();
+        let shared: Vec<&Contact> = shared.iter().collect();
+        let (names, count) = names_of(&shared);
+        assert_eq!((names.len(), count), (40, 100));
+        let own: Vec<Contact> =
+            (1..=100).map(|number| row(number, (0..200).map(move |name| format!("{number}/{name}")))).collect();
+        let own: Vec<&Contact> = own.iter().collect();
+        let (names, count) = names_of(&own);
+        assert_eq!((names.len(), count), (400, 2));
+        let many = row(1, (0..30_000).map(|name| name.to_string()));
+        let (names, count) = names_of(&[&many, own[0]]);
+        assert_eq!((names.len(), count), (30_000, 1));
     }
 }

@@ -71,9 +71,11 @@ impl Verifier {
             }
         };
         let held = told.profiles.get(contact.euid);
-        // A user may be missing for whatever the message says.
-        let is_proven = held.is_some() || told.is_plain;
         let difference = Difference::of(contact, held, &self.comparer);
+        // Of an answer that isn't whole only what it says is so: not who is missing, nor that something was cleared.
+        let is_proven = told.is_plain
+            || (held.is_some()
+                && (difference.is_some() || contact.contacts.iter().all(|(_, value)| !value.is_empty())));
         if difference.is_none() && is_proven {
             return self.decided(contact, times_asked, reading, (Outcome::Landed, None, reading.answered.clone()));
         }
