@@ -117,7 +117,7 @@ fn names_of<'a>(rows: &[&'a Contact]) -> (Vec<&'a str>, usize) {
     for (count, row) in rows.iter().enumerate() {
         let before = names.len();
         names.extend(row.contacts.iter().map(|(name, _)| name).filter(|name| known.insert(name)));
-        if count > 0 && names.len() > MOST_NAMES {
+        if count > 0 && names.len() > before.max(MOST_NAMES) {
             names.truncate(before);
             return (names, count);
         }
@@ -178,6 +178,9 @@ mod tests {
         let own: Vec<&Contact> = own.iter().collect();
         let (names, count) = names_of(&own);
         assert_eq!((names.len(), count), (400, 2));
+        let wide: Vec<Contact> = (1..=100).map(|number| row(number, (0..900).map(|name| name.to_string()))).collect();
+        let (names, count) = names_of(&wide.iter().collect::<Vec<_>>());
+        assert_eq!((names.len(), count), (900, 100));
         let many = row(1, (0..30_000).map(|name| name.to_string()));
         let (names, count) = names_of(&[&many, own[0]]);
         assert_eq!((names.len(), count), (30_000, 1));
