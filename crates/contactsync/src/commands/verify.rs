@@ -54,6 +54,11 @@ pub(crate) fn verify(
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
     let remembered = sending.state.as_ref().map(|state| Remembered::to_be_doubted(state, &sending, &mut patience));
     let remembered = remembered.transpose()?.flatten();
+    if let (Some(_), None, Some(state)) = (input.identity(), &remembered, &sending.state) {
+        let message = format!("there is no state {}: nothing else knows whose the ids are", state.path.display());
+        let hint = "name the state of the pushes with `--state`: it is made by `push --identify-by … --state FILE`";
+        return Err(Failure::usage(message).with_hint(hint.to_owned()));
+    }
     let unread = |input: &reader::InputName| RunInput { source: input.source().to_string(), ..RunInput::default() };
     let mut now = Run {
         command: "verify".to_owned(),
