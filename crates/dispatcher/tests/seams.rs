@@ -286,6 +286,36 @@ async fn rows_are_let_in_in_input_order_whatever_is_resolved_first() {
     assert!(resolved.len() == 40 && !resolved.is_sorted(), "several are resolved at once: {resolved:?}");
 }
 
+/// What is resolved may create users: none but those of the first few rows are, until it is known what became of these.
+#[tokio::test(start_paused = true)]
+async fn of_a_canary_only_the_first_rows_are_resolved() {
+    for (canary, lifts) in [(1, true), (7, true), (7, false), (40, true)] {
+        let (play, ids) = with_ids(Ids::new(&[]), 1..=40, |_, _| (MS, ok()));
+        let (limit, mut watch) = dispatcher::Canary::new(canary);
+        let resolved = Arc::clone(&ids);
+        let looked = tokio::spawn(async move {
+            let mut seen = 0;
+            while seen < canary && watch.decided.recv().await.is_some() {
+                seen += 1;
+            }
+            tokio::time::sleep(MS * 500).await;
+            let before = resolved.order.lock().unwrap().len() as u64;
+            if lifts {
+                watch.lift();
+            }
+            (seen, before)
+        });
+        let with_resolver = play.set_up;
+        let set_up = Box::new(move |dispatcher: dispatcher::Dispatcher<support::Scripted>| {
+            with_resolver(dispatcher).with_canary(limit)
+        });
+        let signal_after = (!lifts).then_some(MS * 2_000);
+        let ran = Play { set_up, signal_after, ..play }.run().await;
+        assert_eq!(looked.await.unwrap(), (canary, canary), "no row more than the canary's was resolved");
+        assert_eq!(ran.decisions.len(), if lifts { 40 } else { canary as usize });
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_remembered_euid_that_is_refused_is_asked_for_once_and_its_lane_moves() {
     // Id 7 is remembered as user 5, and that is refused; user 700 has rows of id 7 and, by a right memory, of id 8.
