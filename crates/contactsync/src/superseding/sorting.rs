@@ -10,9 +10,6 @@ use std::{
 
 use super::runs::{RunReader, Runs, SortError};
 
-/// Bytes that the readers of a merge hold together.
-const MERGE_BYTES: usize = 16 << 20;
-
 /// What is sorted: of one size on the disk.
 pub(super) trait Entry: Copy + Ord {
     /// That size.
@@ -28,7 +25,7 @@ pub(super) trait Entry: Copy + Ord {
 /// How much of what is sorted is in memory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SortLimits {
-    /// Entries that wait in memory, at least one.
+    /// Entries that wait in memory, at least one. The readers of a merge hold as many together.
     pub(super) entries: usize,
     /// Runs that are merged at once, at least two.
     pub(super) runs: usize,
@@ -90,11 +87,11 @@ impl<T: Entry> Sorter<T> {
             // The file of the round before is gone with it.
             let mut merged = Runs::begin(&folder)?;
             for some in (0..runs.count()).step_by(limits.runs) {
-                merged.append(Merge::<T>::of(&runs, some..(some + limits.runs).min(runs.count()))?)?;
+                merged.append(Merge::<T>::of(&runs, some..(some + limits.runs).min(runs.count()), limits)?)?;
             }
             runs = merged;
         }
-        Merge::of(&runs, 0..runs.count()).map(Sorted::Merged)
+        Merge::of(&runs, 0..runs.count(), limits).map(Sorted::Merged)
     }
 }
 
@@ -118,9 +115,9 @@ pub(super) struct Merge<T> {
 }
 
 impl<T: Entry> Merge<T> {
-    fn of(runs: &Runs, numbers: std::ops::Range<usize>) -> Result<Self, SortError> {
-        let bytes = (MERGE_BYTES / numbers.len().max(1)).max(T::BYTES);
-        let mut readers: Vec<RunReader> = numbers.map(|number| runs.reader(number, bytes - bytes % T::BYTES)).collect();
+    fn of(runs: &Runs, numbers: std::ops::Range<usize>, limits: SortLimits) -> Result<Self, SortError> {
+        let bytes = (limits.entries / numbers.len().max(1)).max(1) * T::BYTES;
+        let mut readers: Vec<RunReader> = numbers.map(|number| runs.reader(number, bytes)).collect();
         let mut heads = BinaryHeap::with_capacity(readers.len());
         for (number, reader) in readers.iter_mut().enumerate() {
             heads.extend(reader.next::<T>()?.map(|entry| Reverse((entry, number))));
