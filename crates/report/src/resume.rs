@@ -40,6 +40,8 @@ pub struct Resumption {
     /// What its run was about. None only where no row is decided and the report has no record: then it was killed as it
     /// began.
     pub run: Option<Run>,
+    /// The same of a run of which no row is decided: it may be begun anew with whatever input.
+    pub undecided: Option<Run>,
     /// The command that wrote it, also where it has no record.
     pub command: Option<String>,
     /// The rows that it decides.
@@ -83,8 +85,9 @@ impl Resumption {
             None => return Err(ReportError::WithoutRun(path.to_owned())),
         }
         let command = run.as_ref().map(|run| run.command.clone());
-        let run = run.filter(|_| !decided.is_empty());
-        Ok(Some(Self { path: path.to_owned(), file, size, whole, has_header, has_id_column, run, command, decided }))
+        let (run, undecided) = if decided.is_empty() { (None, run) } else { (run, None) };
+        let path = path.to_owned();
+        Ok(Some(Self { path, file, size, whole, has_header, has_id_column, run, undecided, command, decided }))
     }
 
     /// How many bytes of its end are torn.

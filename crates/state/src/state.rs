@@ -234,16 +234,23 @@ impl State {
     }
 
     /// What the service was found to hold of an EUID: these contacts are known from now on, an empty value being one that isn't
-    /// there; what is known of others stays, and so does when the EUID was last set. Durable with some later
+    /// there; what is known of others stays. `as_wanted_at_ms`: where all is as a row wants it, when that was, in milliseconds
+    /// since 1970: the EUID counts as set then, for rows that are older are not to be sent over it. Durable with some later
     /// [`State::commit`].
-    pub fn learn<'a>(&self, euid: Euid, contacts: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), StateError> {
+    pub fn learn<'a>(
+        &self,
+        euid: Euid,
+        contacts: impl Iterator<Item = (&'a str, &'a str)>,
+        as_wanted_at_ms: Option<u64>,
+    ) -> Result<(), StateError> {
         let euid = euid.get();
         let read: Vec<_> = {
             let mut prints = self.prints();
             contacts.map(|(name, value)| prints.of(euid, name, value)).collect()
         };
         self.change_entry(euid, |before| {
-            Some(entry::after_accepted(before, &read, before.map_or(0, Entry::set_at), true))
+            let set_at = before.map_or(0, Entry::set_at).max(as_wanted_at_ms.unwrap_or(0));
+            Some(entry::after_accepted(before, &read, set_at, true))
         })
     }
 

@@ -90,13 +90,15 @@ fn what_is_read_is_known_and_what_is_doubted_is_not() {
         state.looker().look().compare(euid(number), contacts.into_iter(), |_, _, kept| all.push(kept)).unwrap();
         all
     };
-    state.learn(euid(5), [("phone", "1")].into_iter()).unwrap();
-    state.learn(euid(6), [("email", "b"), ("phone", "")].into_iter()).unwrap();
+    state.learn(euid(5), [("phone", "1")].into_iter(), None).unwrap();
+    state.learn(euid(6), [("email", "b"), ("phone", "")].into_iter(), None).unwrap();
+    state.learn(euid(8), [("email", "b")].into_iter(), Some(9)).unwrap();
     for _ in 0..2 {
         assert_eq!(kept(&state, 5, "a", "2"), [Same, Different], "what was known of others stays");
         assert_eq!(kept(&state, 6, "b", ""), [Same, Same]);
         assert_eq!(state.looker().look().set_at(euid(5)).unwrap(), Some(1));
         assert_eq!(state.looker().look().set_at(euid(6)).unwrap(), None, "it was read, not set");
+        assert_eq!(state.looker().look().set_at(euid(8)).unwrap(), Some(9), "it was as wanted then");
         state.compact().unwrap();
     }
     state.doubt(euid(5), ["phone", "fax"].into_iter()).unwrap();
@@ -106,7 +108,7 @@ fn what_is_read_is_known_and_what_is_doubted_is_not() {
     drop(state);
     state = open(&path);
     assert_eq!((kept(&state, 5, "a", "1"), kept(&state, 7, "a", "1")), (vec![Same, Unknown], vec![Nothing, Nothing]));
-    assert_eq!(state.figures().unwrap().euids, 2);
+    assert_eq!(state.figures().unwrap().euids, 3);
 }
 
 #[test]

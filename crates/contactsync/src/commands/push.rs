@@ -12,11 +12,12 @@ use crate::{
     lock::{Patience, RunLock},
     opening::{again, folder_for_copies, open_inputs},
     pipeline::{
-        CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Resumed, RowSource, WindowGuard, carry_over,
-        compare_inputs, finished_earlier, open_journal, refuse_another_command, refuse_another_run, report_path, send,
-        tell_refused,
+        CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Rereading, Resumed, RowSource, WindowGuard,
+        carry_over, compare_inputs, finished_earlier, open_journal, refuse_another_command, refuse_another_run,
+        report_path, send, tell_refused,
     },
     plan::{Known, Limits, Pass, Shown},
+    reading::{Read, Reading},
     settings::{CommandLine, InputSettings, PushSettings, refuse_shared_outputs},
     signals::Signals,
     terminal::{Printer, Progress, ProgressStyle, Whole, Work},
@@ -60,6 +61,7 @@ pub(crate) fn push(
     let kept = remembered.as_ref().filter(|remembered| remembered.is_kept);
     let mut now = begun_run(&input, sending.deciding(), sending.target.name());
     let mut passed = PassedOver::default();
+    let mut overtaken_since = None;
     if let (Some(then), Some(resumption)) = (&then, &resumption) {
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
         let mut rereading = kept.map(|remembered| remembered.rereading(then, input.identity()));
@@ -71,12 +73,28 @@ pub(crate) fn push(
         if let Some(rereading) = &rereading {
             rereading.refuse_overtaken()?;
         }
+        let overtaking = rereading.and_then(|rereading| Some((rereading.may_be_overtaken()?, rereading)));
         if then.inputs.len() == now.inputs.len()
             && let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer)
         {
             return Ok(exit);
         }
+        if let Some((begun, rereading)) = overtaking {
+            refuse_overtaken(rereading, &input, &inputs, &resumption.decided)?;
+            overtaken_since = Some(begun);
+        }
         carry_over(then, &mut now);
+    }
+    if let (Some(kept), Some((resumption, earlier))) = (kept, resumption.as_ref().and_then(earlier_try)) {
+        let rereading = kept.rereading(earlier, input.identity());
+        if let Some(begun) = rereading.may_be_overtaken()
+            && is_same_input(&inputs, earlier, &resumption.decided, &input)
+        {
+            refuse_overtaken(rereading, &input, &inputs, &resumption.decided)?;
+            overtaken_since = Some(begun);
+            // It is the same run.
+            now.begun.clone_from(&earlier.begun);
+        }
     }
     if limits.need_plan().is_some() {
         let decided = resumption.as_ref().map(|resumption| &resumption.decided);
@@ -96,6 +114,7 @@ pub(crate) fn push(
     if let Some(run) = &mut run {
         run.save()?;
     }
+    let remembered = remembered.map(|remembered| Remembered { resumed: overtaken_since, ..remembered });
     let ids = input.identity().map(|kind| OwnIds::new(kind, remembered.as_ref(), &sending, &folder)).transpose()?;
     let requests = then.map(|then| then.requests).unwrap_or_default();
     let carried_over = decided.as_ref().map(|decided| CarriedOver::of(decided, requests)).unwrap_or_default();
@@ -106,6 +125,55 @@ pub(crate) fn push(
         printer,
         signals,
     )
+}
+
+/// A try that decided no row.
+fn earlier_try(resumption: &Resumption) -> Option<(&Resumption, &Run)> {
+    Some((resumption, resumption.undecided.as_ref()?))
+}
+
+/// Whether the inputs are those of which an earlier try decided nothing, as far as it read them: the export may be another by
+/// now. What can be read only once is taken as the same.
+fn is_same_input(inputs: &[Input], earlier: &Run, decided: &Decided, settings: &InputSettings) -> bool {
+    let Ok(mut inputs) = again(inputs) else { return true };
+    let by_id = settings.identity().is_some();
+    compare_inputs(&mut inputs, earlier, decided, settings.rows, by_id, &mut |_, _| Ok(())).is_ok()
+}
+
+/// Looks at all rows that are still to be sent, those too that no earlier try has read. Exit 2 where another run has set the
+/// user of one since.
+fn refuse_overtaken(
+    mut rereading: Rereading,
+    settings: &InputSettings,
+    inputs: &[Input],
+    decided: &Decided,
+) -> Result<(), Failure> {
+    let unread = |error: std::io::Error| Failure::new(Exit::ReadOrWrite, format!("reading can't be started: {error}"));
+    let Ok(inputs) = again(inputs) else {
+        let message = "another run has used the state since this one began: rows may be older than what it has set, and the \
+                       input can be read only once; nothing was sent";
+        let hint = "say `--spool`, which copies it into a private file first; or begin another report";
+        return Err(Failure::usage(message).with_hint(hint.to_owned()));
+    };
+    let reading = Reading::start(inputs, settings.rows.last(), Arc::default()).map_err(unread)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(unread)?;
+    let mut is_wanted = Vec::new();
+    while let Some(read) = runtime.block_on(reading.next()) {
+        match read {
+            Read::Batch { batch, rows_before } => {
+                is_wanted.clear();
+                is_wanted.extend(batch.iter().map(|record| {
+                    settings.rows.takes(rows_before + record.row()) && !decided.contains(&batch.source, record.row())
+                }));
+                rereading.see(&batch, &is_wanted)?;
+                reading.give_back(batch);
+            }
+            Read::Notice(_) => {}
+            // Whoever reads it to send it tells of it.
+            Read::Failed(_) => break,
+        }
+    }
+    rereading.refuse_overtaken()
 }
 
 /// The first pass: reads the whole input before anything is sent, and refuses it where it breaks a limit.

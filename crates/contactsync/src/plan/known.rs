@@ -111,7 +111,7 @@ impl Known {
 
     /// What the service holds of a row's user.
     pub(super) fn learn(&mut self, row: &Contact, told: &Told, comparer: &Comparer) -> Result<(), StateError> {
-        told.found_of(row, comparer).map_or(Ok(()), |found| self.scratch.learn(row.euid, found))
+        told.found_of(row, comparer).map_or(Ok(()), |found| self.scratch.learn(row.euid, found, None))
     }
 
     /// Whether anything is known of a row's contacts, where the row is not compared.

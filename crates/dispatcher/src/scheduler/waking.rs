@@ -97,10 +97,11 @@ impl Scheduler {
         }
         let goes_on = match self.admission_lacks {
             None => false,
+            // What is decided needs room there however the run stands: who makes it must come to it.
+            Some(Lacks::Outbox) => !self.outbox.is_full(),
             Some(_) if self.closed => true,
             Some(Lacks::Room) => self.room.is_ample(),
             Some(Lacks::Lane(key)) => self.lanes.is_ample(key),
-            Some(Lacks::Outbox) => !self.outbox.is_full(),
             Some(Lacks::Canary) => self.canary != Some(0),
         };
         if goes_on {

@@ -37,6 +37,19 @@ pub(crate) struct Scripted {
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
+impl Scripted {
+    /// Of whom nobody asks anything.
+    pub(crate) fn silent() -> Self {
+        Self {
+            script: Arc::new(|_, _| panic!("nothing is sent")),
+            answers: Arc::new(|path, _| panic!("nobody asks {path}")),
+            began: Instant::now(),
+            tries: Arc::default(),
+            seen: Arc::default(),
+        }
+    }
+}
+
 impl Lines for Scripted {
     type Line = Self;
 

@@ -43,7 +43,7 @@ impl ServiceMemory {
         let Ok(told) = reading.told else { return Ok(()) };
         for row in &rows[reading.rows] {
             if let Some(found) = told.found_of(row, &self.comparer) {
-                self.known.learn(row, found).map_err(|error| stop_cause(&error))?;
+                self.known.learn(row, &found.collect::<Vec<_>>()).map_err(|error| stop_cause(&error))?;
             }
         }
         Ok(())

@@ -199,6 +199,7 @@ async fn run(service: &Arc<Service>, state: &Arc<State>, rows: &[Row], compare: 
         only_sets: false,
         is_kept: true,
         compares: Some(ServiceSettings { profile_rate: Rate::Unlimited, compare }),
+        resumed: None,
     };
     let mut remembering = Remembering::new(remembered, unchanged.clone());
     let figures = ComparisonFigures::from(Comparison::default());
@@ -327,7 +328,7 @@ async fn only_users_are_read_of_whom_something_is_not_known_and_nothing_differs(
     let state = new_state(folder.path());
     let before = holds(&[(1, [Some("a"), Some("1")]), (2, [Some("a"), Some("1")])]);
     for euid in [1, 2] {
-        state.learn(Euid::new(euid).unwrap(), [("email", "a")].into_iter()).unwrap();
+        state.learn(Euid::new(euid).unwrap(), [("email", "a")].into_iter(), None).unwrap();
     }
     let service = service(&before, vec![], vec![]);
     let rows: [Row; 3] = [(1, [Some("a"), Some("1")]), (2, [Some("b"), Some("1")]), (1, [Some("a"), None])];

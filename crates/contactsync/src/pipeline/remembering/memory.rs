@@ -9,9 +9,9 @@ use std::{
 
 use dispatcher::{Asker, BoxFuture, Memory, Recall, StopCause, Turn};
 use jiff::Timestamp;
-use model::{Contact, NumberHasher, NumberMap, Outcome, Reason};
+use model::{Contact, NumberHasher, NumberMap, Origin, Outcome, Reason};
 use report::{Change, ComparisonFigures};
-use state::{Ended, Kept, Looker, State, StateError};
+use state::{Ended, Kept, Looker, Meta, State, StateError};
 
 use super::{
     super::unchanged::UnchangedRows, Remembered, ages::Ages, committing::CommitHandle, glancing::Undecided, stop_cause,
@@ -35,6 +35,8 @@ pub(super) struct StateMemory {
     opened_ms: u64,
     ages: Ages,
     api_key: String,
+    /// Of a run that goes on: what another run has set since it began is newer than its rows.
+    resumed: Option<Resumed>,
     /// Whether a row was accepted under that key, so that the state belongs to it.
     is_bound: AtomicBool,
 }
@@ -62,6 +64,7 @@ impl StateMemory {
             opened_ms: *opened_ms,
             ages,
             api_key: api_key.clone(),
+            resumed: remembered.resumed.as_ref().map(|begun| Resumed { begun: begun.clone(), meta: state.meta() }),
             is_bound: AtomicBool::new(state.meta().api_key.as_ref() == Some(api_key)),
         }
     }
@@ -92,14 +95,16 @@ impl StateMemory {
         Ok(not_known)
     }
 
-    /// What the service was found to hold of a row's user.
-    pub(super) fn learn<'c>(
-        &self,
-        row: &Contact,
-        contacts: impl Iterator<Item = (&'c str, &'c str)>,
-    ) -> Result<(), StateError> {
+    /// What the service was found to hold of a row's user. Where that is what the row wants, it is as good as set now.
+    pub(super) fn learn(&self, row: &Contact, found: &[(&str, &str)]) -> Result<(), StateError> {
         self.bind();
-        self.state.learn(row.euid, contacts)
+        let is_wanted = row.contacts.iter().eq(found.iter().copied());
+        self.state.learn(row.euid, found.iter().copied(), is_wanted.then(|| self.now_ms()))
+    }
+
+    /// A clock that is set back doesn't make it another run's.
+    fn now_ms(&self) -> u64 {
+        u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default().max(self.opened_ms)
     }
 
     /// The state belongs to the API key from now on. Comes before anything is set: what is known never belongs to nobody.
@@ -121,11 +126,38 @@ impl StateMemory {
 
     /// Makes up its mind about rows: what is to become of them, once that is durable which must be before any is sent.
     pub(super) async fn decide(&self, rows: &[&Contact]) -> Result<Vec<Recall>, StopCause> {
+        if let Some(row) = self.overtaken(rows).map_err(|error| stop_cause(&error))? {
+            let Origin { source, row, .. } = &row.origin;
+            return Err(StopCause::Report(format!(
+                "another run over the same state has since set the user of row {row} of {source}: its values are newer, and \
+                 the row is not sent"
+            )));
+        }
         let (recalled, needs) = self.compare(rows).map_err(|error| stop_cause(&error))?;
         if let Some(Needs { saves_run }) = needs {
             self.committer.commit(saves_run).await?;
         }
         Ok(recalled)
+    }
+
+    /// The first of these rows whose user another run has set since this one began. All rows were looked at before it went on;
+    /// what is left are those whose id wasn't known then.
+    fn overtaken<'c>(&self, rows: &[&'c Contact]) -> Result<Option<&'c Contact>, StateError> {
+        let Some(Resumed { begun: (run, begun_ms), meta }) = &self.resumed else { return Ok(None) };
+        let mut looker = self.take_looker();
+        let mut overtaken = None;
+        {
+            let mut looking = looker.look();
+            for row in rows.iter().filter(|row| row.id.is_some()) {
+                let set_at = looking.set_at(row.euid)?.filter(|at| at > begun_ms);
+                if set_at.is_some_and(|at| meta.opened_by(at) != Some(run)) {
+                    overtaken = Some(*row);
+                    break;
+                }
+            }
+        }
+        self.give_back_looker(looker);
+        Ok(overtaken)
     }
 
     /// What is to become of the rows, and what must be durable before any of them is sent.
@@ -158,6 +190,12 @@ impl StateMemory {
         self.state.mark(to_send);
         Ok((recalled, needs))
     }
+}
+
+/// A run that goes on: what all its tries have in common, when it began, and who had the state open since.
+struct Resumed {
+    begun: (String, u64),
+    meta: Meta,
 }
 
 /// What has to be known of rows until they end, and of some until the run does.
@@ -207,9 +245,7 @@ impl Memory for StateMemory {
             None if !earlier_may_land => Ended::Accepted(contact.contacts.iter()),
             _ => Ended::InPart(contact.contacts.iter()),
         };
-        // A clock that is set back doesn't make it another run's.
-        let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default().max(self.opened_ms);
-        let at_ms = self.ages.take(&contact.origin).unwrap_or(now);
+        let at_ms = self.ages.take(&contact.origin).unwrap_or_else(|| self.now_ms());
         if is_accepted {
             self.bind();
         }
@@ -269,6 +305,7 @@ mod tests {
             only_sets: false,
             is_kept: true,
             compares: None,
+            resumed: None,
         };
         let unchanged = UnchangedRows::new([("a.csv".into(), report::RowSet::default())], Arc::default());
         let committer = Committer::start(Arc::clone(&remembered.state), None, Stop::default()).unwrap();

@@ -29,6 +29,7 @@ use super::{journaling::RunRecord, service_reading::Comparer, unchanged::Unchang
 use crate::settings::{ServiceSettings, StateSettings};
 
 pub(crate) use opening::usage_of;
+pub(crate) use rereading::Rereading;
 
 /// A state that was opened for a run.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(crate) struct Remembered {
     pub(crate) is_kept: bool,
     /// How what isn't known is read from the service, where it is.
     pub(crate) compares: Option<ServiceSettings>,
+    /// Of a run that goes on, and may have been overtaken by another: what its tries have in common, and when it began.
+    pub(crate) resumed: Option<(String, u64)>,
 }
 
 /// A state in a run.

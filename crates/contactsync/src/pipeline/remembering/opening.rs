@@ -47,6 +47,7 @@ impl Remembered {
             only_sets: false,
             is_kept: true,
             compares: sending.compares,
+            resumed: None,
         })
     }
 
@@ -63,6 +64,7 @@ impl Remembered {
             only_sets: false,
             is_kept: false,
             compares: sending.compares,
+            resumed: None,
         })
     }
 
@@ -93,6 +95,7 @@ impl Remembered {
             only_sets: true,
             is_kept: true,
             compares: None,
+            resumed: None,
         };
         Ok(state.map(remembered))
     }

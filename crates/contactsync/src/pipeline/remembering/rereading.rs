@@ -53,6 +53,14 @@ impl Rereading {
         Ok(())
     }
 
+    /// Whether another run has had the state open since this one began: any of its rows may be older than what is there. What
+    /// the run's tries have in common, and when it began.
+    pub(crate) fn may_be_overtaken(&self) -> Option<(String, u64)> {
+        let (run, begun_ms) = self.run.as_ref()?;
+        let is_other = self.meta.openings.iter().any(|opening| opening.at_ms > *begun_ms && opening.run != *run);
+        is_other.then(|| (run.clone(), *begun_ms))
+    }
+
     /// Exit 2 where an older value would be sent over one that another run has set.
     pub(crate) fn refuse_overtaken(&self) -> Result<(), Failure> {
         if self.overtaken == 0 {
