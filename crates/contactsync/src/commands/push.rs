@@ -12,9 +12,9 @@ use crate::{
     lock::{Patience, RunLock},
     opening::{again, folder_for_copies, open_inputs},
     pipeline::{
-        CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Rereading, Resumed, RowSource, WindowGuard,
-        carry_over, compare_inputs, finished_earlier, open_journal, refuse_another_command, refuse_another_run,
-        report_path, send, tell_refused,
+        CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Rereading, Resumed, RowSource, Uncertain,
+        WindowGuard, carry_over, compare_inputs, finished_earlier, open_journal, refuse_another_command,
+        refuse_another_run, report_path, send, tell_refused, uncertain_users,
     },
     plan::{Known, Limits, Pass, Shown},
     reading::{Read, Reading},
@@ -62,6 +62,10 @@ pub(crate) fn push(
     let mut now = begun_run(&input, sending.deciding(), sending.target.name());
     let mut passed = PassedOver::default();
     let mut overtaken_since = None;
+    let uncertain = match &resumption {
+        Some(resumption) if sending.compares.is_some() => uncertain_users(&resumption.report())?,
+        _ => Uncertain::default(),
+    };
     if let (Some(then), Some(resumption)) = (&then, &resumption) {
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
         let mut rereading = kept.map(|remembered| remembered.rereading(then, input.identity()));
@@ -114,7 +118,7 @@ pub(crate) fn push(
     if let Some(run) = &mut run {
         run.save()?;
     }
-    let remembered = remembered.map(|remembered| Remembered { resumed: overtaken_since, ..remembered });
+    let remembered = remembered.map(|remembered| Remembered { resumed: overtaken_since, uncertain, ..remembered });
     let ids = input.identity().map(|kind| OwnIds::new(kind, remembered.as_ref(), &sending, &folder)).transpose()?;
     let requests = then.map(|then| then.requests).unwrap_or_default();
     let carried_over = decided.as_ref().map(|decided| CarriedOver::of(decided, requests)).unwrap_or_default();

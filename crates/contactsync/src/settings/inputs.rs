@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
-use model::{IdentityKind, shown_name};
+use model::{IdentityKind, limits::KNOWN_CONTACTS, shown_name};
 use reader::{Format, Header, InputName, ReaderOptions, RowKey, Selection};
 use validator::{EmptyValues, IdRules, Rules, stands_for_nothing};
 
@@ -33,7 +33,7 @@ impl InputSettings {
     pub(crate) fn of(inputs: &InputArgs, rules: &RuleArgs, digest: bool) -> Result<Self, Failure> {
         refuse_double_mapping(inputs)?;
         let (key, key_column) = key(inputs);
-        let ids = id_rules(&inputs.identity, &key_column, &inputs.null)?;
+        let ids = id_rules(&inputs.identity, &key_column, &inputs.null, &inputs.contacts)?;
         let reader = ReaderOptions {
             format: match inputs.format {
                 None | Some(FormatChoice::Auto) => None,
@@ -155,10 +155,27 @@ fn key(inputs: &InputArgs) -> (RowKey, String) {
     (key, named.clone().unwrap_or_else(|| key.usual_column().to_owned()))
 }
 
+/// The contact that EngageLab documents under this name, however it is written.
+fn known_contact(column: &str) -> Option<String> {
+    KNOWN_CONTACTS.into_iter().find(|known| known.eq_ignore_ascii_case(column)).map(str::to_owned)
+}
+
 /// How ids are looked at, where rows are keyed by them.
-fn id_rules(args: &IdentityArgs, column: &str, nulls: &[String]) -> Result<Option<IdRules>, Failure> {
+fn id_rules(
+    args: &IdentityArgs,
+    column: &str,
+    nulls: &[String],
+    contacts: &[String],
+) -> Result<Option<IdRules>, Failure> {
     if args.identify_by.is_none() {
         return Ok(None);
+    }
+    if let Some(contact) = known_contact(column).or_else(|| contacts.iter().find(|name| *name == column).cloned()) {
+        let message = format!("the column {} can't hold the ids and be a contact too", shown_name(&contact));
+        let hint = format!(
+            "to send it, give the ids a column of their own; to take it as ids only: `--map '{column}=id' --id-column id`"
+        );
+        return Err(Failure::usage(message).with_hint(hint));
     }
     let allowed: Vec<String> = args.allow_id.iter().map(|text| text.trim().to_owned()).collect();
     let is_refused = |text: &String| stands_for_nothing(text) || nulls.iter().any(|null| null.trim() == *text);

@@ -6,7 +6,8 @@ use std::{
 };
 
 use dispatcher::{Asker, Batches, BoxFuture, Memory, Recall, StopCause, Turn};
-use model::{Contact, NumberHasher, Outcome, Reason};
+use model::{Contact, Euid, NumberHasher, Outcome, Reason};
+use report::{ReportError, SourceReport};
 
 use super::{
     super::service_reading::{Comparer, Reading, read_users},
@@ -19,17 +20,37 @@ const MOST_UNCERTAIN: usize = 1_000_000;
 /// A read takes as long for one user as for a hundred: so long the first of them waits for others.
 const LINGER: Duration = Duration::from_millis(20);
 
+/// EUIDs by number.
+pub(crate) type Uncertain = HashSet<u64, BuildHasherDefault<NumberHasher>>;
+
+/// Users of whom a report has rows that ended otherwise than by a plain success.
+pub(crate) fn uncertain_users(report: &SourceReport) -> Result<Uncertain, ReportError> {
+    let mut uncertain = Uncertain::default();
+    for record in report.records()? {
+        let record = record?;
+        let is_plain = record.outcome != Outcome::Failed && record.reason.is_none();
+        if let (false, Ok(euid)) = (is_plain || record.attempts == 0, Euid::parse(&record.euid)) {
+            uncertain.insert(euid.get());
+            if uncertain.len() >= MOST_UNCERTAIN {
+                break;
+            }
+        }
+    }
+    Ok(uncertain)
+}
+
 /// A state that asks the service about what it doesn't know. What it is told goes into the state, which then decides.
 pub(super) struct ServiceMemory {
     known: StateMemory,
     comparer: Arc<Comparer>,
     /// EUIDs of which a row ended otherwise than by a plain success: a lost request may still land after a read.
-    uncertain: Mutex<HashSet<u64, BuildHasherDefault<NumberHasher>>>,
+    uncertain: Mutex<Uncertain>,
 }
 
 impl ServiceMemory {
-    pub(super) fn new(known: StateMemory, comparer: Arc<Comparer>) -> Self {
-        Self { known, comparer, uncertain: Mutex::default() }
+    /// `uncertain`: users of whom an earlier try of the run had such a row.
+    pub(super) fn new(known: StateMemory, comparer: Arc<Comparer>, uncertain: Uncertain) -> Self {
+        Self { known, comparer, uncertain: Mutex::new(uncertain) }
     }
 
     fn is_uncertain(&self, euid: u64) -> bool {

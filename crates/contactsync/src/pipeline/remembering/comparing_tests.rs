@@ -200,6 +200,7 @@ async fn run(service: &Arc<Service>, state: &Arc<State>, rows: &[Row], compare: 
         is_kept: true,
         compares: Some(ServiceSettings { profile_rate: Rate::Unlimited, compare }),
         resumed: None,
+        uncertain: Uncertain::default(),
     };
     let mut remembering = Remembering::new(remembered, unchanged.clone());
     let figures = ComparisonFigures::from(Comparison::default());

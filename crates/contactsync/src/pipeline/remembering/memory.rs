@@ -275,7 +275,7 @@ mod tests {
     use report::{Comparison, NameChanges};
 
     use super::{
-        super::{super::unchanged::UnchangedRows, committing::Committer},
+        super::{super::unchanged::UnchangedRows, Uncertain, committing::Committer},
         *,
     };
     use crate::settings::StateSettings;
@@ -306,6 +306,7 @@ mod tests {
             is_kept: true,
             compares: None,
             resumed: None,
+            uncertain: Uncertain::default(),
         };
         let unchanged = UnchangedRows::new([("a.csv".into(), report::RowSet::default())], Arc::default());
         let committer = Committer::start(Arc::clone(&remembered.state), None, Stop::default()).unwrap();

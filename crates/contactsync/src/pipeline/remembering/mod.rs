@@ -28,6 +28,7 @@ use self::{committing::Committer, comparing::ServiceMemory, memory::StateMemory}
 use super::{journaling::RunRecord, service_reading::Comparer, unchanged::UnchangedRows};
 use crate::settings::{ServiceSettings, StateSettings};
 
+pub(crate) use comparing::{Uncertain, uncertain_users};
 pub(crate) use opening::usage_of;
 pub(crate) use rereading::Rereading;
 
@@ -48,6 +49,8 @@ pub(crate) struct Remembered {
     pub(crate) compares: Option<ServiceSettings>,
     /// Of a run that goes on, and may have been overtaken by another: what its tries have in common, and when it began.
     pub(crate) resumed: Option<(String, u64)>,
+    /// Users whose lost requests of earlier tries may still land.
+    pub(crate) uncertain: Uncertain,
 }
 
 /// A state in a run.
@@ -116,7 +119,10 @@ impl Remembering {
         );
         self.committer = Some(committer);
         Ok(match &self.comparer {
-            Some(comparer) => Arc::new(ServiceMemory::new(memory, Arc::clone(comparer))),
+            Some(comparer) => {
+                let uncertain = std::mem::take(&mut self.remembered.uncertain);
+                Arc::new(ServiceMemory::new(memory, Arc::clone(comparer), uncertain))
+            }
             None => Arc::new(memory),
         })
     }

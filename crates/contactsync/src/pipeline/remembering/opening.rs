@@ -5,7 +5,7 @@ use model::{Euid, IdentityKind};
 use report::{Run, destination};
 use state::{KnownId, Meta, Opening, State, StateError};
 
-use super::{Remembered, rereading::Rereading};
+use super::{Remembered, Uncertain, rereading::Rereading};
 use crate::{
     failure::Failure,
     lock::Patience,
@@ -39,15 +39,17 @@ impl Remembered {
             patience.printer().note(&text);
         }
         state.set_meta(|meta| meta.target = Some(target.name())).map_err(usage_of)?;
+        let opened_ms = later_than_before(&meta);
         Ok(Self {
             state: Arc::new(state),
             settings: settings.clone(),
             api_key,
-            opened_ms: now_ms(),
+            opened_ms,
             only_sets: false,
             is_kept: true,
             compares: sending.compares,
             resumed: None,
+            uncertain: Uncertain::default(),
         })
     }
 
@@ -65,6 +67,7 @@ impl Remembered {
             is_kept: false,
             compares: sending.compares,
             resumed: None,
+            uncertain: Uncertain::default(),
         })
     }
 
@@ -96,6 +99,7 @@ impl Remembered {
             is_kept: true,
             compares: None,
             resumed: None,
+            uncertain: Uncertain::default(),
         };
         Ok(state.map(remembered))
     }
@@ -156,6 +160,12 @@ impl Remembered {
         }
         Ok(Some(state))
     }
+}
+
+/// Now, and later than any try before, also where a clock was ahead then: what a try has learnt is told from what it remembers
+/// by this.
+fn later_than_before(meta: &Meta) -> u64 {
+    meta.openings.last().map_or(0, |opening| opening.at_ms + 1).max(now_ms())
 }
 
 fn now_ms() -> u64 {

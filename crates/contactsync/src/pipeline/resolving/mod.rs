@@ -128,17 +128,13 @@ impl IdResolver {
 }
 
 impl Ids {
-    fn now_ms(&self) -> u64 {
-        // A clock that is set back doesn't make what is learnt older than the run.
-        u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default().max(self.opened_ms)
-    }
-
     /// Keeps whose ids are, for that project: ids of another are of other users.
     fn learn<'a>(&self, ids: impl IntoIterator<Item = (&'a str, IdUser)>) -> Result<(), StateError> {
         if !self.is_bound.swap(true, SeqCst) {
             self.state.set_meta(|meta| meta.api_key = Some(self.api_key.clone()))?;
         }
-        self.state.learn_ids(self.kind, ids, self.now_ms())
+        // All at one time: that of this try and of no other.
+        self.state.learn_ids(self.kind, ids, self.opened_ms)
     }
 
     fn looker(&self) -> Looker {
