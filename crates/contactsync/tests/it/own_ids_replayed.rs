@@ -67,6 +67,8 @@ fn euids_of_another_project_or_kind_are_left_alone() {
     let replay = |report: &str, own: &str, kind: &'static str| {
         place.run(&[&["replay", report, "--report", own, "--identify-by", kind][..], &AT_ONCE, &at_here].concat())
     };
+    let unasked = ["replay", "there.ndjson", "--report", "x.ndjson", "--base-url", url.as_str()];
+    place.run(&unasked).ends_with(2).says("other users' here").says("`--identify-by user_id`");
     replay("there.ndjson", "here.ndjson", "user_id").ends_with(0);
     assert_eq!(here.record().stats().register_requests, 1, "its id is asked for");
     let asked = here.record().id("user_id", "A").unwrap().euid;

@@ -119,3 +119,34 @@ impl KnownUsers for &mut Users {
         self.or_broken(known).and_then(state::KnownId::user)
     }
 }
+
+/// Exit 2 where EUIDs that were obtained elsewhere would be sent to: here they may be other users'.
+pub(super) fn refuse_euids_of_others(
+    plan: &ReplayPlan,
+    sources: &[SourceReport],
+    identity: Option<IdentityKind>,
+    sending: &SendingSettings,
+) -> Result<(), Failure> {
+    if !plan.has_ids || identity.is_some() {
+        return Ok(());
+    }
+    let (target, key) = (sending.target.name(), sending.target.key_fingerprint());
+    for source in sources {
+        let run = RunFile::read(source.path())?;
+        let is_by_ids = run.as_ref().is_none_or(|run| run.options.contains_key("--identify-by"));
+        let is_here = run
+            .as_ref()
+            .is_some_and(|run| run.target == target && run.api_key.as_ref().is_none_or(|then| *then == key));
+        if is_by_ids && !is_here {
+            let path = source.path().display();
+            let message = format!(
+                "the EUIDs of {path} were obtained for ids, and nothing beside it says that they are of this project: they may \
+                 be other users' here; nothing was sent"
+            );
+            let kind = run.and_then(|mut run| run.options.remove("--identify-by")).unwrap_or_else(|| "KIND".to_owned());
+            let hint = format!("to ask for them again, say `--identify-by {}`", escape_controls(&kind));
+            return Err(Failure::usage(message).with_hint(hint));
+        }
+    }
+    Ok(())
+}

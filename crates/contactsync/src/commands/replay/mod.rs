@@ -9,7 +9,9 @@ use report::{
 };
 use state::State;
 
-use self::ids::{Users, are_of_this_project, ask_for_missing, refuse_other_identity, refuse_without_euid};
+use self::ids::{
+    Users, are_of_this_project, ask_for_missing, refuse_euids_of_others, refuse_other_identity, refuse_without_euid,
+};
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -113,6 +115,7 @@ pub(crate) fn replay(
     let mut plan = make_plan()?;
     warn_of_gaps(&plan, &sources, printer);
     refuse_without_euid(&plan, &sources, settings.identity)?;
+    refuse_euids_of_others(&plan, &sources, settings.identity, &sending)?;
     if let Some(ids) = &ids {
         let requests = ask_for_missing(&plan, ids, &sending)?;
         now.requests.register += requests;
