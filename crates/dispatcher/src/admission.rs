@@ -9,7 +9,10 @@ use std::{
 use async_channel::Receiver;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{asker::Asker, intake::Intake, resolver::Resolver, shared::Shared, stop::StopCause};
+use crate::{
+    asker::Asker, effects::Effects, intake::Intake, resolver::Resolver, scheduler::Scheduler, shared::Shared,
+    stop::StopCause,
+};
 
 /// Batches that are resolved at once.
 const RESOLVED_AT_ONCE: usize = 4;
@@ -41,7 +44,14 @@ async fn next(shared: &Shared, rows: &Receiver<Vec<Intake>>) -> Option<Vec<Intak
 
 async fn admit(shared: &Shared, batch: Vec<Intake>, resolver: Option<&dyn Resolver>) {
     let mut batch = VecDeque::from(batch);
-    while !shared.with(|scheduler, now, effects| scheduler.admit(&mut batch, resolver, now, effects)) {
+    let mut admit = |scheduler: &mut Scheduler, now, effects: &mut Effects| {
+        // A stop that came from elsewhere holds at once.
+        if shared.stop.is_stopping() && !scheduler.is_closed() {
+            scheduler.close(effects);
+        }
+        scheduler.admit(&mut batch, resolver, now, effects)
+    };
+    while !shared.with(&mut admit) {
         shared.admission.notified().await;
     }
 }

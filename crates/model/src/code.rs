@@ -121,21 +121,21 @@ impl ApiCode {
             CodeClass::Refused,
             Some(Reason::ValueTooLong),
             "value longer than 256 characters",
-            "Shorten the value.",
+            "Shorten the value; of `register`: the id.",
         ),
         code(
             55106,
             CodeClass::Refused,
             Some(Reason::ApiOther),
             "identifier name is not user_id, anonymous_id or registration_id (register only)",
-            "This comes from `register` only.",
+            "The service doesn't know this kind of ids, and the run stops: check `--identify-by` against the identities of the project.",
         ),
         code(
             55107,
             CodeClass::Refused,
             Some(Reason::ApiOther),
             "identifier value empty (register only)",
-            "This comes from `register` only.",
+            "The service takes the row's id for empty: look at it in the column of `--id-column`.",
         ),
     ];
 

@@ -121,6 +121,29 @@ impl Reason {
         self.description().advice
     }
 
+    /// What to do about it where a verify says so: it sends nothing, and of a row that it could not compare nothing says that
+    /// it has to be sent.
+    pub fn advice_of_verify(self) -> &'static str {
+        match self {
+            Self::RateLimited => {
+                "The row was not compared. Lower `--profile-rate`, then verify again, with another `--report`."
+            }
+            Self::Partial => {
+                "The service says that its answer isn't whole, so the row was not compared. Verify again, with another `--report`."
+            }
+            Self::HttpStatus => {
+                "The row was not compared. Check `--base-url` and proxies, then verify again, with another `--report`."
+            }
+            Self::ParametersInvalid | Self::ContactExists | Self::IdUnknown | Self::ApiOther => {
+                "The row was not compared. Read the message; then verify again, with another `--report`."
+            }
+            Self::ServerError | Self::Network | Self::Timeout | Self::Http5xx | Self::BadResponse => {
+                "The row was not compared. Verify again later, with another `--report`."
+            }
+            _ => self.advice(),
+        }
+    }
+
     fn description(self) -> Description {
         use ReasonClass::{Api, Comparison, Transport, Validation};
         let describe = |name, class, curable, meaning, advice| Description { name, class, curable, meaning, advice };
@@ -158,7 +181,7 @@ impl Reason {
                 Validation,
                 false,
                 "The EUID is not a whole number from 1 to 9223372036854775807; or, where the row failed, the API knows no such user (code 55108).",
-                "Export ids as text, not as numbers: spreadsheets and dataframes turn them into 1.03625E+07 or 10362473.0.",
+                "Where the row was rejected, export ids as text, not as numbers: spreadsheets and dataframes turn them into 1.03625E+07 or 10362473.0. Where the API refused it, check from which project the EUID came.",
             ),
             Self::IdEmpty => describe(
                 "id_empty",
@@ -200,7 +223,7 @@ impl Reason {
                 Validation,
                 false,
                 "A value has more than 256 characters (API code 55105 says the same).",
-                "Shorten the value; `--max-value-chars N` changes the limit checked here.",
+                "Shorten the value; `--max-value-chars N` changes the limit checked here. Where the message says that an EUID was asked for, it is the id that is too long.",
             ),
             Self::ValueInvalid => describe(
                 "value_invalid",
@@ -228,7 +251,7 @@ impl Reason {
                 Api,
                 false,
                 "The API calls the parameters invalid (code 55004).",
-                "Read the message, mend the row and send it again.",
+                "Read the message, mend the row and send it again. Where it says that an EUID was asked for, it is the id that is refused.",
             ),
             Self::ContactExists => describe(
                 "contact_exists",
@@ -242,7 +265,7 @@ impl Reason {
                 Api,
                 false,
                 "The API accepted the request for EUIDs, but gave none for this id.",
-                "Look for the user in the console; send the row again: `contactsync replay REPORT --reason id_unknown`.",
+                "Look for the user in the console. To ask again: `contactsync replay REPORT --identify-by KIND --reason id_unknown`.",
             ),
             Self::ServerError => describe(
                 "server_error",
@@ -311,8 +334,8 @@ impl Reason {
                 "user_missing",
                 Comparison,
                 false,
-                "The service was asked for the user and has no entry for it.",
-                "Check that the EUID is one of this project. To send the row again: `contactsync replay REPORT`.",
+                "The service was asked for the user and has no entry for it; or, with `--identify-by`, the state doesn't know whose the id is, and nobody was asked.",
+                "Check that the EUID is one of this project, or that `--state` names the state of the push. To send the row again: `contactsync replay REPORT`, with `--identify-by` where rows are keyed by ids (it asks for EUIDs, which may create users).",
             ),
             Self::ValueMissing => describe(
                 "value_missing",

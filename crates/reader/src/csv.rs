@@ -19,7 +19,7 @@ use crate::{
     error::{OpenError, ReadError},
     layout::Layout,
     naming::Naming,
-    options::{Format, Header, ReaderOptions},
+    options::{Format, Header, ReaderOptions, RowKey},
     plain::{Enough, PlainRows},
     text::{Text, lines, raw_text},
 };
@@ -50,6 +50,17 @@ enum Apostrophes {
     Sheet,
     /// The same, and some were taken away since that was last asked for.
     TakenAway,
+}
+
+/// A sheet's own columns are none of the input that its rows came from: where the key's column was called as one of them, the
+/// key stands in another.
+fn refuse_key_of_sheet(input: &str, headers: &[String], naming: &Naming) -> Result<(), OpenError> {
+    let is_euid = |header: &str| naming.key() == RowKey::Euid && header == "euid";
+    let is_own = |header: &str| sheet::COLUMNS.contains(&header) || header == "raw";
+    let taken = headers.iter().find(|header| is_own(header) && naming.is_key(header) && !is_euid(header));
+    taken.map_or(Ok(()), |column| {
+        Err(OpenError::KeyOfSheet { input: input.to_owned(), column: column.clone(), key: naming.key() })
+    })
 }
 
 impl CsvRecords {
@@ -97,6 +108,7 @@ impl CsvRecords {
         if sheet::COLUMNS.iter().all(|name| headers.iter().any(|header| header == name)) {
             records.apostrophes = Apostrophes::Sheet;
             headers = headers.iter().map(|header| unprotect_formulas(header).into_owned()).collect();
+            refuse_key_of_sheet(input, &headers, naming)?;
         }
         records.layout = Layout::new(input, headers, naming)?;
         // The rows of a sheet may have to be changed.

@@ -78,6 +78,16 @@ pub enum OpenError {
         /// Those there are.
         columns: Vec<String>,
     },
+    /// A sheet of rows to be mended, with a column of its own that is called as that of what rows are keyed by.
+    #[error("{input}: is a sheet of `report --csv`, whose column {} is its own and holds no {}", shown_name(column), key.word())]
+    KeyOfSheet {
+        /// As given.
+        input: String,
+        /// The column.
+        column: String,
+        /// The EUID, or an id.
+        key: RowKey,
+    },
     /// A CSV without even a header.
     #[error("{0}: is empty: not even a header")]
     Empty(String),
@@ -180,6 +190,12 @@ impl OpenError {
             Self::Twice { .. } => Some("its rows would be sent twice: name it once".to_owned()),
             Self::Format { hint, .. } => Some((*hint).to_owned()),
             Self::NoKey { columns, key, wanted, .. } => Some(no_key(*key, wanted, columns)),
+            Self::KeyOfSheet { key: RowKey::Euid, .. } => {
+                Some("the EUIDs stand in its column `euid`: leave out `--euid-column`".to_owned())
+            }
+            Self::KeyOfSheet { key, .. } => {
+                Some(format!("the ids stand in its column `id`: say `{} id`", key.option()))
+            }
             Self::Empty(_) => Some("where an export may be empty, let it write its header".to_owned()),
             Self::TwoColumns { .. } => Some("rename one of them in the export".to_owned()),
             Self::NoSuchNames { .. } => {

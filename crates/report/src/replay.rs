@@ -1,7 +1,7 @@
 //! Which rows of earlier reports are sent again, and in which order: what failed, and what a verify found different.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -81,6 +81,8 @@ pub struct ReplayPlan {
     pub superseded: u64,
     /// Rows left alone because they were decided too long ago.
     pub expired: u64,
+    /// Rows left alone because a verify could not compare them: nothing says that they have to be sent.
+    pub not_compared: u64,
     /// Of the rows that are sent, those of which no EUID was obtained: it has to be asked for by the id.
     pub without_euid: u64,
     /// Rows of the reports are keyed by ids, at least some.
@@ -172,12 +174,15 @@ impl ReplayPlan {
             reports: reports.to_vec(),
             superseded: 0,
             expired: 0,
+            not_compared: 0,
             without_euid: 0,
             has_ids: false,
             torn: Vec::new(),
         };
         let mut sources: HashMap<Arc<str>, u32> = HashMap::new();
         let mut candidates: HashMap<Key, Candidate> = HashMap::new();
+        // The latest record of each that says so.
+        let mut not_compared: HashMap<Key, Moment> = HashMap::new();
         // The latest record that says that a row of a user was accepted; only of users with candidates.
         let mut accepted: NumberMap<Option<Moment>> = NumberMap::default();
         let of_verify = reports.iter().map(is_of_verify).collect::<Result<Vec<bool>, ReadError>>()?;
@@ -185,12 +190,18 @@ impl ReplayPlan {
             let path = report.path();
             let torn = report.skim(number, |moment, began, record| {
                 plan.has_ids |= record.id.is_some();
-                if !choice.chosen.includes(record) || choice.chosen.passes_over(record, of_verify[number]) {
+                let is_passed_over = choice.chosen.passes_over(record, of_verify[number]);
+                if !choice.chosen.includes(record) && !is_passed_over {
                     return Ok(());
                 }
                 let key = record.key_number().ok_or_else(|| foreign(path, moment.2))?;
                 let next = u32::try_from(sources.len()).unwrap_or(u32::MAX);
                 let source = *sources.entry(Arc::clone(record.source)).or_insert(next);
+                if is_passed_over {
+                    let latest = not_compared.entry((source, record.row, key)).or_insert(moment);
+                    *latest = (*latest).max(moment);
+                    return Ok(());
+                }
                 let users = users_of(record, &mut known);
                 accepted.extend(users.iter().flatten().map(|user| (*user, None)));
                 let place = Place { moment, began };
@@ -219,6 +230,13 @@ impl ReplayPlan {
                 let Some(key) = record.key_number() else { return Ok(()) };
                 let is_passed_over =
                     of_verify.get(number).is_some_and(|of_verify| choice.chosen.passes_over(record, *of_verify));
+                if !is_passed_over
+                    && let Some(source) = sources.get(record.source).filter(|_| !not_compared.is_empty())
+                    && let Entry::Occupied(before) = not_compared.entry((*source, record.row, key))
+                    && *before.get() < moment
+                {
+                    before.remove();
+                }
                 let users = users_of(record, &mut known);
                 if is_passed_over || !users.iter().flatten().any(|user| accepted.contains_key(user)) {
                     return Ok(());
@@ -247,6 +265,8 @@ impl ReplayPlan {
                 Ok::<_, ReportError>(())
             })?;
         }
+        not_compared.retain(|key, _| !candidates.contains_key(key));
+        plan.not_compared = not_compared.len() as u64;
         let mut rows_of_user: HashMap<u64, u32> = HashMap::new();
         for user in candidates.values().flat_map(Candidate::users) {
             *rows_of_user.entry(user).or_default() += 1;

@@ -121,8 +121,9 @@ impl Summary {
                 let _ = writeln!(text, "  {rows} {what}");
             }
         }
+        let advice = if self.verified.is_some() { Reason::advice_of_verify } else { Reason::advice };
         for (name, rows) in &self.reasons {
-            let advice = Reason::parse(name).map_or("", Reason::advice);
+            let advice = Reason::parse(name).map_or("", advice);
             let _ = writeln!(text, "    {name:<18} {rows:>10}  {advice}");
         }
         if let Some(users) = self.vanished.filter(|users| *users > 0) {

@@ -68,6 +68,14 @@ fn planned(reports: &[&[Decision]], choice: &ReplayChoice) -> (Vec<(u64, u64)>, 
     (rows, counts.0, counts.1)
 }
 
+/// How many rows a replay of these reports leaves alone because nobody could compare them.
+fn not_compared(reports: &[&[Decision]], choice: &ReplayChoice) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = reports.iter().zip(["1.ndjson", "2.csv"]).map(|(records, name)| report(&folder, name, records));
+    let sources: Vec<SourceReport> = paths.map(|path| SourceReport::open(&path).unwrap()).collect();
+    ReplayPlan::make(&sources, None, choice, NOW, |_| None).unwrap().not_compared
+}
+
 fn rows(plan: ReplayPlan) -> Vec<(u64, u64)> {
     plan.into_rows()
         .unwrap()
@@ -134,6 +142,12 @@ fn of_a_verify_what_differs_is_sent_and_what_was_never_compared_is_not() {
     assert_eq!(sent(these(&[Timeout, Reason::ValueDiffers])), [(2, 2), (3, 3)]);
     let choice = ReplayChoice { max_age: Duration::from_mins(30), ..CURABLE };
     assert_eq!(planned(&[&verify], &choice), (vec![], 0, 2));
+    assert_eq!(not_compared(&[&verify], &CURABLE), 1);
+    assert_eq!(not_compared(&[&verify], &ReplayChoice { chosen: Chosen::All, ..CURABLE }), 0, "it is sent");
+    for later in [landed(3, 3, 0), different(3, 3, 0)] {
+        assert_eq!(not_compared(&[&[later], &verify], &CURABLE), 0, "a later verify compared it");
+    }
+    assert_eq!(not_compared(&[&[failed(3, 3, 5)], &verify], &CURABLE), 0, "it failed in a push, and is sent");
 }
 
 #[test]

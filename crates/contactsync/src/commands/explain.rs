@@ -4,6 +4,9 @@ use model::{ApiCode, CodeClass, Reason, ReasonClass};
 
 use crate::{failure::Failure, layers::closest, terminal::write_stdout};
 
+/// Asking for EUIDs stops with it.
+const IDENTITY_NAME_INVALID: i64 = 55106;
+
 /// `explain`: what an API code or a reason means and what to do; without a subject, all of them.
 pub(crate) fn explain(subject: Option<&str>) -> Result<(), Failure> {
     let text = match subject {
@@ -44,8 +47,13 @@ fn unknown_code(number: i64) -> Failure {
 
 fn about_code(entry: &ApiCode) -> String {
     let mut text = format!("{}: {}\n", entry.code, entry.meaning);
-    field(&mut text, "reason", entry.reason.map_or("none: a plain success", Reason::as_str));
-    field(&mut text, "sending again", again_after_code(entry.class));
+    // No row ends by it.
+    let stops_ids = entry.code == IDENTITY_NAME_INVALID;
+    let reason = if stops_ids { None } else { entry.reason };
+    let none = if stops_ids { "none: the run stops" } else { "none: a plain success" };
+    field(&mut text, "reason", reason.map_or(none, Reason::as_str));
+    let again = if stops_ids { "changes nothing" } else { again_after_code(entry.class) };
+    field(&mut text, "sending again", again);
     field(&mut text, "what to do", entry.advice);
     text
 }
@@ -60,6 +68,9 @@ fn about_reason(reason: Reason) -> String {
     }
     field(&mut text, "sending again", again_after_reason(reason));
     field(&mut text, "what to do", reason.advice());
+    if reason.advice_of_verify() != reason.advice() {
+        field(&mut text, "of a verify", reason.advice_of_verify());
+    }
     text
 }
 

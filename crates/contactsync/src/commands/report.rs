@@ -133,7 +133,7 @@ fn table(survey: &Survey, show_values: bool) -> String {
     }
     nights(&mut text, &survey.nights);
     changes(&mut text, &overview.changes(show_values));
-    reasons(&mut text, &overview.reasons());
+    reasons(&mut text, &overview.reasons(), if verified { Reason::advice_of_verify } else { Reason::advice });
     sources(&mut text, overview);
     columns(&mut text, &overview.columns(show_values));
     if overview.tally.attempts > 0 {
@@ -197,12 +197,12 @@ fn changes(text: &mut String, changes: &[(Option<Cow<'_, str>>, NameChanges)]) {
     more(text, changes.len());
 }
 
-fn reasons(text: &mut String, reasons: &[(Reason, u64)]) {
+fn reasons(text: &mut String, reasons: &[(Reason, u64)], advice: fn(Reason) -> &'static str) {
     if !reasons.is_empty() {
         text.push_str("\nreasons\n");
     }
     for (reason, rows) in reasons {
-        let _ = writeln!(text, "  {:<20} {rows:>12}  {}", reason.as_str(), reason.advice());
+        let _ = writeln!(text, "  {:<20} {rows:>12}  {}", reason.as_str(), advice(*reason));
     }
 }
 

@@ -243,7 +243,8 @@ pub(super) fn replay_step(tally: &Tally, verifies: bool, typed: &CommandLine, re
         let different = (tally.rows(Outcome::Different) > 0)
             .then(|| format!("to send again what differs: {}", typed.replay(report)));
         let failed = Some(tally.rows(Outcome::Failed)).filter(|rows| *rows > 0).map(|rows| {
-            format!("{rows} rows could not be compared, and a replay leaves them alone: verify them again")
+            let what = if rows == 1 { "1 row" } else { &format!("{rows} rows") };
+            format!("{what} could not be compared, and a replay leaves that alone: verify again, with another --report")
         });
         return different.into_iter().chain(failed).collect();
     }

@@ -28,6 +28,7 @@ mod oracle;
 mod own_ids;
 mod own_ids_checked;
 mod own_ids_replayed;
+mod own_ids_refused;
 mod plan;
 mod plan_state;
 mod push;

@@ -167,9 +167,11 @@ fn a_replay_asks_for_no_id_unasked_and_of_no_other_kind() {
     let refused = refused.says("1 of the rows failed before an EUID was obtained").says("`--identify-by KIND`");
     refused.never_says("secret");
     assert!(!place.exists("x.ndjson"), "nothing was begun");
-    let listed = replay(&["--dry-run"]).ends_with(0).says("before an EUID was obtained").never_says("secret");
+    // A replay would send none, and its dry run lists none.
+    let refused = replay(&["--dry-run"]).ends_with(2).says("before an EUID was obtained").never_says("secret");
+    assert_eq!(refused.stdout, "", "{refused}");
+    let listed = replay(&["--dry-run", BY[0], BY[1]]).ends_with(0).never_says("before an EUID was obtained");
     assert_eq!(listed.stdout.lines().count(), 2, "{listed}");
-    replay(&["--dry-run", BY[0], BY[1]]).ends_with(0).never_says("before an EUID was obtained");
 
     // What lies beside a report says by what its rows are keyed.
     place.file("a.csv", "user_id,email\nsecret-1,a@example.com\n");

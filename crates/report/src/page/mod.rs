@@ -172,7 +172,7 @@ pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
             latency.p99,
             latency.max
         ),
-        reasons: overview.reasons().into_iter().map(reason_line).collect(),
+        reasons: overview.reasons().into_iter().map(|line| reason_line(line, outcomes.is_of_verify())).collect(),
         nights: night_lines(&survey.nights),
         verified: survey.nights.iter().any(|night| night.outcomes.is_of_verify()),
         changes,
@@ -303,7 +303,7 @@ fn outcome_lines(outcomes: Outcomes) -> Vec<OutcomeLine> {
         .collect()
 }
 
-fn reason_line((reason, rows): (Reason, u64)) -> ReasonLine {
+fn reason_line((reason, rows): (Reason, u64), verified: bool) -> ReasonLine {
     let parts = |text: &'static str| {
         let parts = [false, true].into_iter().cycle().zip(text.split('`'));
         parts.map(|(is_code, text)| TextPart { is_code, text }).collect()
@@ -312,7 +312,7 @@ fn reason_line((reason, rows): (Reason, u64)) -> ReasonLine {
         name: reason.as_str(),
         rows: grouped(rows),
         meaning: parts(reason.meaning()),
-        advice: parts(reason.advice()),
+        advice: parts(if verified { reason.advice_of_verify() } else { reason.advice() }),
     }
 }
 

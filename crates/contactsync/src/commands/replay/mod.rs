@@ -52,9 +52,7 @@ pub(crate) fn replay(
         let ids = settings.identity.zip(state.as_ref());
         let plan = plan(&sources, None, state.as_ref(), ids, &settings)?;
         warn_of_gaps(&plan, &sources, printer);
-        if let Err(refused) = refuse_without_euid(&plan, &sources, settings.identity) {
-            printer.warning(&refused.message, refused.hint.as_deref());
-        }
+        refuse_without_euid(&plan, &sources, settings.identity)?;
         return list(plan, printer).map(|()| Exit::Success);
     };
     for warning in &sending.warnings {
@@ -201,6 +199,12 @@ fn warn_of_gaps(plan: &ReplayPlan, sources: &[SourceReport], printer: &Printer) 
     for source in sources.iter().filter(|source| source.is_unfinished()) {
         let text = format!("the run of {} did not come to its end", source.path().display());
         let hint = "resume it first, where its input is still there: rows that it has not decided may be newer";
+        printer.warning(&text, Some(hint));
+    }
+    if plan.not_compared > 0 {
+        let (rows, are) = if plan.not_compared == 1 { ("row", "is") } else { ("rows", "are") };
+        let text = format!("{} {rows} that a verify could not compare {are} left alone", plan.not_compared);
+        let hint = "nothing says whether they have to be sent: verify again, with another `--report`";
         printer.warning(&text, Some(hint));
     }
     for (path, bytes) in &plan.torn {

@@ -45,7 +45,13 @@ impl Refusal {
 
     fn of(reason: Reason, asked: &Asked, is_final: bool) -> Arc<Self> {
         let Asked { answered, attempts, latency_ms, .. } = asked;
-        Arc::new(Self { reason, answered: answered.clone(), attempts: *attempts, latency_ms: *latency_ms, is_final })
+        let mut answered = answered.clone();
+        if reason != Reason::IdUnknown {
+            // The same reasons are told of contacts.
+            let said = answered.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+            answered.message = Some(format!("the EUID of the id was asked for{said}"));
+        }
+        Arc::new(Self { reason, answered, attempts: *attempts, latency_ms: *latency_ms, is_final })
     }
 }
 

@@ -218,10 +218,14 @@ impl Resolver for IdResolver {
             let waiting = gathering::ask_for(ids, &asked_for, asker).map_err(unreadable)?;
             let mut answers = Vec::with_capacity(waiting.len());
             for waiting in waiting {
-                match waiting.answer().await? {
-                    Some(answer) => answers.push(answer),
-                    // The run has stopped: what is decided goes on, and the rest is not sent.
-                    None => return Ok(rows),
+                match waiting.answer().await {
+                    Ok(Some(answer)) => answers.push(answer),
+                    // The run has stopped, or does so now: what is decided goes on, and the rest is not sent.
+                    Ok(None) => return Ok(rows),
+                    Err(cause) => {
+                        ids.stop.because(cause);
+                        return Ok(rows);
+                    }
                 }
             }
             let mut answers = answers.into_iter();
