@@ -67,8 +67,10 @@ impl Exit {
     /// What it means, for the manual.
     pub(crate) fn description(self) -> &'static str {
         match self {
-            Self::Success => "every row is synced, unchanged, or (check) valid",
-            Self::RowsFailed => "finished, and some rows were rejected or failed (see --fail-on)",
+            Self::Success => "every row is synced or unchanged; of a check valid; of a verify landed or superseded",
+            Self::RowsFailed => {
+                "finished, and some rows were rejected, failed, or (verify) are different (see --fail-on)"
+            }
             Self::Usage => "usage or configuration: nothing was sent",
             Self::Credentials => "stopped: the API refuses the credentials or the project",
             Self::MaxFailures => "stopped: --max-failures",

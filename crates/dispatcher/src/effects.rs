@@ -51,12 +51,12 @@ impl Effects {
         match self.change {
             None => {}
             Some(Change::HeldAtStart) => {
-                tracing::warn!("the service hasn't answered yet: sending is held, probing until it does");
+                tracing::warn!("the service hasn't answered yet: requests are held, probing until it does");
             }
             Some(Change::Held) => {
-                tracing::warn!("the last 50 attempts all failed: sending is held, probing until the service answers");
+                tracing::warn!("the last 50 attempts all failed: requests are held, probing until the service answers");
             }
-            Some(Change::Recovered) => tracing::warn!("the service answers again: sending goes on"),
+            Some(Change::Recovered) => tracing::warn!("the service answers again: requests go on"),
             Some(Change::OnlySickRowsLeft) => {
                 tracing::warn!("the service answers, and fails each row that is left: they use up their retries");
             }

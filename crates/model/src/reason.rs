@@ -181,7 +181,7 @@ impl Reason {
                 Validation,
                 false,
                 "The EUID is not a whole number from 1 to 9223372036854775807; or, where the row failed, the API knows no such user (code 55108).",
-                "Where the row was rejected, export ids as text, not as numbers: spreadsheets and dataframes turn them into 1.03625E+07 or 10362473.0. Where the API refused it, check from which project the EUID came.",
+                "Where the row was rejected, export ids as text, not as numbers: spreadsheets and dataframes turn them into 1.03625E+07 or 10362473.0. Where the API refused it, check from which project the EUID came; with `--identify-by` the next push asks for the id's EUID again.",
             ),
             Self::IdEmpty => describe(
                 "id_empty",
@@ -349,7 +349,7 @@ impl Reason {
                 Comparison,
                 false,
                 "A contact of the row has another value there, or one that was to be cleared is there.",
-                "Where the service merely writes values otherwise (`+`, blanks, letter case): `--compare loose`. To send the row again: `contactsync replay REPORT`.",
+                "Where the service merely writes values otherwise (`+`, blanks, letter case): `--compare loose`, which doesn't help where a contact was to be cleared. To send the row again: `contactsync replay REPORT`.",
             ),
         }
     }

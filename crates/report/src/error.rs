@@ -61,7 +61,7 @@ pub enum ReportError {
     #[error("the report {} is being written", .0.display())]
     BeingWritten(PathBuf),
     /// A report to be replayed that holds no contacts.
-    #[error("the report {} holds no contacts: record {record} failed and has none", path.display())]
+    #[error("the report {} holds no contacts: record {record} is to be sent and has none", path.display())]
     WithoutContacts {
         /// Which report.
         path: PathBuf,

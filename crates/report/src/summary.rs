@@ -128,7 +128,8 @@ impl Summary {
         }
         if let Some(users) = self.vanished.filter(|users| *users > 0) {
             let listed = listed_in(self.vanished_listed.as_deref());
-            let _ = writeln!(text, "  {users} users that the state knows are in no row{listed}");
+            let are = if users == 1 { "user that the state knows is" } else { "users that the state knows are" };
+            let _ = writeln!(text, "  {users} {are} in no row{listed}");
         }
         if self.attempts > 0 {
             let Latency { p50, p99, max, .. } = self.latency_ms;

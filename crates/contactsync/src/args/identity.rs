@@ -5,8 +5,9 @@ use model::IdentityKind;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Own ids")]
 pub(crate) struct IdentityArgs {
-    /// Rows are keyed by ids of your own, of this kind: their EUIDs are asked for, and EngageLab creates a user for each id
-    /// that it doesn't know, which can't be undone [default: rows are keyed by EUIDs]
+    /// Rows are keyed by ids of your own, of this kind. A push or a replay asks for their EUIDs, and EngageLab creates a user
+    /// for each id that it doesn't know, which can't be undone; check, verify and --dry-run ask for none [default: rows are
+    /// keyed by EUIDs]
     #[arg(long, value_name = "KIND", conflicts_with = "euid_column")]
     pub(crate) identify_by: Option<IdentityChoice>,
     /// Column or key that holds the id [default: what --identify-by says]

@@ -32,11 +32,11 @@ pub(crate) struct InputArgs {
     /// Rename a column before anything else looks at it, as 'E-mail Address=email'; repeatable [default: none]
     #[arg(long, value_name = "COLUMN=NAME", value_parser = values::mapping)]
     pub(crate) map: Vec<values::Mapping>,
-    /// Send exactly these columns as contacts, as mobile_phone,email,my_name [default: the known contacts, and no other
+    /// Take exactly these columns as contacts, as mobile_phone,email,my_name [default: the known contacts, and no other
     /// columns may be there]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "all_columns")]
     pub(crate) contacts: Vec<String>,
-    /// Send every column but the EUID, or the id, as a contact [default: off]
+    /// Take every column but the EUID, or the id, as a contact [default: off]
     #[arg(long, hide_short_help = true)]
     pub(crate) all_columns: bool,
     /// Trim blanks around values [default: off]

@@ -6,8 +6,8 @@ use clap::Args;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Plan")]
 pub(crate) struct PlanArgs {
-    /// Read, validate and compare, say what would be sent, and send nothing: no credentials needed, no report written
-    /// (never from environment or configuration) [default: off]
+    /// Read, validate and compare, say what would be sent, and send nothing: no report is written, and no credentials are
+    /// needed but for --compare-service (never from environment or configuration) [default: off]
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Under --empty clear: send nothing where more rows would clear a contact than so many, or than so many percent of the
@@ -119,7 +119,7 @@ fn at_most(text: &str) -> Result<AtMost, String> {
     if text.ends_with('%') {
         return share(text).map(AtMost::Share);
     }
-    rows(text).map(AtMost::Rows).ok_or_else(|| "say a number of rows as 10, a share as 5%, or none".to_owned())
+    rows(text).map(AtMost::Rows).ok_or_else(|| "say a number as 10, a share as 5%, or none".to_owned())
 }
 
 /// `1000` or `90%`.

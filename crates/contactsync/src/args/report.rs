@@ -59,8 +59,8 @@ pub(crate) enum NotifyFormat {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Report", group = clap::ArgGroup::new("bound").args(["resume", "state"]).multiple(true))]
 pub(crate) struct ResumeArgs {
-    /// Go on with the run of this report: rows that it decides are not sent again; without a report it is begun
-    /// [default: off]
+    /// Go on with the run of this report: rows that it decides are not sent again, nor verified again; without a
+    /// report it is begun [default: off]
     #[arg(long, requires = "report", conflicts_with = "force")]
     pub(crate) resume: bool,
     /// Go on although the rows of the report, or of the state, were accepted under another API key [default: off]

@@ -87,7 +87,10 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     let exit = judged.as_ref().map_or_else(|failure| failure.exit, |()| counted.books.exit(fail_on));
     let never_seen = never_seen(&asked, counted.books.rows_read());
     let summary = PlanSummary::new(&mut counted, rate, binding.target, started.elapsed(), exit);
-    printer.note(&summary.for_people(rate, compares_rows, list.as_ref().map(Output::path), &never_seen));
+    // Where the service can't be read, what was counted until then is no plan.
+    if !matches!(exit, Exit::OutOfReach | Exit::Credentials) {
+        printer.note(&summary.for_people(rate, compares_rows, list.as_ref().map(Output::path), &never_seen));
+    }
     if let Err(failure) = judged {
         printer.failure(&failure);
     }

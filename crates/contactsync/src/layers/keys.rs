@@ -8,7 +8,7 @@ use crate::failure::Failure;
 pub(crate) const CREDENTIAL_KEYS: [&str; 6] =
     ["api_key", "api_secret", "api_key_command", "api_secret_command", "api_key_keyring", "api_secret_keyring"];
 /// Options that choose the configuration, and those that must be typed each time.
-const FLAGS_ONLY: [&str; 3] = ["config", "sandbox", "dry_run"];
+const FLAGS_ONLY: [&str; 4] = ["config", "sandbox", "dry_run", "euid"];
 /// Commands whose options can be set in the environment and in files.
 /// What several have is shown as the last one says it.
 const CONFIGURABLE: [&str; 5] = ["verify", "push", "replay", "check", "sandbox"];

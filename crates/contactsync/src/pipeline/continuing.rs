@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use model::escape_controls;
-use report::{Decided, InputSummary, Journal, Requests, Resumption, Run, Summary};
+use report::{ContactsPolicy, Decided, InputSummary, Journal, Requests, Resumption, Run, Summary};
 
 use super::{
     notify::notify,
@@ -106,7 +106,9 @@ pub(crate) fn finished_earlier(
         printer
             .note("--report-vanished: nothing is listed, since no row was read; a list of that run is left as it is");
     }
-    printer.note(&summary.for_people(&replay_step(&decided.whole_tally(), verifies, command_line, report)));
+    let can_be_replayed = settings.report.contacts != ContactsPolicy::Never;
+    let steps = replay_step(&decided.whole_tally(), verifies, can_be_replayed, command_line, report);
+    printer.note(&summary.for_people(&steps));
     let exit = settings.report.write_summary(&summary, exit, printer);
     let summary = Summary { exit_code: exit.code(), ..summary };
     notify(settings.notify.as_ref(), &summary, printer);

@@ -22,8 +22,14 @@ fn body(format: NotifyFormat, summary: &Summary) -> Vec<u8> {
         NotifyFormat::Slack => {
             let ended = match summary.exit_code {
                 0 => "contactsync: all is well".to_owned(),
+                1 if summary.verified.is_some_and(|found| found.different > 0) => {
+                    "contactsync: finished, and rows differ from what the service holds".to_owned()
+                }
                 1 => "contactsync: finished, and some rows need a look".to_owned(),
                 code => match summary.stopped_by {
+                    Some("outage") => format!(
+                        "contactsync: stopped: the service stayed out of reach, or isn't the service (status {code})"
+                    ),
                     Some(cause) => format!("contactsync: stopped by {cause} (status {code})"),
                     None if code == Exit::Usage.code() => {
                         format!("contactsync: refused by a limit, nothing was sent (status {code})")

@@ -25,6 +25,8 @@ pub(super) struct RunOutcome {
     pub(super) fail_on: FailOn,
     /// Nothing was sent: it was looked at what the service holds.
     pub(super) verifies: bool,
+    /// The report's records hold what a replay would send.
+    pub(super) can_be_replayed: bool,
 }
 
 /// What a summary also says.
@@ -117,7 +119,8 @@ impl RunOutcome {
         if self.stopped().is_some() {
             steps.push(format!("to go on: {}", typed.resume(report)));
         }
-        steps.extend(replay_step(&self.journaled.tally, self.verifies, typed, report));
+        let can_be_replayed = self.can_be_replayed;
+        steps.extend(replay_step(&self.journaled.tally, self.verifies, can_be_replayed, typed, report));
         steps
     }
 
@@ -237,10 +240,16 @@ fn finished_exit(tally: &Tally, fail_on: FailOn) -> Exit {
 }
 
 /// The command that sends again what failed, where some of it can be cured by time, or what a verify found different.
-/// Reasons of rejected rows never can.
-pub(super) fn replay_step(tally: &Tally, verifies: bool, typed: &CommandLine, report: &Path) -> Vec<String> {
+/// Reasons of rejected rows never can, and of a report without contacts nothing is sent.
+pub(super) fn replay_step(
+    tally: &Tally,
+    verifies: bool,
+    can_be_replayed: bool,
+    typed: &CommandLine,
+    report: &Path,
+) -> Vec<String> {
     if verifies {
-        let different = (tally.rows(Outcome::Different) > 0)
+        let different = (tally.rows(Outcome::Different) > 0 && can_be_replayed)
             .then(|| format!("to send again what differs: {}", typed.replay(report)));
         let failed = Some(tally.rows(Outcome::Failed)).filter(|rows| *rows > 0).map(|rows| {
             let what = if rows == 1 { "1 row" } else { &format!("{rows} rows") };
@@ -249,7 +258,11 @@ pub(super) fn replay_step(tally: &Tally, verifies: bool, typed: &CommandLine, re
         return different.into_iter().chain(failed).collect();
     }
     let curable = tally.reasons.keys().any(|word| Reason::parse(word).is_some_and(Reason::curable));
-    if curable { vec![format!("to send again what failed: {}", typed.replay(report))] } else { Vec::new() }
+    if curable && can_be_replayed {
+        vec![format!("to send again what failed: {}", typed.replay(report))]
+    } else {
+        Vec::new()
+    }
 }
 
 /// So many rows a second, in so much time.
@@ -310,6 +323,7 @@ mod tests {
             cause,
             fail_on: FailOn::Any,
             verifies: false,
+            can_be_replayed: true,
         }
     }
 

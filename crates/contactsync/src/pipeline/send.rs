@@ -4,7 +4,9 @@ use dispatcher::{Canary, Dispatcher, Stop, StopCause};
 use jiff::Timestamp;
 use model::{Counters, Outcome};
 use reader::{AskedNames, Input};
-use report::{Comparison, ComparisonFigures, InputSummary, Journal, ReplayRows, RowSet, RunFile, Summary, rfc3339};
+use report::{
+    Comparison, ComparisonFigures, ContactsPolicy, InputSummary, Journal, ReplayRows, RowSet, RunFile, Summary, rfc3339,
+};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{
@@ -206,6 +208,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         cause: stop.cause().cloned(),
         fail_on: settings.fail_on,
         verifies: settings.verifies.is_some(),
+        can_be_replayed: settings.report.contacts != ContactsPolicy::Never,
     };
     let mut vanished = None;
     if let Some(remembering) = remembering {

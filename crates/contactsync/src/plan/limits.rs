@@ -26,7 +26,7 @@ impl Limits {
     /// What the arguments say.
     pub(crate) fn of(args: &PlanArgs, empty: EmptyValues, has_state: bool) -> Result<Self, Failure> {
         let needs_state = |what: &str, hint: &str| {
-            Failure::usage(format!("{what} needs `--state`: nothing else tells what was sent before"))
+            Failure::usage(format!("{what} needs `--state`: nothing else tells what was there before"))
                 .with_hint(hint.to_owned())
         };
         if let (Some(AtLeast::Share(share)), false) = (args.min_rows, has_state) {
@@ -104,11 +104,13 @@ impl Limits {
         let distinct = distinct?;
         let message = match self.max_new_ids? {
             AtMost::Rows(most) if distinct > most => {
-                format!("{distinct} ids are not known to the state, more than `--max-new-ids {most}`")
+                let are = if distinct == 1 { "id is" } else { "ids are" };
+                format!("{distinct} {are} not known to the state, more than `--max-new-ids {most}`")
             }
             AtMost::Share(share) if share.is_less_than(not_known, rows) => format!(
-                "{not_known} of {rows} rows with an id have one that the state doesn't know ({distinct} ids), more than \
-                 `--max-new-ids {share}`"
+                "{not_known} of {rows} rows with an id have one that the state doesn't know ({distinct} {}), more than \
+                 `--max-new-ids {share}`",
+                if distinct == 1 { "id" } else { "ids" }
             ),
             _ => return None,
         };
@@ -215,7 +217,7 @@ mod tests {
         );
         assert_eq!(broken(&by("10%"), counted(100, 10, 1)), None);
         let said = broken(&by("10%"), counted(100, 11, 1)).unwrap();
-        assert!(said.starts_with("11 of 100 rows with an id have one that the state doesn't know (1 ids)"), "{said}");
+        assert!(said.starts_with("11 of 100 rows with an id have one that the state doesn't know (1 id)"), "{said}");
         assert_eq!(broken(&by("0%"), counted(0, 0, 0)), None);
         assert_eq!(broken(&by("none"), counted(1, 1, 1)), None);
         assert_eq!(limits(&by("none"), EmptyValues::Skip).need_plan(), None);

@@ -79,17 +79,22 @@ impl PlanSummary {
             lines.push(format!("{} rows would clear a contact", self.clears));
         }
         if let Some(IdsNotKnown { rows, ids }) = self.ids_not_known {
+            let in_rows = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
             lines.push(match ids {
+                Some(0) => "ids not known: none".to_owned(),
                 Some(ids) => {
-                    format!("ids not known: {ids}, in {rows} rows; a push asks for them, which may create users")
+                    format!("ids not known: {ids}, in {in_rows}; a push asks for them, which may create users")
                 }
-                None => format!(
-                    "without a state no id is known: {rows} rows; a push asks for theirs, which may create users"
-                ),
+                None => {
+                    format!(
+                        "without a state no id is known, in {in_rows}; a push asks for them, which may create users"
+                    )
+                }
             });
         }
         if let Some(vanished) = self.vanished.filter(|vanished| *vanished > 0) {
-            lines.push(format!("{vanished} users that the state knows are not in the input{}", listed_in(list)));
+            let are = if vanished == 1 { "user that the state knows is" } else { "users that the state knows are" };
+            lines.push(format!("{vanished} {are} not in the input{}", listed_in(list)));
         }
         match (rate, self.seconds_at_rate) {
             (_, None) => lines.push("at an unlimited rate it takes as long as the service does".to_owned()),

@@ -180,7 +180,10 @@ fn id_rules(
     let allowed: Vec<String> = args.allow_id.iter().map(|text| text.trim().to_owned()).collect();
     let is_refused = |text: &String| stands_for_nothing(text) || nulls.iter().any(|null| null.trim() == *text);
     if let Some(text) = allowed.iter().find(|text| text.is_empty() || !is_refused(text)) {
-        let message = format!("`--allow-id` names {}, which needs no leave, or can get none", shown_name(text));
+        let message = format!(
+            "`--allow-id` names {}, which counts as an id without it, or never does: it allows texts like None, or what `--null` names",
+            shown_name(text)
+        );
         let hint = r"it allows NULL, \N, NaN, None, nil and N/A, in any case, and what `--null` names";
         return Err(Failure::usage(message).with_hint(hint.to_owned()));
     }

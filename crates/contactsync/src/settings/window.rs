@@ -71,8 +71,8 @@ impl SendingWindow {
         match self.over() {
             None => Ok(()),
             Some(what) => {
-                let hint = "nothing was sent; another window lets the same command send".to_owned();
-                Err(Failure::new(Exit::TimeWindow, format!("stopped before sending: {what}")).with_hint(hint))
+                let hint = "nothing was sent or read back; the same command does it within another window".to_owned();
+                Err(Failure::new(Exit::TimeWindow, format!("stopped before the first request: {what}")).with_hint(hint))
             }
         }
     }

@@ -78,7 +78,7 @@ fn six_rows_against_a_closed_port_wait() {
     place.file("a.csv", crate::service::users(6));
     let options = ["--outage-wait", "1s", "--retry-base", "1ms", "--retry-cap", "5ms", "--summary", "s.json"];
     let arguments = [&["push", "a.csv", "--report", "r.ndjson"][..], &options];
-    place.run(&arguments.concat()).ends_with(6).says("sending is held").says("--resume");
+    place.run(&arguments.concat()).ends_with(6).says("requests are held").says("--resume");
     let summary: serde_json::Value = serde_json::from_str(&place.read("s.json")).unwrap();
     let seen = ["stopped_by", "failed", "not_sent"].map(|name| summary[name].clone());
     assert_eq!(seen, [json!("outage"), json!(0), json!(6)]);

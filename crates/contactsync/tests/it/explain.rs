@@ -26,7 +26,7 @@ fn a_reason_is_explained_however_it_is_spelt() {
       comes from     validation (rejected, never sent) or the API (failed, sent and refused)
       API codes      55108
       sending again  changes nothing before the row is mended
-      what to do     Export ids as text, not as numbers: spreadsheets and dataframes turn them into 1.03625E+07 or 10362473.0.
+      what to do     Where the row was rejected, export ids as text, not as numbers: spreadsheets and dataframes turn them into 1.03625E+07 or 10362473.0. Where the API refused it, check from which project the EUID came; with `--identify-by` the next push asks for the id's EUID again.
     ");
 }
 

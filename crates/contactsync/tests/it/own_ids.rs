@@ -145,7 +145,7 @@ fn too_many_new_ids_are_refused_before_any_is_asked_for() {
     );
     piped.ends_with(2).says("--spool");
     let alone = place.run(&["push", "a.csv", "--dry-run", BY[0], BY[1]]).ends_with(0);
-    alone.says("without a state no id is known: 111 rows");
+    alone.says("without a state no id is known, in 111 rows");
 }
 
 #[test]

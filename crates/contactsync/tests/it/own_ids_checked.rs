@@ -26,7 +26,7 @@ fn what_contradicts_itself_is_refused() {
         (&["push", "a.csv", "--sandbox", "--identify-by", "user_id", "--max-new-ids", "5"], "needs `--state`"),
         (
             &["push", "a.csv", "--sandbox", "--identify-by", "user_id", "--max-new-ids", "x", "--state", "s"],
-            "say a number of rows as 10, a share as 5%, or none",
+            "say a number as 10, a share as 5%, or none",
         ),
     ] {
         place.run(arguments).ends_with(2).says(why);

@@ -88,7 +88,7 @@ fn a_window_ends_also_while_an_input_is_waited_for_before_sending_and_while_send
     let place = Workplace::new();
     let push = ["push", "--sandbox", "-", "--report", "r.ndjson", "--max-duration", "100ms"];
     let running = Running::start(place.command(&push).stdin(Stdio::piped()));
-    running.finish().ends_with(7).says("stopped before sending: the run has taken 100ms (--max-duration)");
+    running.finish().ends_with(7).says("stopped before the first request: the run has taken 100ms (--max-duration)");
     assert!(!place.exists("r.ndjson"));
 
     let nobody = place

@@ -79,11 +79,14 @@ async fn ask_in_parts(ids: &Ids, batch: &[Wanted], asker: &Asker) -> Result<Opti
         if asked.answered.code == Some(IDENTITY_NAME_INVALID) {
             return Err(identity_name_refused(ids));
         }
+        let (count, code, attempts) = (part.len(), asked.answered.code, asked.attempts);
         match asked.ended {
             Ended::Accepted(_) => {
                 ids.bare_statuses.store(0, SeqCst);
                 let registered =
                     registered::read(&asked.body).map_err(|unknown| unknown_shape(&unknown.to_string()))?;
+                let found = part.iter().filter(|wanted| registered.get(&wanted.id).is_some()).count();
+                tracing::debug!(count, found, attempts, "asked for EUIDs");
                 let unknown = Refusal::of(Reason::IdUnknown, &asked, true);
                 answers.extend(part.iter().map(|wanted| {
                     let answer = registered.get(&wanted.id).ok_or_else(|| Arc::clone(&unknown));
@@ -91,10 +94,17 @@ async fn ask_in_parts(ids: &Ids, batch: &[Wanted], asker: &Asker) -> Result<Opti
                 }));
             }
             Ended::Failed(reason) if is_of_a_value(reason) && part.len() > 1 => {
+                tracing::debug!(
+                    count,
+                    code,
+                    attempts,
+                    "asked for EUIDs: refused for one of the ids, asked in two parts"
+                );
                 let (first, second) = part.split_at(part.len() / 2);
                 to_ask.extend([second, first]);
             }
             Ended::Failed(reason) => {
+                tracing::debug!(count, code, attempts, reason = reason.as_str(), "asked for EUIDs: given up");
                 if reason == Reason::HttpStatus {
                     ids.note_bare_status(part.len())?;
                 }

@@ -67,7 +67,7 @@ impl Verifier {
             Ok(told) => told,
             Err(reason) => {
                 let failed = (Outcome::Failed, Some(*reason), reading.answered.clone());
-                return self.decided(contact, times_asked, reading, failed);
+                return self.decided(contact, reading, failed);
             }
         };
         let held = told.profiles.get(contact.euid);
@@ -77,7 +77,7 @@ impl Verifier {
             || (held.is_some()
                 && (difference.is_some() || contact.contacts.iter().all(|(_, value)| !value.is_empty())));
         if difference.is_none() && is_proven {
-            return self.decided(contact, times_asked, reading, (Outcome::Landed, None, reading.answered.clone()));
+            return self.decided(contact, reading, (Outcome::Landed, None, reading.answered.clone()));
         }
         // A read may lag behind a write.
         if times_asked == 0 {
@@ -85,20 +85,19 @@ impl Verifier {
         }
         let Some(difference) = difference.filter(|_| is_proven) else {
             let failed = (Outcome::Failed, Some(Reason::Partial), reading.answered.clone());
-            return self.decided(contact, times_asked, reading, failed);
+            return self.decided(contact, reading, failed);
         };
         difference.note(contact, held, &self.comparer);
         if self.doubts.is_some() {
             different.push((contact.euid, difference.names().collect()));
         }
         let answered = Answered { message: Some(difference.message()), ..reading.answered.clone() };
-        self.decided(contact, times_asked, reading, (Outcome::Different, Some(difference.reason()), answered))
+        self.decided(contact, reading, (Outcome::Different, Some(difference.reason()), answered))
     }
 
     fn decided(
         &self,
         contact: &Contact,
-        times_asked: u32,
         reading: &Reading,
         (outcome, reason, answered): (Outcome, Option<Reason>, Answered),
     ) -> Recall {
@@ -108,7 +107,7 @@ impl Verifier {
             outcome,
             reason,
             answered,
-            attempts: times_asked.saturating_add(reading.attempts),
+            attempts: reading.attempts,
             latency_ms: reading.latency_ms,
             contacts: is_needed.then(|| contact.contacts.clone()),
         }))
