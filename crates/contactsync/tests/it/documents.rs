@@ -21,7 +21,8 @@ fn documents() -> Vec<(String, String)> {
 fn commands(page: &str) -> Vec<(String, i32)> {
     let mut commands = Vec::new();
     let (mut in_block, mut status) = (false, 0);
-    for line in page.lines() {
+    // A block may stand within a list.
+    for line in page.lines().map(str::trim_start) {
         if line.starts_with("```") {
             in_block = line == "```console";
         } else if let Some(given) = line.strip_prefix("# exit ").filter(|_| in_block) {

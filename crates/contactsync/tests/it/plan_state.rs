@@ -58,7 +58,7 @@ fn a_dry_run_tells_what_the_push_then_does() {
     let count = |new: u64, changed: u64, cleared: u64| json!({"new": new, "changed": changed, "cleared": cleared, "unknown": 0});
     // The third's phone was never sent: whether it is there is not known.
     assert_eq!(ran.json()["names"], json!({"email": count(1, 2, 1), "mobile_phone": count(1, 0, 1)}));
-    ran.says("  unchanged             2").says("1 users that the state knows are not in the input");
+    ran.says("  unchanged             2").says("1 user that the state knows is not in the input");
     assert_eq!(service.record().stats().requests, first, "a dry run sends nothing");
 
     let pushed = push(&place, &options).ends_with(1);
