@@ -129,6 +129,16 @@ impl Input {
     /// The same file once more, to be read beside this one or before it: from its beginning, and without a digest. What
     /// was read before a change of the file is told as ever. None of what can be read only once.
     pub fn again(&self) -> Option<io::Result<Self>> {
+        let options = ReaderOptions { digest: false, marks: BTreeMap::new(), ..self.options.clone() };
+        self.again_by(options)
+    }
+
+    /// The same, with digests as far as they were asked for: to be compared with an earlier try.
+    pub fn again_to_compare(&self) -> Option<io::Result<Self>> {
+        self.again_by(self.options.clone())
+    }
+
+    fn again_by(&self, options: ReaderOptions) -> Option<io::Result<Self>> {
         if !self.is_regular_file() {
             return None;
         }
@@ -136,7 +146,7 @@ impl Input {
             name: Arc::clone(&self.name),
             file,
             format: self.format,
-            options: ReaderOptions { digest: false, marks: BTreeMap::new(), ..self.options.clone() },
+            options,
             naming: self.naming.clone(),
             source: Source::File(None),
             sheet: self.sheet,

@@ -49,7 +49,8 @@ pub(crate) fn push(
         refuse_another_command(resumption, "push")?;
     }
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
-    input.reader.marks = marks(then.as_ref());
+    let undecided = resumption.as_ref().and_then(|resumption| resumption.undecided.as_ref());
+    input.reader.marks = marks(then.as_ref().or(undecided));
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
     let folder = folder_for_copies(&input, Some(&report));
     let remembered = match (&sending.state, &sending.compares) {
@@ -139,7 +140,8 @@ fn earlier_try(resumption: &Resumption) -> Option<(&Resumption, &Run)> {
 /// Whether the inputs are those of which an earlier try decided nothing, as far as it read them: the export may be another by
 /// now. What can be read only once is taken as the same.
 fn is_same_input(inputs: &[Input], earlier: &Run, decided: &Decided, settings: &InputSettings) -> bool {
-    let Ok(mut inputs) = again(inputs) else { return true };
+    let again: Option<Vec<Input>> = inputs.iter().map(|input| input.again_to_compare()?.ok()).collect();
+    let Some(mut inputs) = again else { return true };
     let by_id = settings.identity().is_some();
     compare_inputs(&mut inputs, earlier, decided, settings.rows, by_id, &mut |_, _| Ok(())).is_ok()
 }

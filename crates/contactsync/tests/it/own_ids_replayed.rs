@@ -88,3 +88,32 @@ fn a_verify_by_ids_needs_the_state_that_knows_them() {
     refused.says("there is no state").says("whose the ids are");
     assert!(!place.exists("v.ndjson") && !place.exists("nosuch"));
 }
+
+/// An outage night decides nothing; by the time it is resumed a newer night may have run over the same state.
+#[test]
+fn a_run_that_decided_nothing_is_older_than_what_was_set_since() {
+    for by_id in [false, true] {
+        let service = Service::with_faults(&["drop:1.0"]);
+        let place = service.workplace();
+        let (key, by): (_, &[&str]) = if by_id { ("user_id", &BY) } else { ("euid", &[]) };
+        place.file("night.csv", format!("{key},email\n7,old@example.com\n"));
+        place.file("next.csv", format!("{key},email\n7,new@example.com\n"));
+        let push = |input: &str, report: &str, more: &[&str]| {
+            let quick = ["--retry-base", "1ms", "--retry-cap", "10ms", "--outage-wait", "100ms", "--state", "s"];
+            place.run(&[&["push", input, "--report", report][..], &quick, by, more].concat())
+        };
+        push("night.csv", "night.ndjson", &[]).ends_with(6);
+        assert!(place.json_lines("night.ndjson").is_empty(), "nothing was decided");
+        service.set_faults::<&str>(&[]);
+        push("next.csv", "next.ndjson", &[]).ends_with(0);
+        let euid = euid_of(&place, "next.ndjson");
+        push("night.csv", "night.ndjson", &["--resume"])
+            .ends_with(2)
+            .says("another run over the same state has since set");
+        assert_eq!(email(&service, euid), "new@example.com", "by id: {by_id}");
+        // The export of another night under that name is a run of its own.
+        place.file("night.csv", format!("{key},email\n7,newest@example.com\n"));
+        push("night.csv", "night.ndjson", &["--resume"]).ends_with(0);
+        assert_eq!(email(&service, euid), "newest@example.com");
+    }
+}
