@@ -39,10 +39,30 @@ pub(crate) fn list_vanished(state: &State, output: &Output) -> Result<(), Failur
 pub(crate) fn warn_of_unreadable(vanished: u64, rows_of: impl Fn(Reason) -> u64, printer: &Printer) {
     let rows: u64 = WITHOUT_EUID.into_iter().map(rows_of).sum();
     if vanished > 0 && rows > 0 {
-        let text = format!("{rows} rows have no readable EUID: users counted or listed as vanished may be theirs");
-        printer.warning(&text, Some("mend these rows before anything is done to who is listed"));
+        let text = format!("{rows} rows have no readable EUID: {MAY_BE_THEIRS}");
+        printer.warning(&text, Some(MEND_FIRST));
     }
 }
+
+/// The same where rows are keyed by ids: so many have none that is taken, or one of which no user is known.
+pub(crate) fn warn_of_nobody(vanished: u64, rows: u64, printer: &Printer) {
+    if vanished > 0 && rows > 0 {
+        let text = format!("{rows} rows have no id whose user is known: {MAY_BE_THEIRS}");
+        printer.warning(&text, Some(MEND_FIRST));
+    }
+}
+
+/// The same of rows whose ids would only be asked for.
+pub(crate) fn warn_of_unasked(vanished: u64, rows: u64, printer: &Printer) {
+    if vanished > 0 && rows > 0 {
+        let text =
+            format!("{rows} rows have an id that the state doesn't know, and a dry run doesn't ask: {MAY_BE_THEIRS}");
+        printer.warning(&text, Some("a push asks for the ids, and says who has vanished then"));
+    }
+}
+
+const MAY_BE_THEIRS: &str = "users counted or listed as vanished may be theirs";
+const MEND_FIRST: &str = "mend these rows before anything is done to who is listed";
 
 /// Why `--report-vanished` lists nobody where only a part was read.
 pub(crate) const NOT_ALL_READ: &str =

@@ -1,11 +1,39 @@
 //! The sheet of rows that are to be mended (`report --csv`): what tells it from any other CSV, and the apostrophes that keep
-//! its cells from being formulas.
+//! its cells from being formulas, and its ids from being numbers.
 
 use std::borrow::Cow;
 
 /// What stands before the contacts. A CSV that has all of these columns is such a sheet.
 pub const COLUMNS: [&str; 11] =
     ["source", "row", "line", "euid", "outcome", "reason", "code", "message", "http_status", "attempts", "at"];
+
+/// What stands behind the contacts.
+pub const RAW: &str = "raw";
+
+/// Whether these are the columns of such a sheet. Nobody else's CSV has all of them.
+pub fn is_sheet<N: AsRef<str>>(headers: &[N]) -> bool {
+    COLUMNS.iter().all(|name| headers.iter().any(|header| header.as_ref() == *name))
+}
+
+/// Whether a column of this name, in any case, is one of the sheet's own: neither a contact nor an id.
+pub fn is_own_column(name: &str) -> bool {
+    COLUMNS.into_iter().chain([RAW]).any(|own| own.eq_ignore_ascii_case(name))
+}
+
+/// An id of the organisation's own as it stands in a sheet: behind an apostrophe, whatever it is. A spreadsheet would make
+/// `007` a `7` and `mar-1` a date: other ids, for which users would be created. No cell where there is no id.
+pub fn protect_id(id: &str) -> String {
+    if id.is_empty() { String::new() } else { protect_formulas(&format!("'{id}")).into_owned() }
+}
+
+/// The id without the apostrophes of [`protect_id`]; also where a spreadsheet, or whoever wrote it anew, left them out.
+pub fn unprotect_id(cell: &str) -> Cow<'_, str> {
+    let text = unprotect_formulas(cell);
+    match text.strip_prefix('\'') {
+        Some(id) => id.to_owned().into(),
+        None => text,
+    }
+}
 
 /// The text with an apostrophe wherever a spreadsheet would find the beginning of a formula: at the beginning of a cell, and
 /// where one begins to those that take semicolons, tabs or line ends for the end of a cell, and commas and quotes for text. A
@@ -139,6 +167,26 @@ mod tests {
             assert_eq!(unprotect_formulas(&safe), *text, "{safe:?}");
             assert!(formulas(&safe).all(|formula| formula.marks < formula.at), "{safe:?}");
             assert_eq!(is_protected(&safe), matches!(safe, Cow::Owned(_)), "{safe:?}");
+            let id = protect_id(text);
+            assert_eq!(unprotect_id(&id), *text, "{id:?}");
+            assert!(id.is_empty() || id.starts_with('\'') || is_protected(&id), "{id:?}");
         }
+    }
+
+    #[test]
+    fn an_id_is_no_number_and_no_date() {
+        for (id, cell) in [("007", "'007"), ("mar-1", "'mar-1"), ("=x", "''=x"), ("'7", "''7"), ("", "")] {
+            assert_eq!(protect_id(id), cell);
+            assert_eq!(unprotect_id(cell), id);
+        }
+        for bare in ["007", "crm-1", "=x"] {
+            assert_eq!(unprotect_id(bare), bare);
+        }
+    }
+
+    #[test]
+    fn columns_of_the_sheet_are_known() {
+        assert!(is_sheet(&COLUMNS) && !is_sheet(&COLUMNS[1..]));
+        assert!(is_own_column("Code") && is_own_column("raw") && !is_own_column("user_id"));
     }
 }

@@ -8,7 +8,7 @@ use std::{borrow::Cow, mem, sync::Arc};
 use model::{
     Reason, RecordBatch, RecordHead, Rejection, Span, Value,
     limits::MAX_RECORD_BYTES,
-    sheet::{self, unprotect_formulas},
+    sheet::{self, unprotect_formulas, unprotect_id},
 };
 
 use crate::{
@@ -39,6 +39,8 @@ pub(crate) struct CsvRecords {
     /// The encoding to hint at, once a row was not valid.
     hint: Option<&'static str>,
     apostrophes: Apostrophes,
+    /// The key is an id of a sheet's, which stands behind an apostrophe.
+    has_protected_ids: bool,
 }
 
 /// What apostrophes in front of formulas are.
@@ -50,17 +52,6 @@ enum Apostrophes {
     Sheet,
     /// The same, and some were taken away since that was last asked for.
     TakenAway,
-}
-
-/// A sheet's own columns are none of the input that its rows came from: where the key's column was called as one of them, the
-/// key stands in another.
-fn refuse_key_of_sheet(input: &str, headers: &[String], naming: &Naming) -> Result<(), OpenError> {
-    let is_euid = |header: &str| naming.key() == RowKey::Euid && header == "euid";
-    let is_own = |header: &str| sheet::COLUMNS.contains(&header) || header == "raw";
-    let taken = headers.iter().find(|header| is_own(header) && naming.is_key(header) && !is_euid(header));
-    taken.map_or(Ok(()), |column| {
-        Err(OpenError::KeyOfSheet { input: input.to_owned(), column: column.clone(), key: naming.key() })
-    })
 }
 
 impl CsvRecords {
@@ -99,16 +90,17 @@ impl CsvRecords {
             row: 0,
             hint: None,
             apostrophes: Apostrophes::Data,
+            has_protected_ids: false,
         };
         let mut headers = match &options.header {
             Header::Absent { columns } => columns.iter().map(|name| name.trim().to_owned()).collect(),
             Header::Present => records.read_header(input)?,
         };
-        // Nobody else's CSV has all of them.
-        if sheet::COLUMNS.iter().all(|name| headers.iter().any(|header| header == name)) {
-            records.apostrophes = Apostrophes::Sheet;
-            headers = headers.iter().map(|header| unprotect_formulas(header).into_owned()).collect();
+        if sheet::is_sheet(&headers) {
             refuse_key_of_sheet(input, &headers, naming)?;
+            records.apostrophes = Apostrophes::Sheet;
+            records.has_protected_ids = naming.key() != RowKey::Euid;
+            headers = headers.iter().map(|header| unprotect_formulas(header).into_owned()).collect();
         }
         records.layout = Layout::new(input, headers, naming)?;
         // The rows of a sheet may have to be changed.
@@ -248,12 +240,14 @@ impl CsvRecords {
         Ok(true)
     }
 
-    /// Takes the apostrophes before formulas out of a record's fields. Returns how long its text is then.
+    /// Takes the apostrophes before formulas and ids out of a record's fields. Returns how long its text is then.
     fn unprotect(&mut self, text: &mut [u8], fields: usize) -> usize {
         let (mut start, mut written) = (0, 0);
         for index in 0..fields {
             let end = self.parser.ends[index];
-            if let Ok(Cow::Owned(field)) = std::str::from_utf8(&text[start..end]).map(unprotect_formulas) {
+            let is_id = self.has_protected_ids && index == self.layout.key;
+            let unprotect = if is_id { unprotect_id } else { unprotect_formulas };
+            if let Ok(Cow::Owned(field)) = std::str::from_utf8(&text[start..end]).map(unprotect) {
                 text[written..written + field.len()].copy_from_slice(field.as_bytes());
                 written += field.len();
                 self.apostrophes = Apostrophes::TakenAway;
@@ -387,6 +381,16 @@ impl CsvRecords {
             }
         }
     }
+}
+
+/// Refuses what would take a code or a line's number for whom a row is of.
+fn refuse_key_of_sheet(input: &str, headers: &[String], naming: &Naming) -> Result<(), OpenError> {
+    let is_euid = |header: &str| naming.key() == RowKey::Euid && header.eq_ignore_ascii_case("euid");
+    let own = headers.iter().find(|header| sheet::is_own_column(header) && naming.is_key(header) && !is_euid(header));
+    own.map_or(Ok(()), |own| {
+        let (input, column, columns) = (input.to_owned(), own.clone(), headers.to_vec());
+        Err(OpenError::KeyOfSheet { input, key: naming.key(), column, columns })
+    })
 }
 
 #[cfg(test)]

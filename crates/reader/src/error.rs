@@ -3,12 +3,12 @@ use std::{fmt::Write, io};
 use model::{
     IdentityKind,
     limits::{KNOWN_CONTACTS, MAX_NAMES_SHOWN},
-    shown_name, shown_names,
+    sheet, shown_name, shown_names,
 };
 
 use crate::{
     asked::{AskedName, near_miss},
-    naming::Naming,
+    naming::{IDENTIFY_BY, Naming},
     options::RowKey,
 };
 
@@ -61,8 +61,9 @@ pub enum OpenError {
     },
     /// No column for what rows are keyed by.
     #[error(
-        "{input}: has no column {}; its columns are: {}{}",
+        "{input}: has no column {}{}; its columns are: {}{}",
         shown_name(wanted),
+        by_renaming(renamed.as_deref()),
         shown_names(columns),
         by_near_miss(misspelt)
     )]
@@ -75,18 +76,22 @@ pub enum OpenError {
         wanted: String,
         /// Names given in options that a column is a near miss of.
         misspelt: Vec<MissingName>,
+        /// The column of that name, where `--map` gives it another, and that.
+        renamed: Option<Box<(String, String)>>,
         /// Those there are.
         columns: Vec<String>,
     },
-    /// A sheet of rows to be mended, with a column of its own that is called as that of what rows are keyed by.
+    /// A sheet of rows to be mended whose own column, of another meaning, is named as the key.
     #[error("{input}: is a sheet of `report --csv`, whose column {} is its own and holds no {}", shown_name(column), key.word())]
     KeyOfSheet {
         /// As given.
         input: String,
-        /// The column.
-        column: String,
         /// The EUID, or an id.
         key: RowKey,
+        /// The column.
+        column: String,
+        /// Those there are.
+        columns: Vec<String>,
     },
     /// A CSV without even a header.
     #[error("{0}: is empty: not even a header")]
@@ -189,27 +194,49 @@ impl OpenError {
             }
             Self::Twice { .. } => Some("its rows would be sent twice: name it once".to_owned()),
             Self::Format { hint, .. } => Some((*hint).to_owned()),
+            Self::NoKey { key, renamed: Some(renamed), .. } => Some(format!(
+                "leave out the `--map` of {}, or name the column with the {} as it is called then: `{} {}`",
+                shown_name(&renamed.0),
+                key.word(),
+                key.option(),
+                shown_name(&renamed.1)
+            )),
             Self::NoKey { columns, key, wanted, .. } => Some(no_key(*key, wanted, columns)),
             Self::KeyOfSheet { key: RowKey::Euid, .. } => {
                 Some("the EUIDs stand in its column `euid`: leave out `--euid-column`".to_owned())
             }
-            Self::KeyOfSheet { key, .. } => {
-                Some(format!("the ids stand in its column `id`: say `{} id`", key.option()))
-            }
+            Self::KeyOfSheet { columns, .. } => Some(
+                ids_of_sheet(columns)
+                    .unwrap_or_else(|| "it holds no ids: push it by its EUIDs, without `--identify-by`".to_owned()),
+            ),
             Self::Empty(_) => Some("where an export may be empty, let it write its header".to_owned()),
             Self::TwoColumns { .. } => Some("rename one of them in the export".to_owned()),
-            Self::NoSuchNames { .. } => {
+            Self::NoSuchNames { missing, .. } => {
+                let is_id = |missing: &&MissingName| missing.asked.option == IDENTIFY_BY;
+                if let Some(near) = missing.iter().find(is_id).and_then(|missing| missing.near.as_ref()) {
+                    return Some(format!("name the key with the id: `--id-column {}`", shown_name(near)));
+                }
                 Some("a mistyped name would leave contacts out: correct it, or leave out what no input has".to_owned())
             }
             Self::Unknown(inputs) => {
-                let name = inputs.first().and_then(|input| input.names.first()).map_or("NAME", String::as_str);
-                let name = shown_name(name);
-                let key = inputs.first().map_or(RowKey::Euid, |input| input.key).word();
+                let key = inputs.first().map_or(RowKey::Euid, |input| input.key);
                 let by_id = inputs.iter().find_map(UnknownColumns::identity);
-                let by_id = by_id.map_or_else(String::new, |kind| format!("{}; or ", identify_by(kind)));
+                let lacks_id = key != RowKey::Euid && inputs.iter().any(|input| !input.has_key);
+                let first = match by_id {
+                    Some(kind) => format!("{}; or ", identify_by(kind)),
+                    None if lacks_id => "where another key holds the id: `--id-column NAME`; or ".to_owned(),
+                    None => String::new(),
+                };
+                // What may be whom a row is of is never proposed as a contact.
+                let is_euid = |name: &&String| name.eq_ignore_ascii_case(RowKey::Euid.usual_column());
+                let name = inputs.iter().flat_map(|input| &input.names).find(|name| !is_euid(name));
+                let map = name.filter(|_| !lacks_id).map_or_else(String::new, |name| {
+                    let name = shown_name(name);
+                    format!("; `--map {}=email\"` renames a column", name.strip_suffix('"').unwrap_or(&name))
+                });
+                let rest = if key == RowKey::Euid { "EUID" } else { "id and an EUID beside it" };
                 Some(format!(
-                    "{by_id}say what is sent: `--contacts mobile_phone,email` sends exactly these and ignores the rest, `--all-columns` sends all but the {key}; `--map {}=email\"` renames a column",
-                    name.strip_suffix('"').unwrap_or(&name)
+                    "{first}say what is sent: `--contacts mobile_phone,email` sends exactly these and ignores the rest, `--all-columns` sends all but the {rest}{map}"
                 ))
             }
             Self::Read(error) => error.hint(),
@@ -270,6 +297,9 @@ impl ReadError {
 
 fn no_key(key: RowKey, wanted: &str, columns: &[String]) -> String {
     let (word, option) = (key.word(), key.option());
+    if let (RowKey::Id(_), Some(hint)) = (key, ids_of_sheet(columns)) {
+        return hint;
+    }
     let near = near_miss(wanted, columns);
     if let (RowKey::Euid, None, Some(kind)) = (key, near, identity_among(columns)) {
         return format!("{}; where another column holds the EUID: `--euid-column NAME`", identify_by(kind));
@@ -281,6 +311,13 @@ fn no_key(key: RowKey, wanted: &str, columns: &[String]) -> String {
             key.usual_column()
         ),
     }
+}
+
+/// Where a sheet of rows to be mended has its ids: behind the EUIDs, unless the columns were moved about.
+fn ids_of_sheet(columns: &[String]) -> Option<String> {
+    let euid = columns.iter().position(|column| column == "euid").filter(|_| sheet::is_sheet(columns))?;
+    let behind = columns.get(euid + 1).filter(|column| !sheet::is_own_column(column))?;
+    Some(format!("its ids stand behind the EUIDs: `--id-column {}`", shown_name(behind)))
 }
 
 /// The kind of ids that a column is named as.
@@ -304,6 +341,10 @@ fn twice(input: &str, earlier: &str) -> String {
     } else {
         format!("{input}: is the same as {earlier}, which is given too")
     }
+}
+
+fn by_renaming(renamed: Option<&(String, String)>) -> String {
+    renamed.map_or_else(String::new, |(_, to)| format!(", which `--map` renames to {}", shown_name(to)))
 }
 
 fn by_near_miss(misspelt: &[MissingName]) -> String {

@@ -71,6 +71,7 @@ impl Layout {
                 key: naming.key(),
                 wanted: naming.key_column().to_owned(),
                 misspelt: naming.misspelt(&headers),
+                renamed: naming.renamed_away(&headers).map(|(from, to)| Box::new((from.to_owned(), to.to_owned()))),
                 columns: headers,
             });
         };

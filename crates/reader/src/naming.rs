@@ -12,6 +12,7 @@ use crate::{
 
 const CONTACTS: &str = "--contacts";
 const MAP: &str = "--map";
+pub(crate) const IDENTIFY_BY: &str = "--identify-by";
 
 /// What a column or flat key is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(crate) enum Role<'a> {
 pub(crate) struct Naming {
     key: RowKey,
     key_column: String,
+    /// The option that names it.
+    key_option: &'static str,
     map: Vec<(String, String)>,
     selection: Selection,
     /// The names above, and which of them came up.
@@ -63,10 +66,13 @@ impl Naming {
             ask(MAP, from);
         }
         let key_column = options.key_column.trim().to_owned();
-        if options.key_column != options.key.usual_column() {
-            ask(options.key.option(), &key_column);
+        let is_named = options.key_column != options.key.usual_column();
+        let key_option = if is_named { options.key.option() } else { IDENTIFY_BY };
+        // An id is looked for under the name of its kind by who says the kind.
+        if is_named || options.key != RowKey::Euid {
+            ask(key_option, &key_column);
         }
-        Self { key: options.key, key_column, map, selection, asked: AskedNames::new(asked) }
+        Self { key: options.key, key_column, key_option, map, selection, asked: AskedNames::new(asked) }
     }
 
     /// The names that the user gave, and which of them came up.
@@ -95,9 +101,11 @@ impl Naming {
         name
     }
 
-    /// The names that came up nowhere until now and that one of these headers or keys is a near miss of.
+    /// The names that came up nowhere until now and that one of these headers or keys is a near miss of; but for what an id is
+    /// called where nothing is said of that.
     pub(crate) fn misspelt(&self, headers: &[String]) -> Vec<MissingName> {
-        let missing = self.asked.unseen().into_iter().map(|asked| self.missing(asked, headers));
+        let named = self.asked.unseen().into_iter().filter(|asked| asked.option != IDENTIFY_BY);
+        let missing = named.map(|asked| self.missing(asked, headers));
         missing.filter(|missing| missing.near.is_some()).collect()
     }
 
@@ -105,6 +113,12 @@ impl Naming {
     pub(crate) fn missing(&self, asked: &AskedName, headers: &[String]) -> MissingName {
         let others = headers.iter().filter(|header| !self.is_asked(header));
         MissingName { asked: asked.clone(), near: near_miss(&asked.name, others).cloned() }
+    }
+
+    /// The header that is called as the key was to be, and the name that `--map` gives it instead.
+    pub(crate) fn renamed_away<'a>(&'a self, headers: &'a [String]) -> Option<(&'a str, &'a str)> {
+        let header = headers.iter().find(|header| header.eq_ignore_ascii_case(&self.key_column))?;
+        self.mapping(header).map(|(_, to)| (header.as_str(), to.as_str()))
     }
 
     /// Whether this is the header or key of what rows are keyed by. What is looked at in this way counts as nothing that came up.
@@ -117,7 +131,7 @@ impl Naming {
     pub(crate) fn role<'a>(&'a self, header: &'a str) -> Role<'a> {
         let name = self.name(header);
         if name.eq_ignore_ascii_case(&self.key_column) {
-            self.asked.saw(self.key.option(), &self.key_column);
+            self.asked.saw(self.key_option, &self.key_column);
             // Who lists all columns with `--contacts` lists this one too.
             for wanted in self.wanted().iter().filter(|wanted| wanted.eq_ignore_ascii_case(&name)) {
                 self.asked.saw(CONTACTS, wanted);
@@ -126,6 +140,8 @@ impl Naming {
         }
         self.asked.saw(CONTACTS, &name);
         match &self.selection {
+            // Beside an id, too, it is whom a row is of, and no contact.
+            Selection::All if name.eq_ignore_ascii_case(RowKey::Euid.usual_column()) => Role::Ignored,
             Selection::Known if KNOWN_CONTACTS.contains(&&*name) => Role::Contact(name),
             Selection::Known => Role::Unknown,
             Selection::Exactly(names) if names.iter().any(|wanted| *wanted == name) => Role::Contact(name),
@@ -211,5 +227,19 @@ mod tests {
         assert_eq!(exactly.role("my_name"), Role::Contact("my_name".into()));
         assert_eq!(exactly.role("mobile_phone"), Role::Ignored);
         assert_eq!(naming(Selection::All, &[]).role("x"), Role::Contact("x".into()));
+    }
+
+    #[test]
+    fn an_euid_beside_an_id_is_no_contact() {
+        let key = RowKey::Id(model::IdentityKind::UserId);
+        let of = |selection| {
+            let key_column = key.usual_column().to_owned();
+            Naming::new(&ReaderOptions { key, key_column, selection, ..ReaderOptions::default() })
+        };
+        for header in ["euid", " EUID "] {
+            assert_eq!(of(Selection::All).role(header), Role::Ignored);
+            assert_eq!(of(Selection::Known).role(header), Role::Unknown);
+        }
+        assert_eq!(of(Selection::All).role("User_ID"), Role::Key);
     }
 }

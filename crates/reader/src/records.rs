@@ -115,7 +115,7 @@ impl Records {
         });
         let sheet = is_sheet.then(|| {
             format!(
-                "{name}: is a sheet of `report --csv`: its apostrophes in front of formulas are no part of the values"
+                "{name}: is a sheet of `report --csv`: its apostrophes in front of formulas and ids are no part of the values"
             )
         });
         hint.into_iter().chain(sheet).map(Notice).collect()

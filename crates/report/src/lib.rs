@@ -41,7 +41,7 @@ pub use file::{destination, folder_of, is_special, refuse_existing, replace};
 pub use format::{Compression, Encoding, ReportFormat};
 pub use journal::{ContactsPolicy, Journal, JournalOptions, Storage};
 pub use keys::KeyComparison;
-pub use overview::{Bucket, Filter, Night, Outcomes, Overview, Survey, Timeline, attempts_of, unfinished};
+pub use overview::{Bucket, Filter, IdsOfRows, Night, Outcomes, Overview, Survey, Timeline, attempts_of, unfinished};
 pub use page::{PageOptions, page};
 pub use read::{ReadError, ReportReader};
 pub use replay::{Chosen, KnownUsers, ReplayChoice, ReplayPlan, ReplayRows};

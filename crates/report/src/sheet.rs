@@ -8,11 +8,11 @@ use std::{
 
 use model::{
     Contacts, Decision, Reason,
-    sheet::{COLUMNS, protect_formulas},
+    sheet::{COLUMNS, RAW, is_own_column, protect_formulas, protect_id},
 };
 
 use crate::{
-    overview::{Survey, is_to_be_looked_at},
+    overview::{IdsOfRows, Survey, is_to_be_looked_at},
     read::ReadError,
     time::rfc3339,
 };
@@ -21,12 +21,14 @@ use crate::{
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// What was written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sheet {
     /// Rows.
     pub rows: u64,
     /// Contact values with an apostrophe in them that keeps them from being a formula.
     pub protected: u64,
+    /// The column of ids, where rows are keyed by them: what the sheet is to be pushed with.
+    pub id_column: Option<String>,
 }
 
 /// Why a sheet isn't whole.
@@ -43,42 +45,51 @@ pub enum SheetError {
 /// What stands before the contacts: the id stands behind the EUID, where rows are keyed by ids.
 const EUID: usize = 3;
 
-/// Writes the rejected, failed and different rows as CSV, their contacts as columns, and the ids under the name that their
-/// column had in the inputs. No cell is a formula to a spreadsheet, in whatever
+/// Writes the rejected, failed and different rows as CSV, their contacts as columns, and the ids in a column that is called as
+/// in the inputs, or otherwise where that can't be told from others. No cell is a formula to a spreadsheet, in whatever
 /// country: one that would be gets an apostrophe where the formula would begin, which is taken away where the sheet is an input.
+/// So is the one before each id.
 pub fn write_sheet(survey: &Survey, mut to: impl Write) -> Result<Sheet, SheetError> {
     to.write_all(BYTE_ORDER_MARK.as_bytes())?;
     let mut sheet = csv::Writer::from_writer(to);
     let names: Vec<&Arc<str>> = survey.overview.contact_names.iter().collect();
-    let is_own = |name: &str| COLUMNS.contains(&name) || name == "raw";
-    let id_title = survey.id_column.as_deref().map(|name| if is_own(name) { "id" } else { name });
-    let titles = names.iter().map(|name| {
-        if is_own(name) || id_title == Some(&***name) { format!("contacts.{name}") } else { name.to_string() }
-    });
+    let is_own = |name: &str| COLUMNS.contains(&name) || name == RAW;
+    let id_column = survey.ids.as_ref().map(id_column);
+    let is_ids = |name: &str| id_column.as_ref().is_some_and(|column| column.to_lowercase() == name.to_lowercase());
+    let titles = names
+        .iter()
+        .map(|name| if is_own(name) || is_ids(name) { format!("contacts.{name}") } else { name.to_string() });
     let mut head: Vec<String> =
-        COLUMNS.iter().map(|name| (*name).to_owned()).chain(titles).chain(["raw".to_owned()]).collect();
-    if let Some(title) = id_title {
-        head.insert(EUID + 1, title.to_owned());
+        COLUMNS.iter().map(|name| (*name).to_owned()).chain(titles).chain([RAW.to_owned()]).collect();
+    if let Some(title) = &id_column {
+        head.insert(EUID + 1, title.clone());
     }
     sheet.write_record(head.iter().map(|cell| protect_formulas(cell).into_owned())).map_err(io::Error::from)?;
-    let mut written = Sheet { rows: 0, protected: 0 };
+    let mut written = Sheet { rows: 0, protected: 0, id_column: None };
     survey.records(|record| {
         if !is_to_be_looked_at(record.outcome) {
             return Ok(());
         }
         written.rows += 1;
-        let mut cells = cells(record, &names);
-        if id_title.is_some() {
-            cells.insert(EUID + 1, record.id.as_deref().unwrap_or_default().to_owned());
-        }
-        let harmless: Vec<Cow<'_, str>> = cells.iter().map(|cell| protect_formulas(cell)).collect();
+        let cells = cells(record, &names);
+        let mut harmless: Vec<Cow<'_, str>> = cells.iter().map(|cell| protect_formulas(cell)).collect();
         let values = COLUMNS.len()..cells.len() - 1;
         written.protected += harmless[values].iter().filter(|cell| matches!(cell, Cow::Owned(_))).count() as u64;
+        if id_column.is_some() {
+            harmless.insert(EUID + 1, protect_id(record.id.as_deref().unwrap_or_default()).into());
+        }
         sheet.write_record(harmless.iter().map(|cell| cell.as_bytes())).map_err(io::Error::from)?;
         Ok::<_, SheetError>(())
     })?;
     sheet.flush()?;
+    written.id_column = id_column;
     Ok(written)
+}
+
+/// The inputs' column of ids, unless the sheet has one of that name; a contact's gives way.
+fn id_column(ids: &IdsOfRows) -> String {
+    let mut names = [&ids.column, &ids.kind].into_iter().flatten();
+    names.find(|name| !is_own_column(name)).map_or("id", String::as_str).to_owned()
 }
 
 fn cells(record: &Decision, names: &[&Arc<str>]) -> Vec<String> {

@@ -7,10 +7,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use model::{Reason, escape_controls};
+use model::{Reason, escape_controls, shown_name};
 use report::{
-    Bucket, Filter, NameChanges, Night, Outcomes, Overview, PageOptions, Sheet, SheetError, SourceReport, Survey,
-    attempts_of, page, rfc3339, share_line, unfinished, write_sheet,
+    Bucket, Filter, IdsOfRows, NameChanges, Night, Outcomes, Overview, PageOptions, Sheet, SheetError, SourceReport,
+    Survey, attempts_of, page, rfc3339, share_line, unfinished, write_sheet,
 };
 
 use crate::{
@@ -82,8 +82,11 @@ fn write_csv(survey: &Survey, path: &Path, printer: &Printer) -> Result<(), Fail
             SheetError::Read(error) => io::Error::other(error),
         })
     });
-    let Sheet { rows, protected } = written?;
+    let Sheet { rows, protected, id_column } = written?;
     printer.note(&format!("wrote {rows} rows to {}", path.display()));
+    if let (Some(column), Some(ids)) = (&id_column, &survey.ids) {
+        tell_of_ids(ids, column, printer);
+    }
     if protected > 0 {
         let text =
             format!("{protected} values have an apostrophe in front of what a spreadsheet would take for a formula");
@@ -94,6 +97,19 @@ fn write_csv(survey: &Survey, path: &Path, printer: &Printer) -> Result<(), Fail
         printer.warning("not all contacts have a column: there are more than 500, or one with too long a name", None);
     }
     Ok(())
+}
+
+/// How a sheet with ids is pushed: not always with the options of its inputs.
+fn tell_of_ids(ids: &IdsOfRows, column: &str, printer: &Printer) {
+    let (kind, shown) = (ids.kind.as_deref().unwrap_or("KIND"), shown_name(column));
+    let with = format!("once mended it is pushed with `--identify-by {kind} --id-column {shown}`");
+    match &ids.column {
+        Some(input) if input != column => {
+            let text = format!("the ids stand in the column {shown}: another column is called {}", shown_name(input));
+            printer.warning(&text, Some(&with));
+        }
+        _ => printer.note(&format!("the ids stand in the column {shown}, behind apostrophes: {with}")),
+    }
 }
 
 fn write_page(survey: &Survey, show_values: bool, path: &Path) -> Result<(), Failure> {

@@ -269,7 +269,10 @@ fn see(glance: Option<&mut Glance<'_>>, ids: Option<&KnownIds>, record: &Record<
     let Some(ids) = ids else { return glance.see(record.euid_text()) };
     match glance.user(ids.kind(), trimmed_id(record.euid_text()))? {
         Some(euid) => glance.see_user(euid),
-        None => Ok(()),
+        None => {
+            glance.note_nobody();
+            Ok(())
+        }
     }
 }
 

@@ -129,6 +129,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     let unchanged = UnchangedRows::new(rows.unchanged_before(), Arc::clone(&counters));
     let mut remembering = remembered.map(|remembered| Remembering::new(remembered, unchanged.clone()));
     let undecided = remembering.as_ref().map(Remembering::undecided);
+    let by_ids = ids.is_some();
     let known_ids = ids.as_ref().map(OwnIds::known);
     let resolver = ids.map(|ids| IdResolver::new(ids, undecided, stop.clone()));
     // What is verified is compared with nothing else.
@@ -212,7 +213,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     };
     let mut vanished = None;
     if let Some(remembering) = remembering {
-        vanished = remembering.end(&mut outcome, &WhatWasRead { takes_all, begun, positions }, printer);
+        vanished = remembering.end(&mut outcome, &WhatWasRead { takes_all, by_ids, begun, positions }, printer);
     }
     outcome.note_finish(run, vanished);
     if let Some(verifier) = &verifier {

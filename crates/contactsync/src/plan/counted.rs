@@ -42,4 +42,6 @@ pub(crate) struct CountedIds {
     pub(crate) not_known: u64,
     /// The ids of those rows, each counted once; none without a state.
     pub(crate) distinct: Option<u64>,
+    /// Rows that are not asked for, since they are rejected or decided, and of whose user nothing is known.
+    pub(crate) of_nobody: u64,
 }

@@ -65,9 +65,11 @@ impl Known {
         Ok(self.looker.look().id(kind, id)?.and_then(KnownId::user))
     }
 
-    /// A row of this id was read that is not compared.
-    pub(super) fn see_id(&mut self, kind: IdentityKind, id: &str) -> Result<(), StateError> {
-        self.known_user(kind, id)?.map_or(Ok(()), |euid| self.looker.look().see(euid))
+    /// A row of this id was read that is not compared. Whether its user is known.
+    pub(super) fn see_id(&mut self, kind: IdentityKind, id: &str) -> Result<bool, StateError> {
+        let user = self.known_user(kind, id)?;
+        user.map_or(Ok(()), |euid| self.looker.look().see(euid))?;
+        Ok(user.is_some())
     }
 
     /// How the contacts of a row compare with what is there once all rows before it are accepted, in their order; none where
@@ -221,8 +223,8 @@ mod tests {
             }
             assert_eq!((0..3_000).filter(|number| of(kind, &number.to_string()) == again).count(), 3_000);
             assert_eq!(known.vanished().unwrap(), 2);
-            known.see_id(kind, "a-1").unwrap();
-            known.see_id(kind, "a-2").unwrap();
+            assert!(known.see_id(kind, "a-1").unwrap());
+            assert!(!known.see_id(kind, "a-2").unwrap());
             assert_eq!(known.vanished().unwrap(), 1);
         }
     }

@@ -100,7 +100,7 @@ impl Limits {
     }
 
     fn too_many_new_ids(&self, counted: &Counted) -> Option<(String, &'static str)> {
-        let CountedIds { rows, not_known, distinct } = counted.ids?;
+        let CountedIds { rows, not_known, distinct, of_nobody: _ } = counted.ids?;
         let distinct = distinct?;
         let message = match self.max_new_ids? {
             AtMost::Rows(most) if distinct > most => {
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn too_many_ids_that_are_not_known() {
         let counted = |rows, not_known, distinct| Counted {
-            ids: Some(CountedIds { rows, not_known, distinct: Some(distinct) }),
+            ids: Some(CountedIds { rows, not_known, distinct: Some(distinct), of_nobody: 0 }),
             ..Counted::default()
         };
         let by = |most| ["--identify-by", "user_id", "--max-new-ids", most];

@@ -19,7 +19,7 @@ use crate::{
     rejected::show,
     settings::{InputSettings, Output, RowRange},
     terminal::Printer,
-    vanished::{NOT_ALL_READ, warn_of_unreadable},
+    vanished::{NOT_ALL_READ, warn_of_nobody, warn_of_unasked, warn_of_unreadable},
 };
 
 /// Whether what comes up in the rows is shown. Where they are sent afterwards, it is shown then.
@@ -174,7 +174,13 @@ impl<'a> Pass<'a> {
         let vanished = known.vanished().map_err(|error| unplanned(&error))?;
         if self.shown == Shown::All {
             let books = self.counted.books;
-            warn_of_unreadable(vanished, |reason| books.rows(reason), &self.printer);
+            match (self.identity, self.counted.ids) {
+                (Some(_), Some(ids)) => {
+                    warn_of_nobody(vanished, ids.of_nobody, &self.printer);
+                    warn_of_unasked(vanished, ids.not_known, &self.printer);
+                }
+                _ => warn_of_unreadable(vanished, |reason| books.rows(reason), &self.printer),
+            }
         }
         self.counted.vanished = Some(vanished);
         Ok(())
@@ -214,7 +220,11 @@ impl<'a> Pass<'a> {
                 return match (known, identity) {
                     (None, _) => Ok(()),
                     (Some(known), None) => known.see(record.euid_text()),
-                    (Some(known), Some(kind)) => known.see_id(*kind, trimmed_id(record.euid_text())),
+                    (Some(known), Some(kind)) => {
+                        let is_known = known.see_id(*kind, trimmed_id(record.euid_text()))?;
+                        counted.ids.get_or_insert_default().of_nobody += u64::from(!is_known);
+                        Ok(())
+                    }
                 };
             }
         };
@@ -232,8 +242,10 @@ impl<'a> Pass<'a> {
             }
             _ if is_decided => Ok(()),
             (Some(known), Some(euid)) => compare(counted, record, &accepted, (euid, known), decided.is_some()),
-            _ => {
-                count(counted, record, &accepted, self.counts_values);
+            (known, _) => {
+                // Whose the id is isn't known, so that the user may have what the row would set.
+                let kept = if known.is_some() { Kept::Unknown } else { Kept::Nothing };
+                count(counted, record, &accepted, kept, self.counts_values);
                 Ok(())
             }
         }
@@ -253,7 +265,7 @@ fn user_of(
     match user {
         Some(Ok(euid)) => return Ok(Some(euid)),
         // It was let through then.
-        _ if is_decided => {}
+        _ if is_decided => ids.of_nobody += 1,
         Some(Err(IsFirst(is_first))) => {
             ids.not_known += 1;
             ids.distinct = ids.distinct.map(|ids| ids + u64::from(is_first));
@@ -263,15 +275,15 @@ fn user_of(
     Ok(None)
 }
 
-/// Counts a row of which nothing is known.
-fn count(counted: &mut Counted, record: &Record<'_>, accepted: &Accepted<'_>, counts_values: bool) {
+/// Counts a row of whose user nothing is known. `kept`: what that says of its contacts.
+fn count(counted: &mut Counted, record: &Record<'_>, accepted: &Accepted<'_>, kept: Kept, counts_values: bool) {
     counted.to_send += 1;
     counted.clears += u64::from(accepted.clears());
     if !counts_values && !accepted.clears() {
         return;
     }
     for (name, value) in accepted.sent(record) {
-        counted.names.of(record, name).add_one(value, Kept::Nothing);
+        counted.names.of(record, name).add_one(value, kept);
     }
 }
 

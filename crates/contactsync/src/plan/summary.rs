@@ -93,8 +93,15 @@ impl PlanSummary {
             });
         }
         if let Some(vanished) = self.vanished.filter(|vanished| *vanished > 0) {
-            let are = if vanished == 1 { "user that the state knows is" } else { "users that the state knows are" };
-            lines.push(format!("{vanished} {are} not in the input{}", listed_in(list)));
+            let who = if vanished == 1 { "user" } else { "users" };
+            let unasked = self.ids_not_known.is_some_and(|ids| ids.rows > 0);
+            let place = match (unasked, vanished) {
+                (true, 1) => "has no row with an id that it knows",
+                (true, _) => "have no row with an id that it knows",
+                (false, 1) => "is not in the input",
+                (false, _) => "are not in the input",
+            };
+            lines.push(format!("{vanished} {who} that the state knows {place}{}", listed_in(list)));
         }
         match (rate, self.seconds_at_rate) {
             (_, None) => lines.push("at an unlimited rate it takes as long as the service does".to_owned()),

@@ -57,6 +57,7 @@ impl InputSettings {
             digest,
             marks: BTreeMap::new(),
         };
+        refuse_euid_as_contact(&reader)?;
         let rules = Rules {
             max_value_chars: rules.max_value_chars.unwrap_or(model::limits::MAX_VALUE_CHARS),
             empty: match rules.empty.unwrap_or(EmptyChoice::Skip) {
@@ -158,6 +159,17 @@ fn key(inputs: &InputArgs) -> (RowKey, String) {
 /// The contact that EngageLab documents under this name, however it is written.
 fn known_contact(column: &str) -> Option<String> {
     KNOWN_CONTACTS.into_iter().find(|known| known.eq_ignore_ascii_case(column)).map(str::to_owned)
+}
+
+/// An EUID beside an id is no contact, whoever asks for it.
+fn refuse_euid_as_contact(reader: &ReaderOptions) -> Result<(), Failure> {
+    let (RowKey::Id(_), Selection::Exactly(names)) = (reader.key, &reader.selection) else { return Ok(()) };
+    let is_euid = |name: &str| name.trim().eq_ignore_ascii_case(RowKey::Euid.usual_column());
+    let euid = names.iter().find(|name| is_euid(name) && !is_euid(&reader.key_column));
+    euid.map_or(Ok(()), |euid| {
+        let message = format!("`--contacts` names {}, which is no contact", shown_name(euid));
+        Err(Failure::usage(message).with_hint("leave it out: rows are keyed by ids".to_owned()))
+    })
 }
 
 /// How ids are looked at, where rows are keyed by them.

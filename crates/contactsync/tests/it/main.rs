@@ -27,6 +27,7 @@ mod nights;
 mod oracle;
 mod own_ids;
 mod own_ids_checked;
+mod own_ids_mended;
 mod own_ids_refused;
 mod own_ids_replayed;
 mod plan;

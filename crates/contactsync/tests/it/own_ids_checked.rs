@@ -48,12 +48,57 @@ fn the_column_is_called_by_its_name_and_found_without_regard_to_case() {
     place.run(&by(&["a.csv", "--id-column", "mail"])).ends_with(2).says("`--id-column \"Email\"`");
     let said = place.run(&by(&["b.ndjson", "--id-column", "crmid"])).ends_with(2);
     said.says("\"crmid\", named in `--id-column`");
-    // An EUID beside the id is a column like any other.
-    place.file("d.csv", "euid,user_id,email\n7,a-1,a@example.com\n");
-    place.run(&by(&["d.csv"])).ends_with(2).says("no known contact: \"euid\"");
-    place.run(&by(&["d.csv", "--contacts", "email"])).ends_with(0);
     place.file("two.ndjson", "{\"user_id\":1,\"User_Id\":2,\"email\":\"b@example.com\"}\n");
     place.run(&by(&["two.ndjson"])).ends_with(1).says("it has two ids");
+}
+
+#[test]
+fn an_euid_beside_an_id_is_no_contact() {
+    let place = Workplace::new();
+    place.file("d.csv", "EUID,user_id,email\n7,a-1,a@example.com\n");
+    place.file("d.ndjson", "{\"euid\":7,\"user_id\":\"a-1\",\"email\":\"a@example.com\"}\n");
+    for input in ["d.csv", "d.ndjson"] {
+        let run = |more: &[&str]| place.run(&[&["check", input], more, &BY].concat());
+        let refused = run(&[]).ends_with(2).says("`--contacts mobile_phone,email`").says("`--all-columns`");
+        refused.never_says("--map").never_says("--id-column");
+        run(&["--contacts", "email"]).ends_with(0);
+        run(&["--contacts", "email,Euid"]).ends_with(2).says("`--contacts` names \"Euid\"");
+        let all = ["push", input, "--all-columns", "--dry-run", "--sandbox", "--summary", "-"];
+        let names = place.run(&[&all[..], &BY].concat()).ends_with(0).stdout;
+        let names: serde_json::Value = serde_json::from_str(&names).unwrap();
+        assert_eq!(names["names"].as_object().unwrap().keys().collect::<Vec<_>>(), ["email"]);
+    }
+    place.file("more.csv", "euid,user_id,name\n7,a-1,A\n");
+    place.run(&["check", "more.csv", BY[0], BY[1]]).ends_with(2).says("`--map \"name=email\"`");
+}
+
+#[test]
+fn an_id_under_another_key_is_pointed_out() {
+    let place = Workplace::new();
+    place.file("near.ndjson", "{\"userid\":\"a\",\"email\":\"a@example.com\"}\n");
+    place.file("far.ndjson", "{\"uid\":\"a\",\"email\":\"a@example.com\"}\n");
+    for more in [&[][..], &["--contacts", "email"], &["--all-columns"]] {
+        let ran = place.run(&[&["check", "near.ndjson"], more, &BY].concat()).ends_with(2);
+        ran.says("did you mean \"userid\"").says("`--id-column \"userid\"`").never_says("--map");
+    }
+    let far = |more: &[&str]| place.run(&[&["check", "far.ndjson"], more, &BY].concat());
+    far(&[]).ends_with(2).says("`--id-column NAME`").never_says("--map");
+    let ran = far(&["--contacts", "email"]).ends_with(1).says("no input has shown the name \"user_id\"");
+    assert!(ran.stderr.matches("\"user_id\", named in `--identify-by`").count() > 1, "the summary repeats it: {ran}");
+    place.file("sparse.ndjson", "{\"email\":\"a@example.com\"}\n{\"user_id\":\"a\",\"email\":\"a@example.com\"}\n");
+    place.run(&["check", "sparse.ndjson", BY[0], BY[1]]).ends_with(1).never_says("no input has shown");
+}
+
+#[test]
+fn a_key_that_is_renamed_away_is_said_to_be_so() {
+    let place = place("a-1,a@example.com\n");
+    place.file("b.csv", "euid,email\n1,a@example.com\n");
+    let ran = place.run(&["check", "a.csv", "--map", "user_id=euid", BY[0], BY[1]]).ends_with(2);
+    ran.says("no column \"user_id\", which `--map` renames to \"euid\"")
+        .says("`--id-column \"euid\"`")
+        .says("leave out the `--map` of \"user_id\"");
+    let ran = place.run(&["check", "b.csv", "--map", "euid=x"]).ends_with(2);
+    ran.says("which `--map` renames to \"x\"").says("`--euid-column \"x\"`");
 }
 
 #[test]
@@ -130,7 +175,7 @@ fn what_is_shown_around_masks_ids_and_what_is_mended_holds_them() {
     place.run(&["report", "p.ndjson", "--csv", "mend.csv"]).ends_with(0);
     let sheet = place.read("mend.csv");
     assert!(sheet.contains("source,row,line,euid,Kunde,outcome,"), "{sheet}");
-    assert!(sheet.contains("ids.csv,2,3,,'=x,rejected,no_contacts"), "{sheet}");
+    assert!(sheet.contains("ids.csv,2,3,,''=x,rejected,no_contacts"), "{sheet}");
     // Mended, it is an input under the same options.
     place.file("mend.csv", sheet.replace("raw\n", "email,raw\n").replace(",\n", ",a@example.com,\n"));
     let options = ["--contacts", "email", "--id-column", "Kunde", "--report-all", "--report", "m.ndjson", BY[0], BY[1]];

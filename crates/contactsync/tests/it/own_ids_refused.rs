@@ -42,8 +42,8 @@ fn the_code_of_the_api_is_not_taken_for_an_id_that_stands_in_a_column_of_that_na
     place.run(&["report", "r.ndjson", "--csv", "sheet.csv"]).ends_with(0);
     let check = ["check", "sheet.csv", "--contacts", "email"];
     let refused = place.run(&[&check[..], &keyed].concat()).ends_with(2);
-    refused.says("its own and holds no id").says("say `--id-column id`");
-    place.run(&[&check[..], &BY, &["--id-column", "id"]].concat()).ends_with(0);
+    refused.says("its own and holds no id").says("`--id-column \"user_id\"`");
+    place.run(&[&check[..], &BY].concat()).ends_with(0);
     let refused = place.run(&[&check[..], &["--euid-column", "row"]].concat()).ends_with(2);
     refused.says("its own and holds no EUID").says("leave out `--euid-column`");
 }

@@ -109,6 +109,86 @@ fn whose_euid_can_not_be_read_may_be_among_them() {
     night(&place, &["--report", "whole.ndjson"]).ends_with(1).never_says("readable");
 }
 
+/// A state that knows the users of three ids.
+fn three_by_id() -> (Service, Workplace) {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("a.csv", "user_id,email\n101,a@example.com\n102,b@example.com\n103,c@example.com\n");
+    let push = ["push", "a.csv", "--state", "s.state", "--report", "a.ndjson", "--identify-by", "user_id"];
+    place.run(&push).ends_with(0);
+    (service, place)
+}
+
+fn night_by_id(place: &Workplace, rows: &str, arguments: &[&str]) -> Ran {
+    place.file("b.csv", format!("user_id,email\n{rows}"));
+    let night = ["--identify-by", "user_id", "--report-vanished", "v.txt", "--retries", "0", "--report", "b.ndjson"];
+    place.run(&[&NIGHT[..4], &night, arguments].concat())
+}
+
+const THEIRS: &str = "users counted or listed as vanished may be theirs";
+
+#[test]
+fn whose_id_is_refused_may_be_among_them() {
+    let (_service, place) = three_by_id();
+    let long = "x".repeat(300);
+    for (rows, of_nobody) in [
+        ("101.0,a@example.com\n102,b@example.com\n".to_owned(), 1),
+        (format!(",a@example.com\n{long},b@example.com\n102,b@example.com\nx,y,z\n"), 3),
+        // Not asked for, so that nobody knows whose it is.
+        ("104,\n".to_owned(), 1),
+    ] {
+        for dry_run in [&["--dry-run"][..], &["--force"]] {
+            let ran = night_by_id(&place, &rows, dry_run).ends_with(1);
+            ran.says(&format!("{of_nobody} rows have no id whose user is known: {THEIRS}")).never_says("readable");
+        }
+    }
+    // The rejected row is of a user who is known.
+    for dry_run in [&["--dry-run"][..], &["--force"]] {
+        let ran = night_by_id(&place, "101,\n102,b@example.com\n", dry_run).ends_with(1).never_says(THEIRS);
+        assert_eq!(place.read("v.txt").lines().count(), 1, "{ran}");
+    }
+}
+
+#[test]
+fn whose_id_got_no_euid_may_be_among_them() {
+    let (service, place) = three_by_id();
+    service.set_faults(&["contact/code=55108:1.0", "register/code=55004:1.0"]);
+    let rows = "101,aa@example.com\n102,bb@example.com\n103,cc@example.com\n";
+    for _ in 0..2 {
+        let ran = night_by_id(&place, rows, &["--force"]).ends_with(1);
+        match place.read("v.txt").lines().count() {
+            0 => {}
+            _ => drop(ran.says(&format!("3 rows have no id whose user is known: {THEIRS}"))),
+        }
+    }
+    assert_eq!(place.read("v.txt").lines().count(), 3, "nobody was seen");
+    night_by_id(&place, rows, &["--resume"]).ends_with(1);
+}
+
+#[test]
+fn a_dry_run_does_not_claim_whose_ids_it_does_not_know() {
+    let (service, place) = three_by_id();
+    let euids: Vec<u64> = service.record().contacts().into_keys().collect();
+    // The same users, but the state has been told of them by their EUIDs.
+    let rows: String =
+        euids.iter().zip(["a", "b", "c"]).map(|(euid, who)| format!("{euid},{who}@example.com\n")).collect();
+    place.file("euids.csv", format!("euid,email\n{rows}"));
+    let push = ["push", "euids.csv", "--state", "new.state", "--report", "euids.ndjson"];
+    place.run(&push).ends_with(0);
+    let night = |more: &[&str]| {
+        let night = ["push", "a.csv", "--state", "new.state", "--identify-by", "user_id", "--report-vanished", "v.txt"];
+        place.run(&[&night[..], &["--report", "b.ndjson", "--summary", "s.json"], more].concat()).ends_with(0)
+    };
+    let ran = night(&["--dry-run"])
+        .says(&format!("3 rows have an id that the state doesn't know, and a dry run doesn't ask: {THEIRS}"));
+    ran.says("3 users that the state knows have no row with an id that it knows");
+    let summary: Value = serde_json::from_str(&place.read("s.json")).unwrap();
+    assert_eq!(summary["names"]["email"]["new"], 0, "{summary}");
+    assert_eq!(summary["names"]["email"]["unknown"], 3, "{summary}");
+    night(&[]).never_says(THEIRS);
+    assert_eq!(place.read("v.txt"), "");
+}
+
 #[test]
 fn a_run_that_is_finished_keeps_the_figure() {
     let (_service, place) = two_of_five();

@@ -1,5 +1,6 @@
 //! What reports say, added up: for a terminal, for programs, for a page.
 
+mod ids;
 mod json;
 mod nights;
 mod survey;
@@ -15,6 +16,7 @@ use std::{
 use model::{Decision, Outcome, Reason};
 use serde::Serialize;
 
+pub use ids::IdsOfRows;
 pub use nights::{Night, attempts_of, unfinished};
 pub use survey::{Filter, Survey};
 pub use timeline::{Bucket, Timeline};

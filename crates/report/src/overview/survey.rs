@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use model::{Decision, Outcome, Reason};
 
-use super::{Overview, nights::Night, unrecorded::Unrecorded};
+use super::{IdsOfRows, Overview, nights::Night, unrecorded::Unrecorded};
 use crate::{
     error::ReportError,
     gist::Gist,
@@ -62,9 +62,8 @@ pub struct Survey {
     pub overview: Overview,
     /// Each report by itself, in the order of time.
     pub nights: Vec<Night>,
-    /// Where rows are keyed by ids, at least some: the column in which the inputs held them, or `id` where it isn't known, or
-    /// isn't the same.
-    pub id_column: Option<String>,
+    /// Where rows are keyed by ids, at least some: what is known of these.
+    pub ids: Option<IdsOfRows>,
     /// Reports that are torn, with the byte behind which they are.
     pub torn: Vec<(PathBuf, u64)>,
     /// Reports beside which something lies that can't be read: what was unchanged there is in no figure.
@@ -82,11 +81,11 @@ impl Survey {
             gathered.look_through(number, report, run.as_ref(), &filter)?;
         }
         let Gathered { overview, repeats, unrecorded, mut nights, has_ids, torn, unread, .. } = gathered;
-        let id_column = has_ids.then(|| id_column(&runs));
+        let ids = has_ids.then(|| IdsOfRows::of(&runs));
         // Stable: those of which no time is known stay where they were.
         nights.sort_by_key(|night| night.began_at().unwrap_or(i64::MAX));
         let latest = repeats.into_latest();
-        let mut survey = Self { reports, filter, latest, overview, nights, id_column, torn, unread };
+        let mut survey = Self { reports, filter, latest, overview, nights, ids, torn, unread };
         if !survey.latest.is_empty() {
             for (number, report) in survey.reports.iter().enumerate() {
                 report.skim(number, |moment, _, record| {
@@ -190,19 +189,6 @@ impl Gathered {
         self.nights.push(night);
         Ok(())
     }
-}
-
-/// The column in which the inputs of these runs held ids.
-fn id_column(runs: &[Option<Run>]) -> String {
-    let column = |run: &Option<Run>| {
-        let options = &run.as_ref()?.options;
-        // Where it isn't named it is called as the kind of ids.
-        options.get("--id-column").or(options.get("--identify-by")).cloned()
-    };
-    let mut columns = runs.iter().map(column);
-    let first = columns.next().flatten();
-    let is_one = first.is_some() && columns.all(|column| column == first);
-    first.filter(|_| is_one).unwrap_or_else(|| "id".to_owned())
 }
 
 /// Adds up one report in which rows have several records.

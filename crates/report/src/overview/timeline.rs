@@ -22,6 +22,8 @@ pub struct Timeline {
 struct Counts {
     requests: u64,
     accepted: u64,
+    landed: u64,
+    different: u64,
     failed: u64,
     rejected: u64,
 }
@@ -33,9 +35,13 @@ pub struct Bucket {
     pub at: String,
     /// Requests made for the rows that were decided in it.
     pub requests: u64,
-    /// Rows that were synced or unchanged; of a verify, those that landed or are superseded.
+    /// Rows that were synced, unchanged or valid.
     pub accepted: u64,
-    /// Rows that failed, or are different.
+    /// Of a verify: rows that landed or are superseded.
+    pub landed: u64,
+    /// Of a verify: rows that are different.
+    pub different: u64,
+    /// Rows that failed.
     pub failed: u64,
     /// Rows that were rejected.
     pub rejected: u64,
@@ -59,10 +65,10 @@ impl Timeline {
         let counts = &mut self.buckets[index];
         counts.requests += u64::from(record.attempts);
         match record.outcome {
-            Outcome::Synced | Outcome::Unchanged | Outcome::Valid | Outcome::Landed | Outcome::Superseded => {
-                counts.accepted += 1;
-            }
-            Outcome::Failed | Outcome::Different => counts.failed += 1,
+            Outcome::Synced | Outcome::Unchanged | Outcome::Valid => counts.accepted += 1,
+            Outcome::Landed | Outcome::Superseded => counts.landed += 1,
+            Outcome::Different => counts.different += 1,
+            Outcome::Failed => counts.failed += 1,
             Outcome::Rejected => counts.rejected += 1,
         }
     }
@@ -95,6 +101,8 @@ impl Timeline {
             let sum = &mut merged[place];
             sum.requests += counts.requests;
             sum.accepted += counts.accepted;
+            sum.landed += counts.landed;
+            sum.different += counts.different;
             sum.failed += counts.failed;
             sum.rejected += counts.rejected;
         }
@@ -120,8 +128,8 @@ impl Timeline {
     pub fn buckets(&self) -> Vec<Bucket> {
         let times = (0..).map(|index| rfc3339(self.start + index * self.step));
         let bucket = |(at, counts): (String, &Counts)| {
-            let Counts { requests, accepted, failed, rejected } = *counts;
-            Bucket { at, requests, accepted, failed, rejected }
+            let Counts { requests, accepted, landed, different, failed, rejected } = *counts;
+            Bucket { at, requests, accepted, landed, different, failed, rejected }
         };
         times.zip(&self.buckets).map(bucket).collect()
     }
@@ -148,6 +156,26 @@ mod tests {
             contacts: None,
             raw: None,
         }
+    }
+
+    #[test]
+    fn rows_are_called_as_they_ended() {
+        let mut timeline = Timeline::default();
+        for outcome in [
+            Outcome::Synced,
+            Outcome::Unchanged,
+            Outcome::Landed,
+            Outcome::Superseded,
+            Outcome::Different,
+            Outcome::Failed,
+            Outcome::Rejected,
+        ] {
+            timeline.add(&Decision { outcome, ..at(0) });
+        }
+        // Two seconds each, from here on.
+        timeline.add(&at(1_000 * MOST_BUCKETS as i64));
+        let Bucket { accepted, landed, different, failed, rejected, .. } = timeline.buckets()[0];
+        assert_eq!([accepted, landed, different, failed, rejected], [2, 2, 1, 1, 1]);
     }
 
     proptest! {

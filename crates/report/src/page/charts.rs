@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 
 use super::grouped;
-use crate::{overview::Timeline, tally::Tally};
+use crate::{
+    overview::{Bucket, Timeline},
+    tally::Tally,
+};
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 220.0;
@@ -51,16 +54,31 @@ pub(super) fn time_chart(attempts: &str, timeline: &Timeline) -> Option<Chart> {
         .iter()
         .map(|bucket| {
             let (time, requests) = (time_of(&bucket.at), grouped(bucket.requests));
-            let accepted = grouped(bucket.accepted);
-            let label =
-                format!("{time}: {requests} {attempts}, {accepted} rows accepted, {} failed", grouped(bucket.failed));
-            (bucket.requests, label)
+            (bucket.requests, format!("{time}: {requests} {attempts}, {}", rows_of(bucket)))
         })
         .collect();
     let step = if seconds == 1 { "a second".to_owned() } else { format!("each {seconds} seconds") };
     let ends = [buckets.first()?, buckets.last()?].map(|bucket| time_of(&bucket.at));
     let title = format!("{}{} over time ({step})", attempts[..1].to_uppercase(), &attempts[1..]);
     bars(title, "requests", &values, &ends)
+}
+
+/// How the rows of a step ended, in the words of their command.
+fn rows_of(bucket: &Bucket) -> String {
+    let Bucket { accepted, landed, different, failed, .. } = *bucket;
+    let is_of_verify = landed + different > 0;
+    let parts = [
+        (accepted, "accepted", accepted > 0 || !is_of_verify),
+        (landed, "landed", is_of_verify),
+        (different, "different", is_of_verify),
+        (failed, "failed", true),
+    ];
+    let told = parts.into_iter().filter(|(.., is_told)| *is_told);
+    let parts = told.enumerate().map(|(index, (rows, word, _))| {
+        let noun = if index == 0 { " rows" } else { "" };
+        format!("{}{noun} {word}", grouped(rows))
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// How long answers took; none where nothing was sent.
@@ -127,6 +145,18 @@ mod tests {
     fn round_numbers_are_round() {
         let seen = [1, 2, 3, 9, 10, 11, 61, 99, 100, 850_000].map(round_up);
         assert_eq!(seen, [2, 2, 4, 10, 10, 20, 80, 100, 100, 1_000_000]);
+    }
+
+    #[test]
+    fn rows_are_called_as_their_command_calls_them() {
+        let bucket = |accepted, landed, different, failed| {
+            let at = String::new();
+            rows_of(&Bucket { at, requests: 9, accepted, landed, different, failed, rejected: 1 })
+        };
+        assert_eq!(bucket(2, 0, 0, 1), "2 rows accepted, 1 failed");
+        assert_eq!(bucket(0, 0, 0, 1), "0 rows accepted, 1 failed");
+        assert_eq!(bucket(0, 1, 5, 0), "1 rows landed, 5 different, 0 failed");
+        assert_eq!(bucket(2, 0, 5, 0), "2 rows accepted, 0 landed, 5 different, 0 failed");
     }
 
     #[test]

@@ -13,13 +13,15 @@ use crate::{
     failure::Failure,
     reading::Positions,
     terminal::Printer,
-    vanished::{NOT_ALL_READ, list_vanished, warn_of_unreadable},
+    vanished::{NOT_ALL_READ, list_vanished, warn_of_nobody, warn_of_unreadable},
 };
 
 /// What a run read.
 pub(in super::super) struct WhatWasRead {
     /// It was to take all rows of its inputs, and these are not reports.
     pub(in super::super) takes_all: bool,
+    /// Rows are keyed by ids.
+    pub(in super::super) by_ids: bool,
     /// When its first try began.
     pub(in super::super) begun: Option<String>,
     pub(in super::super) positions: Positions,
@@ -57,7 +59,11 @@ impl Remembering {
             if is_whole {
                 let users = self.vanished()?;
                 let reasons = &outcome.journaled.tally.reasons;
-                warn_of_unreadable(users, |reason| reasons.get(reason.as_str()).copied().unwrap_or(0), printer);
+                if read.by_ids {
+                    warn_of_nobody(users, self.undecided.of_nobody(), printer);
+                } else {
+                    warn_of_unreadable(users, |reason| reasons.get(reason.as_str()).copied().unwrap_or(0), printer);
+                }
                 vanished = Some(users);
             } else if self.remembered.settings.report_vanished.is_some() {
                 printer.warning(NOT_ALL_READ, None);

@@ -14,6 +14,8 @@ struct UndecidedRows {
     by_euid: NumberMap<u32>,
     /// Rows whose EUID is still to be found out: they may be of anybody.
     unresolved: u64,
+    /// Rows that were read and of whose user nothing can be found out: who seems to have vanished may have them.
+    of_nobody: u64,
 }
 
 impl Undecided {
@@ -34,9 +36,15 @@ impl Undecided {
     pub(in super::super) fn resolved(&self, euid: Option<Euid>) {
         let mut rows = self.rows();
         rows.unresolved = rows.unresolved.saturating_sub(1);
-        if let Some(euid) = euid {
-            *rows.by_euid.entry(euid.get()).or_default() += 1;
+        match euid {
+            Some(euid) => *rows.by_euid.entry(euid.get()).or_default() += 1,
+            None => rows.of_nobody += 1,
         }
+    }
+
+    /// How many rows were read of whose user nothing could be found out.
+    pub(super) fn of_nobody(&self) -> u64 {
+        self.rows().of_nobody
     }
 
     fn rows(&self) -> MutexGuard<'_, UndecidedRows> {
@@ -133,6 +141,11 @@ impl Glance<'_> {
     /// A row of this EUID was read that is not sent.
     pub(in super::super) fn see_user(&mut self, euid: Euid) -> Result<(), StateError> {
         self.looking.see(euid)
+    }
+
+    /// A row was read that is not sent, with an id whose user isn't known, or without one.
+    pub(in super::super) fn note_nobody(&mut self) {
+        self.undecided.of_nobody += 1;
     }
 
     /// A row of this EUID, as it was read, is not sent.
