@@ -166,7 +166,12 @@ fn every_fixture_comes_out_the_same_in_all_ways() {
         };
         let text = bytes.iter().copied().filter(|byte| *byte != b'\r' || name.contains("-cr."));
         let text: Vec<u8> = text.map(|byte| if byte == b'\r' { b'\n' } else { byte }).collect();
-        let key_column = if name.starts_with("crm-export") { "Kundennummer" } else { "euid" }.to_owned();
+        let key_column = match name.as_str() {
+            "own-ids.csv" => "crm_id",
+            name if name.starts_with("crm-export") => "Kundennummer",
+            _ => "euid",
+        };
+        let key_column = key_column.to_owned();
         let options = ReaderOptions { selection: Selection::All, key_column, ..ReaderOptions::default() };
         all_ways(&name, &text, format, &options);
         seen += 1;

@@ -267,13 +267,11 @@ fn user(glance: Option<&mut Glance<'_>>, ids: Option<&mut KnownIds>, id: &str) -
 fn see(glance: Option<&mut Glance<'_>>, ids: Option<&KnownIds>, record: &Record<'_>) -> Result<(), StateError> {
     let Some(glance) = glance else { return Ok(()) };
     let Some(ids) = ids else { return glance.see(record.euid_text()) };
-    match glance.user(ids.kind(), trimmed_id(record.euid_text()))? {
-        Some(euid) => glance.see_user(euid),
-        None => {
-            glance.note_nobody();
-            Ok(())
-        }
+    if let Some(euid) = glance.user(ids.kind(), trimmed_id(record.euid_text()))? {
+        return glance.see_user(euid);
     }
+    glance.note_nobody();
+    Ok(())
 }
 
 /// A row that equals what the service holds.
