@@ -35,6 +35,8 @@ pub struct Counters {
     pub different: AtomicU64,
     /// Of a verify: rows that later ones replace, in the report.
     pub superseded: AtomicU64,
+    /// Of a verify: rows that wait to be read once more.
+    pub settling: AtomicU64,
 }
 
 impl Counters {

@@ -10,9 +10,7 @@ use crate::{
     failure::Failure,
     lock::Patience,
     opening::{again, folder_for_copies, never_seen, open_inputs},
-    pipeline::{
-        Comparer, Remembered, WRITTEN_OTHERWISE, compare_inputs, refuse_another_command, refuse_another_run, with_asker,
-    },
+    pipeline::{Comparer, Remembered, compare_inputs, refuse_another_command, refuse_another_run, with_asker},
     plan::{Counted, Pass, PlanSummary, ServiceLook, Shown},
     settings::{DryRunSettings, Output, PlannedService, StateSettings},
     terminal::{Printer, Progress, ProgressStyle, Whole, Work},
@@ -120,8 +118,8 @@ fn read_asking(
             pass.read_asking(inputs, Some(service)).await
         },
     ))?;
-    for warning in comparer.warnings() {
-        printer.warning(&warning, Some(WRITTEN_OTHERWISE));
+    for (warning, hint) in comparer.warnings() {
+        printer.warning(&warning, Some(hint));
     }
     Ok(counted)
 }

@@ -40,7 +40,7 @@ pub(crate) use questions::with_asker;
 pub(crate) use remembering::{Remembered, Rereading, Uncertain, uncertain_users, usage_of};
 pub(crate) use resolving::{OwnIds, ask_ahead};
 pub(crate) use send::{Job, RowSource, send};
-pub(crate) use service_reading::{Comparer, Reading, Told, WRITTEN_OTHERWISE, read_users};
+pub(crate) use service_reading::{Comparer, Reading, Told, read_users};
 pub(crate) use window::WindowGuard;
 
 /// Where rows that were taken in go, and what has to know of them.

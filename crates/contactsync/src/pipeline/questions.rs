@@ -20,14 +20,14 @@ pub(crate) async fn with_asker<T>(
     let (no_rows, rows) = async_channel::bounded(1);
     let (decided, _decisions) = tokio::sync::mpsc::channel(1);
     let dispatcher = Dispatcher::new(settings, service.lines).with_asker(give);
-    let (_, asked) = tokio::join!(dispatcher.run(rows, decided, counters, stop.clone()), async {
-        let asked = match asker.await {
+    let (_, found) = tokio::join!(dispatcher.run(rows, decided, counters, stop.clone()), async {
+        let found = match asker.await {
             Ok(asker) => Some(ask(asker).await),
             Err(_) => None,
         };
         // Until here something may still be asked.
         drop(no_rows);
-        asked
+        found
     });
     if let Some(sandbox) = service.sandbox {
         sandbox.stop().await;
@@ -35,5 +35,5 @@ pub(crate) async fn with_asker<T>(
     if let Some(cause) = stop.cause() {
         return Err(stopped_by(cause));
     }
-    asked.ok_or_else(|| Failure::new(Exit::Bug, "the service wasn't asked: please report this"))
+    found.ok_or_else(|| Failure::new(Exit::Bug, "the service wasn't asked: please report this"))
 }

@@ -178,8 +178,13 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     let mut verifier = None;
     if let Some(verifying) = settings.verifies {
         let doubts = remembering.as_mut().map(|it| it.doubts(stop.clone())).transpose().map_err(cannot_start)?;
-        let memory =
-            Arc::new(Verifier::new(verifying, settings.report.contacts, doubts, Arc::clone(&requests.retries)));
+        let memory = Arc::new(Verifier::new(
+            verifying,
+            settings.report.contacts,
+            doubts,
+            Arc::clone(&requests.retries),
+            Arc::clone(&counters),
+        ));
         verifier = Some(Arc::clone(&memory));
         dispatcher = dispatcher.with_memory(memory);
     }

@@ -58,9 +58,15 @@ impl ServiceLook {
         while let Some(read) = calls.join_next().await {
             let (rows, readings) = read.map_err(|_| Failure::new(Exit::Bug, "reading users broke off"))?;
             let Some(readings) = readings.map_err(|cause| stopped_by(&cause))? else { return Err(out_of_reach()) };
-            for Reading { rows: part, told, .. } in readings {
-                // What couldn't be read would be sent.
-                let Ok(told) = told else { continue };
+            for Reading { rows: part, told, answered, .. } in readings {
+                let told = match told {
+                    Ok(told) => told,
+                    // What couldn't be read would be sent.
+                    Err(reason) => {
+                        self.comparer.note_unread(part.len(), reason, &answered);
+                        continue;
+                    }
+                };
                 for row in &rows[part] {
                     known
                         .learn(row, &told, &self.comparer)

@@ -169,6 +169,7 @@ struct Figures {
     landed: u64,
     different: u64,
     superseded: u64,
+    settling: u64,
 }
 
 impl View {
@@ -189,6 +190,7 @@ impl View {
             landed: Counters::get(&counters.landed),
             different: Counters::get(&counters.different),
             superseded: Counters::get(&counters.superseded),
+            settling: Counters::get(&counters.settling),
         }
     }
 
@@ -242,6 +244,9 @@ impl Figures {
         let is_told = |(name, rows): &&(&str, u64)| *rows > 0 || !matches!(*name, "unchanged" | "superseded");
         parts.extend(figures.iter().filter(is_told).map(|(name, rows)| format!("{rows} {name}")));
         parts.push(format!("{} rejected", self.rejected));
+        if self.settling > 0 {
+            parts.push(format!("{} to be read once more", self.settling));
+        }
         if let Some(left) = self.time_left(share, rate, view.work) {
             parts.push(format!("{} left", in_words(left)));
         }

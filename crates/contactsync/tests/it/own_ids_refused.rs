@@ -1,4 +1,4 @@
-//! Ids that the service refuses, and sheets of them.
+//! Ids and reads that the service refuses, and sheets of rows by ids.
 
 use crate::support::Workplace;
 
@@ -46,6 +46,16 @@ fn the_code_of_the_api_is_not_taken_for_an_id_that_stands_in_a_column_of_that_na
     place.run(&[&check[..], &BY].concat()).ends_with(0);
     let refused = place.run(&[&check[..], &["--euid-column", "row"]].concat()).ends_with(2);
     refused.says("its own and holds no EUID").says("leave out `--euid-column`");
+}
+
+#[test]
+fn who_wanted_to_compare_hears_that_users_could_not_be_read() {
+    let place = place("euid,email\n1,a@example.com\n2,b@example.com\n");
+    let fault = ["--sandbox", "--compare-service", "--sandbox-fault", "profile/code=55004:1"];
+    for more in [&["--report", "r.ndjson"][..], &["--dry-run"]] {
+        let ran = place.run(&[&["push", "a.csv"], &fault[..], more].concat()).ends_with(0);
+        ran.says("users of 2 rows could not be read (at first parameters_invalid, code 55004): nothing was compared");
+    }
 }
 
 #[test]

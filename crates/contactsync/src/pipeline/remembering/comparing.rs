@@ -60,8 +60,14 @@ impl ServiceMemory {
 
     /// Takes note of what was read of some rows.
     fn learn(&self, rows: &[&Contact], reading: Reading) -> Result<(), StopCause> {
-        // What couldn't be read is sent.
-        let Ok(told) = reading.told else { return Ok(()) };
+        let told = match reading.told {
+            Ok(told) => told,
+            // What couldn't be read is sent.
+            Err(reason) => {
+                self.comparer.note_unread(reading.rows.len(), reason, &reading.answered);
+                return Ok(());
+            }
+        };
         for row in &rows[reading.rows] {
             if let Some(found) = told.found_of(row, &self.comparer) {
                 self.known.learn(row, &found.collect::<Vec<_>>()).map_err(|error| stop_cause(&error))?;

@@ -4,10 +4,7 @@ use model::{Outcome, escape_controls};
 use report::rfc3339;
 use state::{FinishedRun, RunInput, State, StateError};
 
-use super::{
-    super::{outcome::RunOutcome, service_reading::WRITTEN_OTHERWISE},
-    Remembered, Remembering,
-};
+use super::{super::outcome::RunOutcome, Remembered, Remembering};
 use crate::{
     exit::Exit,
     failure::Failure,
@@ -38,8 +35,8 @@ impl Remembering {
     ) -> Option<u64> {
         // What it is at comes first.
         drop(self.committer.take());
-        for warning in self.comparer.iter().flat_map(|comparer| comparer.warnings()) {
-            printer.warning(&warning, Some(WRITTEN_OTHERWISE));
+        for (warning, hint) in self.comparer.iter().flat_map(|comparer| comparer.warnings()) {
+            printer.warning(&warning, Some(hint));
         }
         if !self.remembered.is_kept {
             return None;

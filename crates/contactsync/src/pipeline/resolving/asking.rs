@@ -73,21 +73,21 @@ async fn ask_in_parts(ids: &Ids, batch: &[Wanted], asker: &Asker) -> Result<Opti
     let mut answers = Vec::with_capacity(batch.len());
     let mut to_ask = vec![batch];
     while let Some(part) = to_ask.pop() {
-        let Some(asked) = asker.ask(RequestKind::Register, wire::REGISTER_PATH, body(ids, part)).await else {
+        let Some(response) = asker.ask(RequestKind::Register, wire::REGISTER_PATH, body(ids, part)).await else {
             return Ok(None);
         };
-        if asked.answered.code == Some(IDENTITY_NAME_INVALID) {
+        if response.answered.code == Some(IDENTITY_NAME_INVALID) {
             return Err(identity_name_refused(ids));
         }
-        let (count, code, attempts) = (part.len(), asked.answered.code, asked.attempts);
-        match asked.ended {
+        let (count, code, attempts) = (part.len(), response.answered.code, response.attempts);
+        match response.ended {
             Ended::Accepted(_) => {
                 ids.bare_statuses.store(0, SeqCst);
                 let registered =
-                    registered::read(&asked.body).map_err(|unknown| unknown_shape(&unknown.to_string()))?;
+                    registered::read(&response.body).map_err(|unknown| unknown_shape(&unknown.to_string()))?;
                 let found = part.iter().filter(|wanted| registered.get(&wanted.id).is_some()).count();
                 tracing::debug!(count, found, attempts, "asked for EUIDs");
-                let unknown = Refusal::of(Reason::IdUnknown, &asked, true);
+                let unknown = Refusal::of(Reason::IdUnknown, &response, true);
                 answers.extend(part.iter().map(|wanted| {
                     let answer = registered.get(&wanted.id).ok_or_else(|| Arc::clone(&unknown));
                     (wanted.clone(), answer)
@@ -108,7 +108,7 @@ async fn ask_in_parts(ids: &Ids, batch: &[Wanted], asker: &Asker) -> Result<Opti
                 if reason == Reason::HttpStatus {
                     ids.note_bare_status(part.len())?;
                 }
-                let refusal = Refusal::of(reason, &asked, is_of_a_value(reason));
+                let refusal = Refusal::of(reason, &response, is_of_a_value(reason));
                 answers.extend(part.iter().map(|wanted| (wanted.clone(), Err(Arc::clone(&refusal)))));
             }
         }

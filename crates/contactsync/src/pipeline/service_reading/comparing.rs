@@ -1,9 +1,12 @@
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
-use model::shown_name;
+use model::{Answered, Reason, shown_name};
 
 use super::loosely::is_loosely_equal;
 use crate::args::CompareChoice;
@@ -27,6 +30,9 @@ pub(crate) enum Compared {
 pub(crate) struct Comparer {
     compare: CompareChoice,
     different: Mutex<BTreeMap<Box<str>, Different>>,
+    /// Rows whose users could not be read, and why it was so with the first.
+    unread: AtomicU64,
+    unread_for: OnceLock<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,7 +44,7 @@ struct Different {
 
 impl Comparer {
     pub(crate) fn new(compare: CompareChoice) -> Self {
-        Self { compare, different: Mutex::default() }
+        Self { compare, different: Mutex::default(), unread: AtomicU64::new(0), unread_for: OnceLock::new() }
     }
 
     /// Holds a row's value against what is there.
@@ -66,8 +72,26 @@ impl Comparer {
         of_name.loosely_equal += u64::from(is_loosely_equal(name, value, there));
     }
 
-    /// What to warn of: names of which most different values differ only in how they are written.
-    pub(crate) fn warnings(&self) -> Vec<String> {
+    /// Takes note of so many rows whose users could not be read, and that nothing is compared with.
+    pub(crate) fn note_unread(&self, rows: usize, reason: Reason, answered: &Answered) {
+        self.unread.fetch_add(rows as u64, Relaxed);
+        self.unread_for.get_or_init(|| {
+            let code = answered.code.map_or_else(String::new, |code| format!(", code {code}"));
+            format!("{reason}{code}")
+        });
+    }
+
+    /// What to warn of, with what to do: users that could not be read, and names of which most different values differ only
+    /// in how they are written.
+    pub(crate) fn warnings(&self) -> Vec<(String, &'static str)> {
+        let unread = self.unread_for.get().map(|reason| {
+            let rows = self.unread.load(Relaxed);
+            (format!("users of {rows} rows could not be read (at first {reason}): nothing was compared"), NOT_READ)
+        });
+        unread.into_iter().chain(self.written_otherwise().into_iter().map(|text| (text, WRITTEN_OTHERWISE))).collect()
+    }
+
+    fn written_otherwise(&self) -> Vec<String> {
         let different = self.different();
         let mostly_written_otherwise = different.iter().filter(|(_, of)| of.loosely_equal * 2 > of.values);
         mostly_written_otherwise
@@ -86,8 +110,10 @@ impl Comparer {
     }
 }
 
-/// What to do about such a warning.
-pub(crate) const WRITTEN_OTHERWISE: &str =
+/// What to do where users could not be read.
+const NOT_READ: &str = "such rows count as changed; `contactsync doctor --euid N` shows whether a user can be read";
+/// What to do where values are written otherwise.
+const WRITTEN_OTHERWISE: &str =
     "the service seems to write them its own way: with `--compare loose` they count as equal";
 
 #[cfg(test)]
@@ -124,7 +150,7 @@ mod tests {
         note("nick", "A", "a");
         let warnings = comparer.warnings();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
-        assert!(warnings[0].starts_with("of 3 different values of \"mobile_phone\", 2 differ"), "{warnings:?}");
+        assert!(warnings[0].0.starts_with("of 3 different values of \"mobile_phone\", 2 differ"), "{warnings:?}");
     }
 
     #[test]

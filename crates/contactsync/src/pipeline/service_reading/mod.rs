@@ -13,7 +13,7 @@ use model::{
     wire,
 };
 
-pub(crate) use comparing::{Compared, Comparer, WRITTEN_OTHERWISE};
+pub(crate) use comparing::{Compared, Comparer};
 
 /// Names that a request asks for, unless a row has more by itself.
 const MOST_NAMES: usize = 500;
@@ -81,10 +81,10 @@ pub(crate) async fn read_users(asker: &Asker, rows: &[&Contact]) -> Result<Optio
             part.end = part.start + count;
         }
         let asked_for = &rows[part.clone()];
-        let Some(asked) = asker.ask(RequestKind::Profile, wire::PROFILE_PATH, body(asked_for, &names)).await else {
+        let Some(response) = asker.ask(RequestKind::Profile, wire::PROFILE_PATH, body(asked_for, &names)).await else {
             return Ok(None);
         };
-        let Asked { ended, answered, attempts, latency_ms, body } = asked;
+        let Asked { ended, answered, attempts, latency_ms, body } = response;
         let told = match ended {
             Ended::Accepted(reason) => {
                 let profiles = profile::read(&body, &names).map_err(|unknown| unknown_shape(&unknown.to_string()))?;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use dispatcher::{Asker, Batches, BoxFuture, Memory, Recall, Recalled, StopCause, Turn};
-use model::{Answered, Contact, Euid, Outcome, Reason, limits::MAX_PROFILE_EUIDS};
+use model::{Answered, Contact, Counters, Euid, Outcome, Reason, limits::MAX_PROFILE_EUIDS};
 use report::ContactsPolicy;
 
 pub(super) use answering::Answering;
@@ -21,7 +21,7 @@ pub(super) use answering::Answering;
 use self::judging::Difference;
 use super::{
     remembering::Doubts,
-    service_reading::{Comparer, Reading, WRITTEN_OTHERWISE, read_users},
+    service_reading::{Comparer, Reading, read_users},
 };
 use crate::{settings::Verifying, terminal::Printer};
 
@@ -39,6 +39,8 @@ pub(super) struct Verifier {
     doubts: Option<Doubts>,
     /// Attempts after the first of a request.
     retries: Arc<AtomicU64>,
+    /// Where it is counted how many rows wait for their second read.
+    counters: Arc<Counters>,
 }
 
 impl Verifier {
@@ -48,21 +50,25 @@ impl Verifier {
         contacts: ContactsPolicy,
         doubts: Option<Doubts>,
         retries: Arc<AtomicU64>,
+        counters: Arc<Counters>,
     ) -> Self {
         let comparer = Comparer::new(verifying.service.compare);
-        Self { settle: verifying.settle, comparer, contacts, doubts, retries }
+        Self { settle: verifying.settle, comparer, contacts, doubts, retries, counters }
     }
 
     /// Says what the service seems to write its own way.
     pub(super) fn warn(&self, printer: &Printer) {
-        for warning in self.comparer.warnings() {
-            printer.warning(&warning, Some(WRITTEN_OTHERWISE));
+        for (warning, hint) in self.comparer.warnings() {
+            printer.warning(&warning, Some(hint));
         }
     }
 
     /// Of a row that is different, the names that differ are added.
     fn judge<'a>(&self, turn: &Turn<'a>, reading: &Reading, different: &mut Vec<(Euid, Vec<&'a str>)>) -> Recall {
         let Turn { contact, times_asked } = *turn;
+        if times_asked > 0 {
+            Counters::sub(&self.counters.settling, 1);
+        }
         let told = match &reading.told {
             Ok(told) => told,
             Err(reason) => {
@@ -81,6 +87,7 @@ impl Verifier {
         }
         // A read may lag behind a write.
         if times_asked == 0 {
+            Counters::add(&self.counters.settling, 1);
             return Recall::AskAgain(self.settle);
         }
         let Some(difference) = difference.filter(|_| is_proven) else {
