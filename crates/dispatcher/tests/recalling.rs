@@ -43,7 +43,7 @@ impl Memory for Shared {
         Box::pin(async move {
             let again = turns.iter().filter(|turn| turn.times_asked > 0).count();
             self.0.calls.lock().unwrap().push((self.0.began.elapsed(), turns.len(), again));
-            let Some(asked) = asker.ask(RequestKind::Profile, "v1/user/profile", b"{}".to_vec()).await else {
+            let Some(read) = asker.ask(RequestKind::Profile, "v1/user/profile", b"{}".to_vec()).await else {
                 return Ok(vec![Recall::Send; turns.len()]);
             };
             let decided = |outcome, reason| {
@@ -51,8 +51,8 @@ impl Memory for Shared {
                     outcome,
                     reason,
                     answered: Answered::default(),
-                    attempts: asked.attempts,
-                    latency_ms: asked.latency_ms,
+                    attempts: read.attempts,
+                    latency_ms: read.latency_ms,
                     contacts: None,
                 }))
             };
@@ -76,7 +76,7 @@ fn play(reader: &Arc<Reader>, rows: u64, settings: Settings) -> Play {
     let memory = Arc::new(Shared(Arc::clone(reader)));
     let set_up = Box::new(move |dispatcher: dispatcher::Dispatcher<support::Scripted>| dispatcher.with_memory(memory));
     let answers = Arc::new(|_: &str, _: &serde_json::Value| (MS, ok()));
-    Play { set_up, answers, settings, ..Play::of((0..rows).map(|row| 1 + row % 900), |_, _| panic!("nothing is sent")) }
+    Play { settings, answers, set_up, ..Play::of((0..rows).map(|row| 1 + row % 900), |_, _| panic!("nothing is sent")) }
 }
 
 fn per_second(count: u64) -> Rate {
@@ -106,7 +106,7 @@ async fn a_memory_may_decide_rows_and_want_to_be_asked_again_later() {
 
 #[tokio::test(start_paused = true)]
 async fn rows_that_come_one_by_one_are_asked_about_together_and_the_last_wait_for_nobody() {
-    let reader = reader(Duration::from_secs(3_600));
+    let reader = reader(Duration::from_hours(1));
     let settings = Settings { profile_rate: Rate::Unlimited, max_failures: MaxFailures::None, ..unlimited() };
     let ran = play(&reader, 850, settings).run().await;
     assert_eq!(ran.decisions.len(), 850);
@@ -184,7 +184,7 @@ async fn sending_is_not_held_up_by_a_slow_quota_of_reads() {
     let set_up =
         Box::new(|dispatcher: dispatcher::Dispatcher<support::Scripted>| dispatcher.with_memory(Arc::new(Sends)));
     let answers = Arc::new(|_: &str, _: &serde_json::Value| (MS, ok()));
-    let ran = Play { set_up, answers, settings, ..Play::of(1..=4_000, |_, _| (MS * 5, ok())) }.run().await;
+    let ran = Play { settings, answers, set_up, ..Play::of(1..=4_000, |_, _| (MS * 5, ok())) }.run().await;
     assert_eq!((ran.cause.as_ref(), ran.seen.len()), (None, 4_000));
     // 40 reads at two a second and 4,000 rows at 200 a second take 20 s each, and go on side by side.
     assert!(ran.took < Duration::from_secs(26), "{:?}", ran.took);

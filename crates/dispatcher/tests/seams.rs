@@ -310,7 +310,7 @@ async fn of_a_canary_only_the_first_rows_are_resolved() {
             with_resolver(dispatcher).with_canary(limit)
         });
         let signal_after = (!lifts).then_some(MS * 2_000);
-        let ran = Play { set_up, signal_after, ..play }.run().await;
+        let ran = Play { signal_after, set_up, ..play }.run().await;
         assert_eq!(looked.await.unwrap(), (canary, canary), "no row more than the canary's was resolved");
         assert_eq!(ran.decisions.len(), if lifts { 40 } else { canary as usize });
     }

@@ -143,6 +143,12 @@ fn only_users_vanish() {
     }
 }
 
+fn open_again(path: &Path) -> Arc<State> {
+    let copy = path.with_extension("copy");
+    std::fs::copy(path, &copy).unwrap();
+    open(&copy)
+}
+
 #[test]
 fn who_is_forgotten_takes_the_ids_along() {
     let folder = tempfile::tempdir().unwrap();
@@ -163,11 +169,6 @@ fn who_is_forgotten_takes_the_ids_along() {
         );
         let figures = state.figures().unwrap();
         assert_eq!((figures.euids, figures.ids), (2, 1));
-    }
-    fn open_again(path: &Path) -> Arc<State> {
-        let copy = path.with_extension("copy");
-        std::fs::copy(path, &copy).unwrap();
-        open(&copy)
     }
 }
 

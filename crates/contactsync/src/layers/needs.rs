@@ -32,7 +32,7 @@ pub(super) fn unmet(command: &Command, settings: &[Setting]) -> Option<&'static 
     let from_layer = |key: &str| settings.iter().any(|it| it.key == key && it.source != Source::Flag);
     let unmet = NEEDS
         .iter()
-        .find(|(option, needed)| from_layer(option) && needed.iter().any(|key| has(key)) && !needed.iter().any(is_set));
+        .find(|(option, needed)| from_layer(option) && needed.iter().any(has) && !needed.iter().any(is_set));
     unmet.map(|(option, _)| *option)
 }
 

@@ -246,11 +246,14 @@ async fn run(service: &Arc<Service>, state: &Arc<State>, rows: &[Row], compare: 
     Ran { decisions, cause: stop.cause().cloned() }
 }
 
+/// The row that changed a user, and what is held from then on.
+type Change<'a> = (u64, &'a BTreeMap<String, String>);
+
 /// Each unchanged row was there when its turn had come: after all changes of earlier rows of its user, before those of later
 /// ones.
 fn were_there(service: &Service, before: &Holds, rows: &[Row], decisions: &[Decision]) {
     let seen = service.seen.lock().unwrap();
-    let mut changes: HashMap<u64, Vec<(u64, &BTreeMap<String, String>)>> = HashMap::new();
+    let mut changes: HashMap<u64, Vec<Change<'_>>> = HashMap::new();
     for (row, euid, held) in &seen.changes {
         changes.entry(*euid).or_default().push((*row, held));
     }

@@ -95,12 +95,11 @@ impl OwnIds {
         folder: &Path,
     ) -> Result<Self, Failure> {
         let of_run;
-        let remembered = match remembered {
-            Some(remembered) => remembered,
-            None => {
-                of_run = Remembered::of_run(sending, folder)?;
-                &of_run
-            }
+        let remembered = if let Some(remembered) = remembered {
+            remembered
+        } else {
+            of_run = Remembered::of_run(sending, folder)?;
+            &of_run
         };
         let Remembered { state, opened_ms, api_key, .. } = remembered;
         let (state, api_key) = (Arc::clone(state), api_key.clone());

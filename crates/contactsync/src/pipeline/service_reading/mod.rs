@@ -73,7 +73,8 @@ impl Told {
 /// An error is to stop the run.
 pub(crate) async fn read_users(asker: &Asker, rows: &[&Contact]) -> Result<Option<Vec<Reading>>, StopCause> {
     let mut readings = Vec::with_capacity(1);
-    let mut to_read = vec![0..rows.len()];
+    let all = 0..rows.len();
+    let mut to_read = vec![all];
     while let Some(mut part) = to_read.pop() {
         let (names, count) = names_of(&rows[part.clone()]);
         if count < part.len() {
