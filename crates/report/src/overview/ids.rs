@@ -43,6 +43,7 @@ mod tests {
     use super::*;
     use crate::run_file::Requests;
 
+    #[expect(clippy::unnecessary_wraps, reason = "some reports have no run beside them")]
     fn run(command: &str, options: &[(&str, &str)]) -> Option<Run> {
         let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Some(Run {
