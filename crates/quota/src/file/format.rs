@@ -1,0 +1,66 @@
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{ledger::Ledger, place::Which};
+
+/// What such a file begins with; the length and a checksum of what follows the line stand behind it.
+const MAGIC: &str = "contactsync shared rate 1 ";
+
+/// What stands in the file: `contactsync shared rate 1 <length> <checksum>`, a line of JSON, and what longer contents have left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Contents {
+    boot: String,
+    sending: Ledger,
+    reading: Ledger,
+}
+
+/// Why it can't be taken as such a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// It is something else.
+    Foreign,
+}
+
+impl Contents {
+    /// Of an empty file, of an earlier start of the machine, and of a file that was not written to its end (a machine that lost
+    /// power) nothing is known.
+    pub(super) fn read(bytes: &[u8], boot: &str) -> Result<Self, Unreadable> {
+        let nothing = || Self { boot: boot.to_owned(), ..Self::default() };
+        // A disk that lost power may have kept the length alone.
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Ok(nothing());
+        }
+        let Some(rest) = bytes.strip_prefix(MAGIC.as_bytes()) else { return Err(Unreadable::Foreign) };
+        let contents = checked(rest).and_then(|json| serde_json::from_slice::<Self>(json).ok());
+        Ok(contents.filter(|contents| contents.boot == boot).unwrap_or_else(nothing))
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        // Numbers, strings and maps by strings always serialise; else the file would hold nothing, and be read as such.
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        let mut bytes = format!("{MAGIC}{} {:016x}\n", json.len(), xxh3_64(&json)).into_bytes();
+        bytes.extend(json);
+        bytes.push(b'\n');
+        bytes
+    }
+
+    pub(super) fn ledger(&mut self, which: Which) -> &mut Ledger {
+        match which {
+            Which::Sending => &mut self.sending,
+            Which::Reading => &mut self.reading,
+        }
+    }
+}
+
+/// What the first line vouches for.
+fn checked(rest: &[u8]) -> Option<&[u8]> {
+    let end = rest.iter().position(|byte| *byte == b'\n')?;
+    let line = std::str::from_utf8(&rest[..end]).ok()?;
+    let (length, sum) = line.split_once(' ')?;
+    let json = rest.get(end + 1..)?.get(..length.parse().ok()?)?;
+    (u64::from_str_radix(sum, 16).ok()? == xxh3_64(json)).then_some(json)
+}
+
+#[cfg(test)]
+#[path = "format_tests.rs"]
+mod tests;
