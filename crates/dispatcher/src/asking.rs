@@ -10,8 +10,8 @@ use crate::{
     effects::Effects,
     failures,
     job::Progress,
+    mint::Pause,
     outage::{AnsweredBy, Attempt, AttemptEnd, Charge, Health, Started},
-    pace::Pause,
     scheduler::Scheduler,
     stop::StopCause,
     transport::{Broken, Reply, RequestKind},
@@ -105,8 +105,8 @@ impl Scheduler {
                 let delay = backoff::backoff(rules.base, rules.cap, progress.spent + 1);
                 let pause = match wait {
                     Wait::ThisRow => None,
-                    Wait::Everybody => self.pace.pause(Pause::Backoff(delay), now),
-                    Wait::EverybodyFor(wait) => self.pace.pause(Pause::Asked(*wait), now),
+                    Wait::Everybody => self.pace.pause(kind.quota(), Pause::Backoff(delay), now),
+                    Wait::EverybodyFor(wait) => self.pace.pause(kind.quota(), Pause::Asked(*wait), now),
                 };
                 self.stop(pause, effects);
                 if started.is_probe {

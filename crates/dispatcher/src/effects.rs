@@ -10,6 +10,7 @@ use crate::{
     outage::Change,
     ready::{Delayed, Ready},
     stop::StopCause,
+    transport::Quota,
 };
 
 /// What waited when nothing was to start any more.
@@ -20,10 +21,20 @@ pub(crate) type Waiting =
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Timer,
+    Mint(Quota),
     Admission,
     Outbox,
     Recall,
     Resolve,
+}
+
+/// What changed about a mint.
+#[derive(Debug)]
+pub(crate) enum MintChange {
+    /// It is out of reach; what happened.
+    Lost(String),
+    /// It answers again.
+    Back,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +45,8 @@ pub(crate) struct Effects {
     pub(crate) closed: bool,
     /// Something to tell about the service.
     pub(crate) change: Option<Change>,
+    /// Something to tell about a mint.
+    pub(crate) mint: Option<MintChange>,
     /// Whom to wake.
     pub(crate) workers: Vec<WorkerId>,
     /// Which other parts have something to look at.
@@ -46,8 +59,15 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    /// Says what changed about the service.
+    /// Says what changed about the service and the rate.
     pub(crate) fn tell(&self) {
+        match &self.mint {
+            None => {}
+            Some(MintChange::Lost(what)) => {
+                tracing::warn!("the shared rate is out of reach: {what}; nothing starts until it answers");
+            }
+            Some(MintChange::Back) => tracing::warn!("the shared rate answers again: requests go on"),
+        }
         match self.change {
             None => {}
             Some(Change::HeldAtStart) => {

@@ -2,11 +2,11 @@
 //! used from then on, and dies a little later, so that nothing piles up behind a stall and a timer that wakes late costs
 //! nothing.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::ready, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::settings::Rate;
+use crate::{memory::BoxFuture, settings::Rate};
 
 /// A hundredth less than the rate asked for: the network delays one request more than the next, so what leaves here at
 /// the very rate could arrive above it.
@@ -19,17 +19,62 @@ const LONGEST_LEASE: Duration = Duration::from_millis(50);
 
 /// A source of starts. One that asks a file or a server may take its time: nobody holds anything meanwhile.
 pub trait Mint: Send + 'static {
-    /// Up to `want` starts, at least 1.
-    fn mint(&mut self, want: u32) -> Pin<Box<dyn Future<Output = Minted> + Send + '_>>;
+    /// Asks for starts. Dropping the future gives up what it would have brought.
+    fn ask(&mut self, ask: MintAsk) -> BoxFuture<'_, Result<Minted, MintError>>;
+
+    /// Whether it is to be asked at once and from then on, whether starts are wanted or not: others are to know of this run.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Nothing will be asked any more.
+    fn leave(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(ready(()))
+    }
+}
+
+/// What a mint is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MintAsk {
+    /// So many starts could be used; none where it is only to be heard of.
+    pub want: u32,
+    /// Nobody is to start for so long, as far as this run knows.
+    pub pause: Option<Pause>,
+}
+
+/// Why nobody is to start for a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// The row's backoff, which all wait out.
+    Backoff(Duration),
+    /// The server asked for it; more than may be waited stops the run.
+    Asked(Duration),
 }
 
 /// What a mint gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Minted {
-    /// None where no start is due.
+    /// None where no start can be had yet.
     pub lease: Option<Lease>,
     /// Before this it is of no use to ask again.
     pub not_before: Instant,
+    /// By then it wants to be asked whatever is wanted; none where it doesn't care.
+    pub ask_by: Option<Instant>,
+    /// Others were told that nobody is to start for so long.
+    pub pause: Option<Pause>,
+    /// What it gave before is void.
+    pub voids_earlier: bool,
+}
+
+/// Why a mint gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MintError {
+    /// It is out of reach: what happened. It is asked again until that counts as an outage.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It won't give any to this run: why.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Leave for so many starts.
@@ -48,20 +93,91 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Takes one start, where one is left that is still of use.
+    /// Takes one start, where the time of one has come that is still of use.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
+        self.drop_dead(now);
+        let takes = self.starts > 0 && self.planned <= now;
+        if takes {
+            self.drop_first(1);
+        }
+        takes
+    }
+
+    /// How many are, or may become, of use.
+    pub(crate) fn alive(&self, now: Instant) -> u32 {
+        self.starts - self.dead(now)
+    }
+
+    /// Of how many the time has come.
+    pub(crate) fn due(&self, now: Instant) -> u32 {
+        self.planned_by(now).saturating_sub(self.dead(now))
+    }
+
+    /// When the time of the next one comes, where one is still to come.
+    pub(crate) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let planned_by = self.planned_by(now);
+        (planned_by < self.starts && self.until > now).then(|| self.planned + self.interval.saturating_mul(planned_by))
+    }
+
+    /// Drops those that are of no use any more.
+    pub(crate) fn drop_dead(&mut self, now: Instant) {
+        self.drop_first(self.dead(now));
+    }
+
+    fn drop_first(&mut self, count: u32) {
+        self.starts -= count;
+        if self.starts > 0 {
+            self.planned += self.interval.saturating_mul(count);
+        }
+    }
+
+    fn dead(&self, now: Instant) -> u32 {
         if now > self.until {
-            self.starts = 0;
+            return self.starts;
         }
-        while self.starts > 0 {
-            let planned = self.planned;
-            self.starts -= 1;
-            self.planned += self.interval;
-            if now <= planned + self.life {
-                return true;
-            }
+        now.checked_duration_since(self.planned + self.life + Duration::from_nanos(1))
+            .map_or(0, |late| self.count(late))
+    }
+
+    fn planned_by(&self, now: Instant) -> u32 {
+        now.checked_duration_since(self.planned).map_or(0, |late| self.count(late))
+    }
+
+    /// How many are planned within so long from the first on.
+    fn count(&self, time: Duration) -> u32 {
+        let count = time.as_nanos() / self.interval.as_nanos().max(1) + 1;
+        u32::try_from(count).unwrap_or(u32::MAX).min(self.starts)
+    }
+}
+
+/// A rate as starts are planned by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// Time between two starts: a hundredth longer than the rate has it.
+    pub interval: Duration,
+    /// How many may start at once.
+    pub at_once: u32,
+    /// So long do the starts take that may be at once.
+    pub burst_time: Duration,
+}
+
+impl Rate {
+    /// None where there is no limit that could bind.
+    pub fn plan(self, burst: u32) -> Option<Plan> {
+        let Self::Limited { count, per } = self else { return None };
+        let nanos = per.as_nanos() * u128::from(MARGIN.1) / u128::from(MARGIN.0) / u128::from(count.get());
+        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
+        if nanos == 0 {
+            return None;
         }
-        false
+        // Timers wake up to a millisecond late: with less at once than two of them let through, the rate isn't reached.
+        let two_milliseconds = 2_000_000 * u128::from(count.get()) / per.as_nanos().max(1);
+        let two_milliseconds = u32::try_from(two_milliseconds).unwrap_or(u32::MAX);
+        let at_once = burst.max(two_milliseconds).max(1);
+        let interval = Duration::from_nanos(nanos);
+        // Bounded, so that no time lies beyond what can be counted.
+        let burst_time = interval.saturating_mul(at_once - 1).min(Duration::from_hours(24));
+        Some(Plan { interval, at_once, burst_time })
     }
 }
 
@@ -81,19 +197,7 @@ pub(crate) struct LocalMint {
 impl LocalMint {
     /// None where there is no limit that could bind.
     pub(crate) fn new(rate: Rate, burst: u32) -> Option<Self> {
-        let Rate::Limited { count, per } = rate else { return None };
-        let nanos = per.as_nanos() * u128::from(MARGIN.1) / u128::from(MARGIN.0) / u128::from(count.get());
-        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
-        if nanos == 0 {
-            return None;
-        }
-        // Timers wake up to a millisecond late: with less at once than two of them let through, the rate isn't reached.
-        let two_milliseconds = 2_000_000 * u128::from(count.get()) / per.as_nanos().max(1);
-        let two_milliseconds = u32::try_from(two_milliseconds).unwrap_or(u32::MAX);
-        let at_once = burst.max(two_milliseconds).max(1);
-        let interval = Duration::from_nanos(nanos);
-        // Bounded, so that no time lies beyond what can be counted.
-        let burst_time = interval.saturating_mul(at_once - 1).min(Duration::from_hours(24));
+        let Plan { interval, at_once, burst_time } = rate.plan(burst)?;
         let now = Instant::now();
         // All that may start at once may do so at the beginning.
         let next = now.checked_sub(burst_time).unwrap_or(now);
@@ -125,14 +229,15 @@ impl LocalMint {
         self.made_up = self.made_up.max(now) + gap.saturating_mul(starts);
         let crowded = self.made_up.checked_sub(gap.saturating_mul(self.at_once - 1)).unwrap_or(now);
         // At least a nanosecond on, so that nobody asks again without time having passed.
-        Minted { lease, not_before: self.next.max(crowded).max(now + Duration::from_nanos(1)) }
+        let not_before = self.next.max(crowded).max(now + Duration::from_nanos(1));
+        Minted { lease, not_before, ask_by: None, pause: None, voids_earlier: false }
     }
 }
 
 impl Mint for LocalMint {
-    fn mint(&mut self, want: u32) -> Pin<Box<dyn Future<Output = Minted> + Send + '_>> {
-        let minted = self.mint_at(want, Instant::now());
-        Box::pin(std::future::ready(minted))
+    fn ask(&mut self, ask: MintAsk) -> BoxFuture<'_, Result<Minted, MintError>> {
+        let minted = self.mint_at(ask.want, Instant::now());
+        Box::pin(ready(Ok(minted)))
     }
 }
 

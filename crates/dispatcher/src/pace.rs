@@ -1,25 +1,17 @@
 //! Whether somebody may start: outage gate, holds that the server asked for, rate. Pure; time comes in as an argument.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::{
-    mint::{Lease, Minted},
+    leave::{Leave, Supplier},
+    mint::{MintAsk, Minted, Pause},
     outage::{AttemptEnd, Change, Charge, Gate, OutageRule, OutageSettings, Started, Untried},
     settings::{DEFAULT_OUTAGE_WAIT, Settings},
     stop::StopCause,
     transport::{ByQuota, Quota},
 };
-
-/// Why nobody is to start for a time.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Pause {
-    /// The row's backoff, which all wait out.
-    Backoff(Duration),
-    /// The server asked for it; more than may be waited stops the run.
-    Asked(Duration),
-}
 
 /// What an attempt's end meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,19 +44,9 @@ pub(crate) struct Pace {
     leave: ByQuota<Leave>,
 }
 
-/// What the rate allows.
-#[derive(Debug)]
-enum Leave {
-    Unlimited,
-    Leased { leases: VecDeque<Lease>, not_before: Instant },
-}
-
 impl Pace {
     /// Of a run that begins now, under rates or without.
-    pub(crate) fn new(settings: &Settings, has_mint: ByQuota<bool>, now: Instant) -> Self {
-        let leave = |has_mint| {
-            if has_mint { Leave::Leased { leases: VecDeque::new(), not_before: now } } else { Leave::Unlimited }
-        };
+    pub(crate) fn new(settings: &Settings, suppliers: ByQuota<Supplier>, now: Instant) -> Self {
         let enabled = !settings.outage_wait.is_zero();
         Self {
             outage: OutageRule::new(OutageSettings {
@@ -75,7 +57,7 @@ impl Pace {
             }),
             outage_wait: if enabled { settings.outage_wait } else { DEFAULT_OUTAGE_WAIT },
             paused_until: None,
-            leave: ByQuota { sending: leave(has_mint.sending), reading: leave(has_mint.reading) },
+            leave: ByQuota { sending: Leave::new(suppliers.sending, now), reading: Leave::new(suppliers.reading, now) },
         }
     }
 
@@ -93,43 +75,30 @@ impl Pace {
 
     /// Takes one start of what a quota's rate allows now.
     pub(crate) fn take_leave(&mut self, quota: Quota, now: Instant) -> bool {
-        match self.leave.get_mut(quota) {
-            Leave::Unlimited => true,
-            Leave::Leased { leases, .. } => loop {
-                let Some(lease) = leases.front_mut() else { return false };
-                let taken = lease.take(now);
-                if lease.starts == 0 {
-                    leases.pop_front();
-                }
-                if taken {
-                    return true;
-                }
-            },
-        }
+        self.leave.get_mut(quota).take(now)
     }
 
-    /// How many may start now by the rate; what has died meanwhile is found when it is taken.
-    pub(crate) fn leave_for(&self, quota: Quota) -> usize {
-        match self.leave.get(quota) {
-            Leave::Unlimited => usize::MAX,
-            Leave::Leased { leases, .. } => leases.iter().map(|lease| lease.starts as usize).sum(),
-        }
+    /// What a quota's rate allows.
+    pub(crate) fn leave(&self, quota: Quota) -> &Leave {
+        self.leave.get(quota)
     }
 
-    /// When it is of use to ask the mint again; none where the rate doesn't bind.
-    pub(crate) fn mint_from(&self, quota: Quota) -> Option<Instant> {
-        match self.leave.get(quota) {
-            Leave::Unlimited => None,
-            Leave::Leased { not_before, .. } => Some(*not_before),
-        }
+    /// What the mint of a quota is asked, for so many starts.
+    pub(crate) fn ask_mint(&mut self, quota: Quota, want: usize, now: Instant) -> MintAsk {
+        self.leave.get_mut(quota).ask(want, now)
     }
 
-    /// What the mint gave.
-    pub(crate) fn minted(&mut self, quota: Quota, minted: Minted) {
-        if let Leave::Leased { leases, not_before } = self.leave.get_mut(quota) {
-            *not_before = minted.not_before;
-            leases.extend(minted.lease);
-        }
+    /// What the mint gave. Whether it had been out of reach before; and why the run stops, where others were told to wait for
+    /// longer than it may.
+    pub(crate) fn minted(&mut self, quota: Quota, minted: Minted, now: Instant) -> (bool, Option<StopCause>) {
+        let pause = minted.pause;
+        let was_lost = self.leave.get_mut(quota).minted(minted);
+        (was_lost, pause.and_then(|pause| self.hold_all(quota, pause, Told::ByMint, now)))
+    }
+
+    /// The mint is out of reach. Whether it was not before.
+    pub(crate) fn lost_mint(&mut self, quota: Quota, what: String, now: Instant) -> bool {
+        self.leave.get_mut(quota).lost(what, now)
     }
 
     /// Somebody starts, as [`Pace::open`] and [`Pace::take_leave`] allowed.
@@ -151,27 +120,51 @@ impl Pace {
         (settled, changed)
     }
 
-    /// Nobody starts for a time; or the run stops, where that is too long.
-    pub(crate) fn pause(&mut self, pause: Pause, now: Instant) -> Option<StopCause> {
+    /// Nobody starts for a time, since an answer to a request of this quota says so; or the run stops, where that is too long.
+    pub(crate) fn pause(&mut self, quota: Quota, pause: Pause, now: Instant) -> Option<StopCause> {
+        self.hold_all(quota, pause, Told::ByAnswer, now)
+    }
+
+    fn hold_all(&mut self, quota: Quota, pause: Pause, told: Told, now: Instant) -> Option<StopCause> {
         let spent = self.outage.held_since().map_or(Duration::ZERO, |since| now - since);
         let (Pause::Backoff(wait) | Pause::Asked(wait)) = pause;
-        if matches!(pause, Pause::Asked(_)) && wait > self.outage_wait.saturating_sub(spent) {
+        let asked = matches!(pause, Pause::Asked(_));
+        let until = now + wait;
+        // Also where this run doesn't wait for it: others are to know.
+        self.leave.get_mut(quota).pause(until, asked, told == Told::ByAnswer);
+        if asked && wait > self.outage_wait.saturating_sub(spent) {
             let asked = wait.as_secs();
             return Some(StopCause::outage(format!(
                 "the server asked to wait {asked} s, which is longer than --outage-wait leaves"
             )));
         }
-        self.paused_until = self.paused_until.max(Some(now + wait));
+        self.paused_until = self.paused_until.max(Some(until));
         None
     }
 
-    /// When the run has waited long enough for a service that is out of reach.
+    /// When the run has waited long enough for a service, or a mint, that is out of reach.
     pub(crate) fn held_until(&self) -> Option<Instant> {
-        self.outage.held_since().map(|since| since + self.outage_wait)
+        let lost = Quota::ALL.into_iter().filter_map(|quota| self.leave(quota).lost_since()).map(|lost| lost.since);
+        self.outage.held_since().into_iter().chain(lost).min().map(|since| since + self.outage_wait)
     }
 
     /// Why it stops then.
-    pub(crate) fn held_too_long(&self) -> StopCause {
-        StopCause::outage(format!("the service stayed out of reach for {} s", self.outage_wait.as_secs()))
+    pub(crate) fn held_too_long(&self, now: Instant) -> StopCause {
+        let waited = self.outage_wait.as_secs();
+        let lost = Quota::ALL.into_iter().filter_map(|quota| self.leave(quota).lost_since());
+        match lost.into_iter().find(|lost| lost.since + self.outage_wait <= now) {
+            Some(lost) => StopCause::Outage {
+                what: format!("the shared rate stayed out of reach for {waited} s: {}", lost.what),
+                advice: Some("check that what `--share-rate` names can be reached from here, then resume".to_owned()),
+            },
+            None => StopCause::outage(format!("the service stayed out of reach for {waited} s")),
+        }
     }
+}
+
+/// Who says that nobody is to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    ByAnswer,
+    ByMint,
 }

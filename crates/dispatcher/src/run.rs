@@ -17,8 +17,10 @@ use crate::{
     canary::Canary,
     handing_on,
     intake::Intake,
+    leave::Supplier,
     memory::Memory,
     mint::{LocalMint, Mint},
+    minting::{Mints, keep_minting},
     recalling,
     resolver::Resolver,
     resolving,
@@ -27,7 +29,7 @@ use crate::{
     shared::Shared,
     stop::{Stop, StopCause},
     timer,
-    transport::{ByQuota, Lines},
+    transport::{ByQuota, Lines, Quota},
     verdict::Codes,
     worker::{Partners, work},
 };
@@ -47,7 +49,7 @@ pub struct Dispatcher<L> {
     lines: L,
     runtimes: Vec<Handle>,
     partners: Partners,
-    mint: Option<Box<dyn Mint>>,
+    mints: Mints,
     canary: Option<Canary>,
     accepted_contacts: bool,
     asker: Option<oneshot::Sender<Asker>>,
@@ -56,10 +58,13 @@ pub struct Dispatcher<L> {
 impl<L: Lines> Dispatcher<L> {
     /// Sends over these lines, on the runtime that runs it.
     pub fn new(settings: &Settings, lines: L) -> Self {
-        let mint = LocalMint::new(settings.rate, settings.burst).map(|mint| Box::new(mint) as Box<dyn Mint>);
+        let local = |rate, burst| LocalMint::new(rate, burst).map(|mint| Box::new(mint) as Box<dyn Mint>);
+        let reading = settings.profile_rate;
+        let mints =
+            ByQuota { sending: local(settings.rate, settings.burst), reading: local(reading, reading.default_burst()) };
         let (runtimes, partners) = (Vec::new(), Partners::default());
         let settings = settings.clone();
-        Self { settings, lines, runtimes, partners, mint, canary: None, accepted_contacts: true, asker: None }
+        Self { settings, lines, runtimes, partners, mints, canary: None, accepted_contacts: true, asker: None }
     }
 
     /// Shares the workers out over further runtimes.
@@ -94,7 +99,14 @@ impl<L: Lines> Dispatcher<L> {
     /// Takes starts from a mint of its own in place of the rate that is set.
     #[must_use]
     pub fn with_mint(mut self, mint: Box<dyn Mint>) -> Self {
-        self.mint = Some(mint);
+        self.mints.sending = Some(mint);
+        self
+    }
+
+    /// The same for requests that read users.
+    #[must_use]
+    pub fn with_reading_mint(mut self, mint: Box<dyn Mint>) -> Self {
+        self.mints.reading = Some(mint);
         self
     }
 
@@ -125,15 +137,18 @@ impl<L: Lines> Dispatcher<L> {
         counters: Arc<Counters>,
         stop: Stop,
     ) -> Dispatched {
-        let Self { settings, lines, runtimes, partners, mint, canary, accepted_contacts, asker } = self;
+        let Self { settings, lines, runtimes, partners, mut mints, canary, accepted_contacts, asker } = self;
         let in_flight = settings.in_flight.max(1);
         let homes: Vec<usize> = (0..in_flight).map(|worker| worker % (runtimes.len() + 1)).collect();
-        let rate = settings.profile_rate;
-        let reading = LocalMint::new(rate, rate.default_burst()).map(|mint| Box::new(mint) as Box<dyn Mint>);
+        let supplier = |mint: &Option<Box<dyn Mint>>| match mint {
+            None => Supplier::None,
+            Some(mint) if mint.is_shared() => Supplier::SharedMint,
+            Some(_) => Supplier::Mint,
+        };
         let scheduler = Scheduler::new(
             &settings,
             homes.clone(),
-            ByQuota { sending: mint.is_some(), reading: reading.is_some() },
+            ByQuota { sending: supplier(&mints.sending), reading: supplier(&mints.reading) },
             partners.memory.is_some(),
             canary.as_ref().map(|canary| canary.rows),
             Instant::now(),
@@ -158,7 +173,12 @@ impl<L: Lines> Dispatcher<L> {
                 }
             };
         }
-        parts.spawn(timer::keep_time(Arc::clone(&shared), ByQuota { sending: mint, reading }));
+        parts.spawn(timer::keep_time(Arc::clone(&shared)));
+        for quota in Quota::ALL {
+            if let Some(mint) = mints.get_mut(quota).take() {
+                parts.spawn(keep_minting(Arc::clone(&shared), quota, mint));
+            }
+        }
         if let Some(memory) = &partners.memory {
             parts.spawn(recalling::recall_rows(Arc::clone(&shared), Arc::clone(memory)));
         }

@@ -3,6 +3,8 @@
 
 mod waking;
 
+pub(crate) use waking::MintLook;
+
 use std::collections::VecDeque;
 
 use model::{Decision, Outcome};
@@ -16,6 +18,7 @@ use crate::{
     intake::Intake,
     job::{Job, Key, Place, Row, Task},
     lanes::{Joined, Lanes, Moved},
+    leave::Supplier,
     memory::Batches,
     outage::{Started, Untried},
     outbox::{Due, HeldRoom, Outbox},
@@ -101,13 +104,15 @@ pub(crate) struct Scheduler {
     closed: bool,
     /// When the timer looks next, without being told.
     timer_at: Option<Instant>,
+    /// The same of those who ask the mints.
+    mint_at: ByQuota<Option<Instant>>,
 }
 
 impl Scheduler {
     pub(crate) fn new(
         settings: &Settings,
         homes: Vec<Home>,
-        has_mint: ByQuota<bool>,
+        suppliers: ByQuota<Supplier>,
         has_memory: bool,
         canary: Option<u64>,
         now: Instant,
@@ -116,7 +121,7 @@ impl Scheduler {
         Self {
             ready: Ready::default(),
             delayed: Delayed::default(),
-            pace: Pace::new(settings, has_mint, now),
+            pace: Pace::new(settings, suppliers, now),
             failures: Failures::new(settings.max_failures),
             lanes: Lanes::new(most_rows / 4),
             room: Room::new(most_rows),
@@ -137,6 +142,7 @@ impl Scheduler {
             more_may_come: true,
             closed: false,
             timer_at: None,
+            mint_at: ByQuota::default(),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
     idle::WorkerId,
     scheduler::{Next, Scheduler, Start},
     stop::Stop,
+    transport::ByQuota,
     verdict::Codes,
 };
 
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     scheduler: Mutex<Scheduler>,
     workers: Vec<Notify>,
     pub(crate) timer: Notify,
+    pub(crate) minting: ByQuota<Notify>,
     pub(crate) admission: Notify,
     pub(crate) outbox: Notify,
     pub(crate) recall: Notify,
@@ -61,6 +63,7 @@ impl Shared {
             scheduler: Mutex::new(scheduler),
             workers: (0..workers).map(|_| Notify::new()).collect(),
             timer: Notify::new(),
+            minting: ByQuota::default(),
             admission: Notify::new(),
             outbox: Notify::new(),
             recall: Notify::new(),
@@ -105,6 +108,7 @@ impl Shared {
         for part in parts {
             let notify = match part {
                 Part::Timer => &self.timer,
+                Part::Mint(quota) => self.minting.get(quota),
                 Part::Admission => &self.admission,
                 Part::Outbox => &self.outbox,
                 Part::Recall => &self.recall,

@@ -18,6 +18,8 @@ pub enum StopCause {
         /// What to do, where it is known better than in general.
         advice: Option<String>,
     },
+    /// Who plans the starts of several processes won't plan any for this one; why.
+    RateRefused(String),
     /// The time for it is over; what ended it.
     TimeWindow(String),
     /// Whoever was asked doesn't want it to go on; what was asked.

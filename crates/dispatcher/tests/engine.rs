@@ -119,7 +119,10 @@ async fn a_full_lane_and_then_a_stop() {
 struct Silent;
 
 impl dispatcher::Mint for Silent {
-    fn mint(&mut self, _: u32) -> dispatcher::BoxFuture<'_, dispatcher::Minted> {
+    fn ask(
+        &mut self,
+        _: dispatcher::MintAsk,
+    ) -> dispatcher::BoxFuture<'_, Result<dispatcher::Minted, dispatcher::MintError>> {
         Box::pin(std::future::pending())
     }
 }

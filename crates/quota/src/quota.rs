@@ -83,6 +83,11 @@ impl Quota {
         self.backend.leave(self.member.name()).await
     }
 
+    /// The rate that the process names.
+    pub fn terms(&self) -> &Terms {
+        self.member.terms()
+    }
+
     /// A time of [`Granted`] or of [`crate::Starts`] on the clock that the process has.
     pub fn instant(&self, local: i64) -> Instant {
         let time = Duration::from_nanos(local.unsigned_abs());

@@ -160,7 +160,7 @@ fn word_and_exit(cause: &StopCause) -> Option<(&'static str, Exit)> {
         StopCause::Credentials(_) => ("credentials", Exit::Credentials),
         // A person found what came back too bad to go on, as `--max-failures` would have.
         StopCause::MaxFailures(_) | StopCause::Declined(_) => ("max_failures", Exit::MaxFailures),
-        StopCause::Outage { .. } => ("outage", Exit::OutOfReach),
+        StopCause::Outage { .. } | StopCause::RateRefused(_) => ("outage", Exit::OutOfReach),
         StopCause::TimeWindow(_) => ("time", Exit::TimeWindow),
         StopCause::Report(_) => ("report", Exit::ReadOrWrite),
         StopCause::Bug(_) => return None,
@@ -180,6 +180,7 @@ fn told(cause: &StopCause) -> (String, Option<String>) {
             let general = "check `--base-url`, proxy and network, and whether the service is up";
             (format!("stopped: {what}"), Some(advice.clone().unwrap_or_else(|| general.to_owned())))
         }
+        StopCause::RateRefused(why) => (format!("stopped: no part in the shared rate any more: {why}"), None),
         StopCause::TimeWindow(what) | StopCause::Declined(what) | StopCause::Bug(what) | StopCause::Report(what) => {
             (format!("stopped: {what}"), None)
         }

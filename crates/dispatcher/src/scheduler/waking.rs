@@ -4,22 +4,25 @@ use tokio::time::Instant;
 
 use super::{Lacks, Scheduler};
 use crate::{
-    effects::{Effects, Part},
-    mint::Minted,
+    effects::{Effects, MintChange, Part},
+    mint::{MintAsk, MintError, Minted},
     pace::Open,
-    transport::{ByQuota, Quota},
+    stop::StopCause,
+    transport::Quota,
 };
 
-/// When somebody has to look again, and how many starts are wanted of the mint before.
+/// What is to be done about a mint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Look {
-    pub(crate) at: Option<Instant>,
-    pub(crate) want: ByQuota<u32>,
+pub(crate) enum MintLook {
+    /// It is to be asked now.
+    Ask(MintAsk),
+    /// It is to be looked at again then; none: when told.
+    At(Option<Instant>),
 }
 
 impl Scheduler {
-    /// What the timer has to do now, and when next.
-    pub(crate) fn look(&mut self, now: Instant, effects: &mut Effects) -> Look {
+    /// Does what time has brought, and says when to look next.
+    pub(crate) fn look(&mut self, now: Instant, effects: &mut Effects) -> Option<Instant> {
         while let Some(job) = self.delayed.pop_due(now) {
             self.ready.push(job);
         }
@@ -27,23 +30,50 @@ impl Scheduler {
             self.turn_has_come(row, effects);
         }
         if self.pace.held_until().is_some_and(|until| now >= until) {
-            let cause = self.pace.held_too_long();
+            let cause = self.pace.held_too_long(now);
             self.stop(Some(cause), effects);
         }
-        let wanted = |quota| {
-            let is_due = self.pace.mint_from(quota).is_some_and(|from| from <= now);
-            if is_due { u32::try_from(self.lacks_leave(quota, now)).unwrap_or(u32::MAX) } else { 0 }
-        };
-        let want = ByQuota { sending: wanted(Quota::Sending), reading: wanted(Quota::Reading) };
-        self.timer_at = self.next_look(now);
-        Look { at: self.timer_at, want }
-    }
-
-    /// What a mint gave, and when to look again.
-    pub(crate) fn minted(&mut self, quota: Quota, minted: Minted, now: Instant) -> Option<Instant> {
-        self.pace.minted(quota, minted);
         self.timer_at = self.next_look(now);
         self.timer_at
+    }
+
+    /// Whether a mint is to be asked now, or when.
+    pub(crate) fn look_at_mint(&mut self, quota: Quota, now: Instant) -> MintLook {
+        let at = self.ask_mint_at(quota, now);
+        *self.mint_at.get_mut(quota) = at;
+        if at.is_none_or(|at| at > now) {
+            return MintLook::At(at);
+        }
+        let want = self.lacks_leave(quota, now);
+        MintLook::Ask(self.pace.ask_mint(quota, want, now))
+    }
+
+    /// What a mint gave.
+    pub(crate) fn minted(
+        &mut self,
+        quota: Quota,
+        minted: Result<Minted, MintError>,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        match minted {
+            Ok(minted) => {
+                let (was_lost, cause) = self.pace.minted(quota, minted, now);
+                effects.mint = was_lost.then_some(MintChange::Back);
+                self.stop(cause, effects);
+            }
+            Err(MintError::Unreachable(what)) => {
+                let is_new = self.pace.lost_mint(quota, what.clone(), now);
+                effects.mint = is_new.then_some(MintChange::Lost(what));
+            }
+            Err(MintError::Refused(why)) => self.stop(Some(StopCause::RateRefused(why)), effects),
+        }
+    }
+
+    /// The last that a mint is asked; none where it is out of reach.
+    pub(crate) fn last_ask(&mut self, quota: Quota, now: Instant) -> Option<MintAsk> {
+        let is_lost = self.pace.leave(quota).lost_since().is_some();
+        (!is_lost).then(|| self.pace.ask_mint(quota, 0, now))
     }
 
     /// How many workers there are to start something, of which `most` could.
@@ -60,10 +90,17 @@ impl Scheduler {
         }
     }
 
-    /// How many starts the mint of a quota is asked for: for who could use one now, and has none.
+    /// How many starts are lacking: for who could use one now, and has none.
     fn lacks_leave(&self, quota: Quota, now: Instant) -> usize {
         let could_start = self.startable(now, |other| if other == quota { self.ready.len(quota) } else { 0 });
-        could_start.saturating_sub(self.pace.leave_for(quota))
+        could_start.saturating_sub(self.pace.leave(quota).held(now))
+    }
+
+    fn ask_mint_at(&self, quota: Quota, now: Instant) -> Option<Instant> {
+        if self.closed {
+            return None;
+        }
+        self.pace.leave(quota).ask_at(self.lacks_leave(quota, now) > 0, now)
     }
 
     fn next_look(&self, now: Instant) -> Option<Instant> {
@@ -74,10 +111,13 @@ impl Scheduler {
             Open::From(at) if !self.ready.is_empty() => Some(at),
             _ => None,
         };
-        let mints = Quota::ALL.into_iter().filter(|quota| self.lacks_leave(*quota, now) > 0);
-        let mints = mints.filter_map(|quota| self.pace.mint_from(quota)).min();
+        let planned = Quota::ALL.into_iter().filter(|quota| {
+            let could_start = self.startable(now, |other| if other == *quota { self.ready.len(other) } else { 0 });
+            could_start > self.pace.leave(*quota).due(now)
+        });
+        let planned = planned.filter_map(|quota| self.pace.leave(quota).next_due(now)).min();
         let delayed = [self.delayed.next_at(), self.recalled_later.next_at()];
-        delayed.into_iter().chain([self.pace.held_until(), opens, mints]).flatten().min()
+        delayed.into_iter().chain([self.pace.held_until(), opens, planned]).flatten().min()
     }
 
     /// Who is to be woken for what has changed.
@@ -85,7 +125,7 @@ impl Scheduler {
         if effects.closed {
             self.idle.wake(usize::MAX, &mut effects.workers);
         } else {
-            let startable = self.startable(now, |quota| self.ready.len(quota).min(self.pace.leave_for(quota)));
+            let startable = self.startable(now, |quota| self.ready.len(quota).min(self.pace.leave(quota).due(now)));
             let count = startable.saturating_sub(self.idle.woken());
             self.idle.wake(count, &mut effects.workers);
             if let Some(at) = self.next_look(now)
@@ -93,6 +133,15 @@ impl Scheduler {
             {
                 self.timer_at = Some(at);
                 effects.parts.push(Part::Timer);
+            }
+            for quota in Quota::ALL {
+                let planned = *self.mint_at.get(quota);
+                if let Some(at) = self.ask_mint_at(quota, now)
+                    && planned.is_none_or(|planned| at < planned)
+                {
+                    *self.mint_at.get_mut(quota) = Some(at);
+                    effects.parts.push(Part::Mint(quota));
+                }
             }
         }
         let goes_on = match self.admission_lacks {
