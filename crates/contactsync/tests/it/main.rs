@@ -19,6 +19,7 @@ mod doctor;
 mod documents;
 mod explain;
 mod inputs;
+mod kubernetes;
 mod layers;
 mod manual;
 mod mend;
