@@ -83,7 +83,7 @@ pub struct Ask {
     pub quiet: Option<i64>,
     /// What it knows of the ledger.
     pub known: Identity,
-    /// Becomes the generation where nothing is there yet; at least 1, below 2^53.
+    /// Becomes the generation where nothing is there yet, or something older than is known; at least 1, below 2^53.
     pub nonce: u64,
     /// Only whether it could share the rate: nothing is changed.
     pub peek: bool,
@@ -104,8 +104,6 @@ pub struct Reply {
     pub sharers: u32,
     /// For how long nobody is to start.
     pub wait: Wait,
-    /// It is an older one than the asking process knew: what was planned since is lost.
-    pub is_older: bool,
 }
 
 /// Others share the place by another rate.
@@ -125,9 +123,9 @@ impl Ledger {
             *self = Self { generation: ask.nonce, seen: clock, next: FRESH, ..Self::default() };
         }
         self.go_forward(clock, ask.quiet);
-        let is_older = ask.known.generation == self.generation && ask.known.sequence > self.sequence;
-        if is_older {
-            self.sequence = ask.known.sequence;
+        if ask.known.generation == self.generation && ask.known.sequence > self.sequence {
+            // It is an older one of what was here: what was planned since is unknown, and all have to hear of that.
+            self.generation = ask.nonce;
             self.next = self.next.max(self.now + FRESH);
         }
         let now = self.now;
@@ -154,7 +152,6 @@ impl Ledger {
             starts: 0,
             sharers: sharers as u32,
             wait: Wait { nanos: (self.hold - now).max(0) as u64, asked: self.asked },
-            is_older,
         };
         if !ask.peek {
             let mut member = Sharer { renewed: now, hungry: 0 };

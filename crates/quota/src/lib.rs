@@ -20,6 +20,8 @@ mod place;
 mod quota;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 mod terms;
 
 pub use error::QuotaError;

@@ -8,7 +8,7 @@ use crate::{
 
 const MILLISECOND: i64 = 1_000_000;
 /// So much is planned ahead, at least: threads wake a millisecond late.
-const AHEAD: i64 = 2 * MILLISECOND;
+const AHEAD: i64 = 5 * MILLISECOND;
 /// Starts that are planned further from now than this are looked at once more before they are used: by then everybody may
 /// have been asked to wait.
 const FAR: i64 = 50 * MILLISECOND;
@@ -130,7 +130,7 @@ impl Member {
     /// Takes note of an answer to something that was asked at `sent`.
     pub fn answered(&mut self, reply: &Reply, sent: i64, got: i64) -> Granted {
         let is_another = reply.known.generation != self.known.generation;
-        let began_anew = self.known.generation != 0 && (is_another || reply.is_older);
+        let began_anew = self.known.generation != 0 && is_another;
         if began_anew {
             self.forget();
         }
