@@ -111,9 +111,9 @@ impl Leave {
         supply.drop_dead(now);
         supply.is_untold = false;
         supply.pause = supply.pause.filter(|(until, _)| *until > now);
-        let pause = supply.pause.map(|(until, asked)| match until - now {
-            wait if asked => Pause::Asked(wait),
-            wait => Pause::Backoff(wait),
+        let pause = supply.pause.map(|(until, asked)| {
+            let left = until - now;
+            if asked { Pause::Asked(left) } else { Pause::Backoff(left) }
         });
         MintAsk { want, pause }
     }

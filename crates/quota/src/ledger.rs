@@ -182,7 +182,7 @@ impl Ledger {
     fn go_forward(&mut self, clock: i64, quiet: Option<i64>) {
         let passed = clock.saturating_sub(self.seen);
         // A little back is only an ask that came late.
-        if passed > 0 || passed < -LONGEST_JUMP {
+        if !(-LONGEST_JUMP..=0).contains(&passed) {
             self.seen = clock;
         }
         let believed = quiet.map_or(i64::MAX / 4, |quiet| quiet.saturating_add(LONGEST_JUMP));

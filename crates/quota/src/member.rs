@@ -96,8 +96,9 @@ impl Member {
         &self.terms
     }
 
-    /// Whether it is of use to ask now, for `want` starts beside those that it has. `nonce`: see [`Ask::nonce`].
-    pub fn step(&self, want: u32, wait: Wait, now: i64, nonce: u64) -> Step {
+    /// Whether it is of use to ask now, for `want` starts beside those that it has, and where nobody is to
+    /// start for so long. `nonce`: see [`Ask::nonce`].
+    pub fn step(&self, want: u32, hold: Wait, now: i64, nonce: u64) -> Step {
         let interval = self.terms.interval as i64;
         let ahead = (2 * self.round_trip).clamp(AHEAD, LONGEST_LEASE);
         let most = (ahead.min(LONGEST_LEASE / i64::from(self.sharers)) / interval).max(1);
@@ -109,7 +110,7 @@ impl Member {
         } else if outstanding > most / 2 {
             (want, not_before) = (0, self.planned_until - interval - most / 2 * interval);
         }
-        if now < not_before && !is_due && wait.nanos == 0 {
+        if now < not_before && !is_due && hold.nanos == 0 {
             return Step::WaitUntil(not_before);
         }
         Step::Ask(Ask {
@@ -119,7 +120,7 @@ impl Member {
             want,
             span: (ahead - outstanding * interval).max(interval),
             earliest: self.round_trip - self.terms.lag as i64,
-            wait,
+            wait: hold,
             quiet: self.asked_at.map(|at| now - at),
             known: self.known,
             nonce,

@@ -56,9 +56,9 @@ impl Quota {
 
     /// Asks for starts beside those that it has, and says for how long nobody is to start. May take its time; dropped in
     /// between, it may have lost what was given.
-    pub async fn ask(&mut self, want: u32, wait: Wait) -> Result<Granted, QuotaError> {
+    pub async fn ask(&mut self, want: u32, hold: Wait) -> Result<Granted, QuotaError> {
         let now = self.local(Instant::now());
-        let ask = match self.member.step(want, wait, now, nonce()) {
+        let ask = match self.member.step(want, hold, now, nonce()) {
             Step::Ask(ask) => ask,
             Step::WaitUntil(at) => return Ok(Granted::nothing_before(at, now)),
         };

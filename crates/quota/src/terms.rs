@@ -22,7 +22,7 @@ pub struct Terms {
 impl Terms {
     /// A start each `interval`, of which as many may come at once as are planned within `burst_time`.
     pub fn new(interval: Duration, burst_time: Duration, label: String) -> Self {
-        let lag = burst_time.min(LONGEST_LIFE - LATENESS);
+        let lag = burst_time.min(LONGEST_LIFE.saturating_sub(LATENESS));
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Self { interval: nanos(interval).max(1), life: nanos(lag + LATENESS), lag: nanos(lag), label }
     }

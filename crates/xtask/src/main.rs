@@ -6,6 +6,7 @@ mod crash;
 mod docs;
 mod fixtures;
 mod generate;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ enum Command {
     Counts(counts::CountsArgs),
     /// Kill and resume runs at random moments, over many seeds
     Crash(crash::CrashArgs),
+    /// Play many processes on one rate, on paper clocks: who gets what, and whether the rate is kept
+    Simulate(simulate::SimulateArgs),
     /// Write docs/reference.md
     Docs,
     // What follows are processes that the benchmarks start.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::bench(&args),
         Command::Counts(args) => counts::counts(&args),
         Command::Crash(args) => crash::campaign(&args),
+        Command::Simulate(args) => simulate::simulate(&args),
         Command::Docs => docs::write(),
         Command::Measured(args) => bench::measured(&args),
         Command::Serve(args) => bench::serve(&args),

@@ -1,1 +1,104 @@
+use std::os::unix::fs::PermissionsExt;
 
+use super::*;
+use crate::{
+    ledger::Identity,
+    member::Granted,
+    place::Place,
+    quota::{Quota, Secrets},
+    terms::{Terms, Wait},
+};
+
+fn quota(path: &Path, name: &str, per_second: u32) -> Quota {
+    let interval = Duration::from_secs(1) / per_second;
+    let terms = Terms::new(interval, interval * 2, format!("{per_second}/s"));
+    Quota::new(Place::File(path.to_owned()), Which::Sending, name.to_owned(), terms, Secrets::default()).unwrap()
+}
+
+async fn ask(quota: &mut Quota) -> Result<Granted, QuotaError> {
+    quota.ask(1, Wait::default()).await
+}
+
+#[tokio::test]
+async fn processes_share_a_rate_until_they_leave() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quota");
+    let (mut one, mut other) = (quota(&path, "one", 100), quota(&path, "other", 50));
+    other.look().await.unwrap();
+    ask(&mut one).await.unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let refused = other.look().await.unwrap_err();
+    assert_eq!(refused.to_string(), "1 other process shares it at the rate 100/s");
+    assert_eq!(ask(&mut other).await.unwrap_err(), refused);
+    one.leave().await.unwrap();
+    ask(&mut other).await.unwrap();
+    assert!(matches!(quota(&path, "one", 100).look().await, Err(QuotaError::OtherRate(_))));
+}
+
+#[tokio::test]
+async fn the_two_rates_of_a_place_are_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quota");
+    ask(&mut quota(&path, "one", 100)).await.unwrap();
+    let terms = Terms::new(Duration::from_millis(67), Duration::ZERO, "900/m".to_owned());
+    let reading = Quota::new(Place::File(path), Which::Reading, "other".to_owned(), terms, Secrets::default());
+    ask(&mut reading.unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_no_such_file_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("contacts.csv");
+    std::fs::write(&path, "euid,email\n").unwrap();
+    let refused = ask(&mut quota(&path, "one", 100)).await.unwrap_err();
+    assert!(matches!(&refused, QuotaError::Refused(why) if why.contains("is no file of a shared rate")), "{refused}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "euid,email\n");
+    for (path, why) in
+        [(folder.path().to_owned(), "is a folder"), (folder.path().join("no/where"), "folder isn't there")]
+    {
+        let refused = ask(&mut quota(&path, "one", 100)).await.unwrap_err();
+        assert!(matches!(&refused, QuotaError::Refused(told) if told.contains(why)), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn who_holds_the_lock_for_ever_puts_it_out_of_reach() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quota");
+    let mut one = quota(&path, "one", 100);
+    ask(&mut one).await.unwrap();
+    let held = File::open(&path).unwrap();
+    held.lock().unwrap();
+    let unreachable = one.leave().await.unwrap_err();
+    assert!(matches!(&unreachable, QuotaError::Unreachable(what) if what.contains("locked")), "{unreachable}");
+    held.unlock().unwrap();
+    one.leave().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_was_removed_or_replaced_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quota");
+    let mut file = SharedFile::new(path.clone(), Which::Sending);
+    let of = |nonce| Ask {
+        member: "one".to_owned(),
+        interval: 10_000_000,
+        label: "100/s".to_owned(),
+        want: 1,
+        span: 1,
+        earliest: 0,
+        wait: Wait::default(),
+        quiet: None,
+        known: Identity::default(),
+        nonce,
+        peek: false,
+    };
+    let generation = |answer: Result<Answer, QuotaError>| answer.unwrap().reply.known.generation;
+    assert_eq!(generation(file.ask(of(1)).await), 1);
+    assert_eq!(generation(file.ask(of(2)).await), 1);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(generation(file.ask(of(3)).await), 3);
+    std::fs::rename(&path, folder.path().join("elsewhere")).unwrap();
+    assert_eq!(generation(file.ask(of(4)).await), 4);
+    assert_eq!(generation(SharedFile::new(path, Which::Sending).ask(of(5)).await), 4);
+}

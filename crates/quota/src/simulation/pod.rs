@@ -164,9 +164,9 @@ impl Pod {
                 self.renew_at
             };
             if due <= now {
-                let wait = Wait { nanos: (self.pause - now).max(0) as u64, asked: true };
-                let wait = if wait.nanos == 0 { Wait::default() } else { wait };
-                match member.step(want, wait, now, play.random.u64(1..1 << 50)) {
+                let nanos = (self.pause - now).max(0) as u64;
+                let paused_for = Wait { nanos, asked: nanos > 0 };
+                match member.step(want, paused_for, now, play.random.u64(1..1 << 50)) {
                     Step::Ask(ask) => {
                         self.is_untold = false;
                         self.asked_at = Some(now);
