@@ -20,6 +20,7 @@ mod records;
 mod report;
 mod server;
 mod serving;
+mod shared;
 mod start;
 mod users;
 mod verify;
@@ -88,6 +89,8 @@ enum Group {
     Ids,
     /// Reading back what the service holds of ten million rows, and comparing instead of sending
     Verify,
+    /// Three and thirty processes on one rate, by a file, Redis and Valkey
+    Shared,
     /// How long until something happens
     Start,
 }
@@ -156,6 +159,7 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<()> {
             Group::Nightly => nightly::measure(&bench, &mut goals)?,
             Group::Ids => ids::measure(&bench, &mut goals)?,
             Group::Verify => verify::measure(&bench, &mut goals)?,
+            Group::Shared => shared::measure(&bench, &mut goals)?,
             Group::Start => start::measure(&bench, &mut goals)?,
         }
     }
