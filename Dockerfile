@@ -5,9 +5,9 @@
 FROM docker.io/library/rust:1.95-slim-trixie AS build
 WORKDIR /source
 COPY . .
-# What was fetched and built is kept for the next time, and copied out of the cache.
+# What was fetched is kept for the next time; what was built isn't, since cargo tells what to build anew by times, and an older
+# checkout could pass for unchanged.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/source/target \
     cargo build --release --locked --package contactsync && \
     install -D --mode=0755 --strip target/release/contactsync /image/usr/local/bin/contactsync && \
     install -D --mode=0644 LICENSE /image/usr/share/doc/contactsync/LICENSE
