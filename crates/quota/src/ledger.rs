@@ -178,18 +178,27 @@ impl Ledger {
     }
 
     /// Its clock goes on with the one that was read: by what has passed, as far as that can be time. Who asks for the first time
-    /// can't tell a pause from a jump, and takes it for a pause.
+    /// can't tell a pause from a jump, and takes it for a pause. Where it may have been a jump, what was planned ahead still is.
     fn go_forward(&mut self, clock: i64, quiet: Option<i64>) {
         let passed = clock.saturating_sub(self.seen);
         // A little back is only an ask that came late.
         if !(-LONGEST_JUMP..=0).contains(&passed) {
             self.seen = clock;
         }
-        let believed = quiet.map_or(i64::MAX / 4, |quiet| quiet.saturating_add(LONGEST_JUMP));
-        self.now = self.now.saturating_add(passed.clamp(0, believed));
+        let explained = quiet.unwrap_or(0).max(0).saturating_add(LONGEST_JUMP);
+        let believed = if quiet.is_some() { passed.min(explained) } else { passed };
+        let ahead = (self.next - self.now).clamp(0, FRESH);
+        self.now = self.now.saturating_add(believed.max(0));
+        if passed > explained {
+            self.next = self.next.max(self.now + ahead);
+        }
     }
 }
 
 #[cfg(test)]
 #[path = "ledger_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "jump_tests.rs"]
+mod jump_tests;
