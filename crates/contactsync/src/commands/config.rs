@@ -25,7 +25,7 @@ const HEAD: &str = "\
 # the current folder, which beats ~/.config/contactsync/config.toml, which beats the defaults.
 #
 # contactsync.toml in the current folder may not set credentials, base_url, region, proxy, ca_cert, allow_insecure_http,
-# profile, state, report, report_vanished, summary, notify or lock; a file named by --config may.
+# profile, state, report, report_vanished, summary, notify, lock or share_rate; a file named by --config may.
 
 # Credentials of the API data source. A file that holds them must be readable by you alone. Better: let a program tell
 # them, which is run without a shell and writes the secret to its standard output.

@@ -10,9 +10,12 @@ use crate::{
     failure::Failure,
     lock::Patience,
     opening::{again, folder_for_copies, never_seen, open_inputs},
-    pipeline::{Comparer, Remembered, compare_inputs, refuse_another_command, refuse_another_run, with_asker},
+    pipeline::{
+        Comparer, Remembered, compare_inputs, look_at_shared_rate, refuse_another_command, refuse_another_run,
+        with_asker,
+    },
     plan::{Counted, Pass, PlanSummary, ServiceLook, Shown},
-    settings::{DryRunSettings, Output, PlannedService, StateSettings},
+    settings::{DryRunSettings, Output, PlannedService, SharedRate, StateSettings, refuse_shared_outputs},
     terminal::{Printer, Progress, ProgressStyle, Whole, Work},
 };
 
@@ -32,6 +35,11 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
         progress,
         compares,
     } = settings;
+    let shared_rate = compares.as_ref().and_then(|planned| planned.shared_rate.as_ref());
+    let outputs = report.outputs().into_iter().chain(state.iter().flat_map(StateSettings::outputs));
+    let outputs: Vec<_> = outputs.chain(shared_rate.and_then(SharedRate::output)).collect();
+    refuse_shared_outputs(&[], &outputs)?;
+    look_at_shared_rate(shared_rate, printer)?;
     let mut patience = Patience::new(lock_wait, printer);
     let resumption = resume.as_deref().map(Resumption::open).transpose()?.flatten();
     let then = resumption.as_ref().and_then(|resumption| resumption.run.as_ref());
@@ -40,7 +48,6 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
         input.reader.marks = marks(then);
         input.read_twice_for = input.read_twice_for.or(Some("--resume"));
     }
-    let outputs: Vec<_> = report.outputs().into_iter().chain(state.iter().flat_map(StateSettings::outputs)).collect();
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, report.path.as_deref(), &outputs, printer)?;
     if let (Some(then), Some(resumption)) = (then, &resumption) {
         // Who has no credentials at hand can't say whether they are those of then.
@@ -112,6 +119,7 @@ fn read_asking(
     let counted = runtime.map_err(cannot_start)?.block_on(with_asker(
         &planned.target,
         &planned.dispatcher,
+        planned.shared_rate.as_ref(),
         counters,
         async |asker| {
             let service = ServiceLook { asker, comparer: Arc::clone(&comparer) };

@@ -13,8 +13,8 @@ use crate::{
     opening::{again, folder_for_copies, open_inputs},
     pipeline::{
         CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Rereading, Resumed, RowSource, Uncertain,
-        WindowGuard, carry_over, compare_inputs, finished_earlier, open_journal, refuse_another_command,
-        refuse_another_run, report_path, send, tell_refused, uncertain_users,
+        WindowGuard, carry_over, compare_inputs, finished_earlier, look_at_shared_rate, open_journal,
+        refuse_another_command, refuse_another_run, report_path, send, tell_refused, uncertain_users,
     },
     plan::{Known, Limits, Pass, Shown},
     reading::{Read, Reading},
@@ -38,6 +38,7 @@ pub(crate) fn push(
     let outputs = sending.outputs();
     // Before the lock makes a file of one of them.
     refuse_shared_outputs(&[], &outputs)?;
+    look_at_shared_rate(sending.shared_rate.as_ref(), printer)?;
     let mut patience = Patience::new(sending.lock_wait, printer);
     let _lock = sending.lock.as_deref().map(|path| RunLock::take(path, &mut patience)).transpose()?;
     let report = report_path(&sending)?;

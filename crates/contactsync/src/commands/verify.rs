@@ -14,8 +14,8 @@ use crate::{
     opening::{again, folder_for_copies, open_inputs},
     pipeline::{
         CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Resumed, RowSource, WindowGuard, carry_over,
-        compare_inputs, finished_earlier, open_journal, refuse_another_command, refuse_another_run, report_path, send,
-        tell_refused,
+        compare_inputs, finished_earlier, look_at_shared_rate, open_journal, refuse_another_command,
+        refuse_another_run, report_path, send, tell_refused,
     },
     settings::{CommandLine, InputSettings, VerifySettings, refuse_shared_outputs},
     signals::Signals,
@@ -41,6 +41,7 @@ pub(crate) fn verify(
     let window = WindowGuard::watch(&sending.window, signals, printer);
     let outputs = sending.outputs();
     refuse_shared_outputs(&[], &outputs)?;
+    look_at_shared_rate(sending.shared_rate.as_ref(), printer)?;
     let mut patience = Patience::new(sending.lock_wait, printer);
     let _lock = sending.lock.as_deref().map(|path| RunLock::take(path, &mut patience)).transpose()?;
     let report = report_path(&sending)?;

@@ -113,6 +113,8 @@ fn as_arguments(arg: &Arg, values: Vec<String>) -> Vec<OsString> {
 fn shown(arg: &Arg, values: &[String]) -> Option<String> {
     match arg.get_id().as_str() {
         "sandbox_api_key" | "sandbox_api_secret" | "notify" => None,
+        // What names no place may hold a password all the same.
+        "share_rate" if values.iter().any(|value| value.parse::<quota::Place>().is_err()) => None,
         "proxy" | "base_url" if values.iter().any(|value| value.contains('@')) => None,
         _ => match arg.get_action() {
             ArgAction::SetTrue => Some("true".to_owned()),

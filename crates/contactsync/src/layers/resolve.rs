@@ -18,7 +18,8 @@ use crate::{args::Cli, failure::Failure};
 /// Commands that take settings from the environment and from files.
 const LAYERED: [&str; 6] = ["doctor", "push", "replay", "verify", "check", "sandbox"];
 /// Variables that begin as ours do and are read elsewhere.
-const READ_ELSEWHERE: [&str; 2] = ["CONTACTSYNC_CONFIG", "CONTACTSYNC_PROFILE"];
+const READ_ELSEWHERE: [&str; 4] =
+    ["CONTACTSYNC_CONFIG", "CONTACTSYNC_PROFILE", "CONTACTSYNC_REDIS_PASSWORD", "CONTACTSYNC_REDIS_PASSWORD_FILE"];
 
 /// The layers below the command line.
 pub(crate) struct Layers {

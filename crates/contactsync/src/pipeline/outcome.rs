@@ -5,7 +5,7 @@ use std::{
 
 use dispatcher::{Dispatched, StopCause};
 use jiff::Timestamp;
-use model::{Outcome, Reason};
+use model::{Counters, Outcome, Reason};
 use report::{Decided, Finished, InputSummary, ReportError, Requests, Summary, Tally, Verified, rfc3339};
 
 use super::{
@@ -23,6 +23,8 @@ pub(super) struct RunOutcome {
     pub(super) carried_over: CarriedOver,
     pub(super) cause: Option<StopCause>,
     pub(super) fail_on: FailOn,
+    /// The service was asked for something.
+    pub(super) has_asked: bool,
     /// Nothing was sent: it was looked at what the service holds.
     pub(super) verifies: bool,
     /// The report's records hold what a replay would send.
@@ -55,7 +57,7 @@ impl RunOutcome {
         }
         match &self.cause {
             None => self.journaled.error.is_some().then_some(("report", Exit::ReadOrWrite)),
-            Some(cause) => word_and_exit(cause),
+            Some(cause) => word_and_exit(cause, self.has_asked),
         }
     }
 
@@ -150,7 +152,7 @@ impl RunOutcome {
 }
 
 /// The summary's word for a cause, with the status that the run ends with; none where a part of the program broke off.
-fn word_and_exit(cause: &StopCause) -> Option<(&'static str, Exit)> {
+fn word_and_exit(cause: &StopCause, has_asked: bool) -> Option<(&'static str, Exit)> {
     Some(match cause {
         StopCause::Signal(number) => {
             let signal = [Signal::Hangup, Signal::Interrupt, Signal::Terminate];
@@ -160,6 +162,8 @@ fn word_and_exit(cause: &StopCause) -> Option<(&'static str, Exit)> {
         StopCause::Credentials(_) => ("credentials", Exit::Credentials),
         // A person found what came back too bad to go on, as `--max-failures` would have.
         StopCause::MaxFailures(_) | StopCause::Declined(_) => ("max_failures", Exit::MaxFailures),
+        // As it is refused before a report is begun, where it is looked at.
+        StopCause::RateRefused(_) if !has_asked => ("outage", Exit::Usage),
         StopCause::Outage { .. } | StopCause::RateRefused(_) => ("outage", Exit::OutOfReach),
         StopCause::TimeWindow(_) => ("time", Exit::TimeWindow),
         StopCause::Report(_) => ("report", Exit::ReadOrWrite),
@@ -180,17 +184,26 @@ fn told(cause: &StopCause) -> (String, Option<String>) {
             let general = "check `--base-url`, proxy and network, and whether the service is up";
             (format!("stopped: {what}"), Some(advice.clone().unwrap_or_else(|| general.to_owned())))
         }
-        StopCause::RateRefused(why) => (format!("stopped: no part in the shared rate any more: {why}"), None),
+        StopCause::RateRefused(why) => (
+            format!("stopped: the shared rate is refused: {why}"),
+            Some("`contactsync doctor` says what is wrong with `--share-rate`; then resume".to_owned()),
+        ),
         StopCause::TimeWindow(what) | StopCause::Declined(what) | StopCause::Bug(what) | StopCause::Report(what) => {
             (format!("stopped: {what}"), None)
         }
     }
 }
 
+/// Whether the service was asked for anything.
+pub(super) fn has_asked(counters: &Counters) -> bool {
+    let requests = [&counters.attempts, &counters.register_requests, &counters.profile_requests];
+    requests.into_iter().any(|requests| Counters::get(requests) > 0)
+}
+
 /// What ended something that is no run.
-pub(crate) fn stopped_by(cause: &StopCause) -> Failure {
+pub(crate) fn stopped_by(cause: &StopCause, has_asked: bool) -> Failure {
     let (message, hint) = told(cause);
-    let exit = word_and_exit(cause).map_or(Exit::Bug, |(_, exit)| exit);
+    let exit = word_and_exit(cause, has_asked).map_or(Exit::Bug, |(_, exit)| exit);
     Failure::new(exit, message).with_hint(hint)
 }
 
@@ -323,6 +336,7 @@ mod tests {
             carried_over: CarriedOver::default(),
             cause,
             fail_on: FailOn::Any,
+            has_asked: true,
             verifies: false,
             can_be_replayed: true,
         }
@@ -338,6 +352,10 @@ mod tests {
         let broken = Dispatched { not_sent: 2, broke_off: true };
         let broken = RunOutcome { dispatched: broken, ..outcome(2, 2, Some(StopCause::Signal(15))) };
         assert_eq!(broken.exit(), Exit::Bug, "what broke off may have lost a row whatever the figures say");
+        let refused = Some(StopCause::RateRefused("another rate".to_owned()));
+        assert_eq!(outcome(2, 2, refused.clone()).exit(), Exit::OutOfReach);
+        let refused = RunOutcome { has_asked: false, ..outcome(2, 2, refused) };
+        assert_eq!(refused.exit(), Exit::Usage, "nothing was sent");
         let down = StopCause::Outage { what: "down".to_owned(), advice: None };
         assert_eq!(outcome(2, 2, Some(down)).exit(), Exit::OutOfReach);
     }

@@ -17,11 +17,12 @@ use super::{
     intake::{Beside, IntakeResult, take_in},
     journaling::{Journaling, RequestFigures, RunRecord},
     notify::notify,
-    outcome::{RunDetails, RunOutcome},
+    outcome::{RunDetails, RunOutcome, has_asked},
     remembering::{Remembered, Remembering, WhatWasRead},
     replayed::take_replayed,
     resolving::{IdResolver, OwnIds},
     service::Service,
+    sharing::with_shared_rate,
     unchanged::UnchangedRows,
     verifying::{Answering, Verifier},
     window::stop_at_end,
@@ -115,6 +116,8 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     let requests_before = carried_over.requests;
     let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("the run can't be started: {error}"));
     let service = Service::connect(&settings.target, runtimes.sandbox.as_ref().map(Runtime::handle)).await?;
+    let dispatcher = Dispatcher::new(&settings.dispatcher, service.lines);
+    let mut dispatcher = with_shared_rate(dispatcher, settings.shared_rate.as_ref())?;
     // Until here a signal ends the program at once; from here on what is under way is finished first.
     let graceful = signals.gracefully();
     let (counters, stop) = (Arc::new(Counters::default()), Stop::default());
@@ -166,8 +169,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     let (decided, journaling) =
         Journaling::start(journal, run.clone(), writes_unchanged, counted, stop.clone(), printer.clone())
             .map_err(cannot_start)?;
-    let mut dispatcher = Dispatcher::new(&settings.dispatcher, service.lines)
-        .also_on(runtimes.further.iter().map(|runtime| runtime.handle().clone()));
+    dispatcher = dispatcher.also_on(runtimes.further.iter().map(|runtime| runtime.handle().clone()));
     if !settings.report.contacts.shows(Outcome::Synced) {
         dispatcher = dispatcher.without_accepted_contacts();
     }
@@ -213,6 +215,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         carried_over,
         cause: stop.cause().cloned(),
         fail_on: settings.fail_on,
+        has_asked: has_asked(&counters),
         verifies: settings.verifies.is_some(),
         can_be_replayed: settings.report.contacts != ContactsPolicy::Never,
     };

@@ -1,11 +1,55 @@
 use std::time::Duration;
 
-use dispatcher::{BoxFuture, Lease, Mint, MintAsk, MintError, Minted, Pause};
-use quota::{Granted, Quota, QuotaError, Wait};
-use tokio::time::Instant;
+use dispatcher::{BoxFuture, Dispatcher, Lease, Lines, Mint, MintAsk, MintError, Minted, Pause};
+use quota::{Granted, Quota, QuotaError, Wait, Which};
+use tokio::{runtime::Builder, time::Instant};
+
+use crate::{exit::Exit, failure::Failure, settings::SharedRate, terminal::Printer};
+
+/// Looks whether the rates that a command uses can be shared, before it makes, locks or asks anything. Exit 2 where they
+/// can't; what is only out of reach now is told, and waited for once it is needed.
+pub(crate) fn look_at_shared_rate(shared: Option<&SharedRate>, printer: &Printer) -> Result<(), Failure> {
+    let Some(shared) = shared else { return Ok(()) };
+    let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("the shared rate can't be asked: {error}"));
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
+    for (which, _) in &shared.rates {
+        match runtime.block_on(shared.quota(*which)?.look()) {
+            Ok(()) => {}
+            Err(QuotaError::Unreachable(why)) => {
+                let seconds = shared.patience.as_secs_f64();
+                let text = format!("the shared rate is out of reach: {why}");
+                let hint = format!("nothing starts until it answers; after {seconds} s the run stops (--outage-wait)");
+                printer.warning(&text, Some(&hint));
+                // The other one lies in the same place.
+                return Ok(());
+            }
+            Err(error) => {
+                let failure = shared.refused(*which, &error);
+                return Err(Failure { message: format!("{}; nothing was sent", failure.message), ..failure });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes starts from the rates that are shared, where they are, in place of those of this process alone.
+pub(super) fn with_shared_rate<L: Lines>(
+    dispatcher: Dispatcher<L>,
+    shared: Option<&SharedRate>,
+) -> Result<Dispatcher<L>, Failure> {
+    let mut dispatcher = dispatcher;
+    for (shared, (which, _)) in shared.iter().flat_map(|shared| shared.rates.iter().map(move |rate| (shared, rate))) {
+        let mint = Box::new(SharedMint::new(shared.quota(*which)?));
+        dispatcher = match which {
+            Which::Sending => dispatcher.with_mint(mint),
+            Which::Reading => dispatcher.with_reading_mint(mint),
+        };
+    }
+    Ok(dispatcher)
+}
 
 /// A part in a rate that other processes share, as a source of starts.
-pub(crate) struct SharedMint {
+struct SharedMint {
     quota: Quota,
     /// Time between two starts.
     interval: Duration,
@@ -15,7 +59,7 @@ pub(crate) struct SharedMint {
 
 impl SharedMint {
     /// Nothing is asked yet.
-    pub(crate) fn new(quota: Quota) -> Self {
+    fn new(quota: Quota) -> Self {
         let (interval, life) = (quota.terms().interval, quota.terms().life);
         Self { quota, interval: Duration::from_nanos(interval), life: Duration::from_nanos(life) }
     }
@@ -29,8 +73,8 @@ impl SharedMint {
             Lease { starts: starts.count, planned, interval, life, until: last + life }
         });
         let wait = Duration::from_nanos(granted.wait.nanos);
-        let pause =
-            (!wait.is_zero()).then(|| if granted.wait.asked { Pause::Asked(wait) } else { Pause::Backoff(wait) });
+        let pause = if granted.wait.asked { Pause::Asked(wait) } else { Pause::Backoff(wait) };
+        let pause = (!wait.is_zero()).then_some(pause);
         let (not_before, ask_by) = (instant(granted.more_from), Some(instant(granted.renew_at)));
         Minted { lease, not_before, ask_by, pause, voids_earlier: granted.began_anew }
     }

@@ -57,7 +57,9 @@ impl ServiceLook {
         }
         while let Some(read) = calls.join_next().await {
             let (rows, readings) = read.map_err(|_| Failure::new(Exit::Bug, "reading users broke off"))?;
-            let Some(readings) = readings.map_err(|cause| stopped_by(&cause))? else { return Err(out_of_reach()) };
+            let Some(readings) = readings.map_err(|cause| stopped_by(&cause, true))? else {
+                return Err(out_of_reach());
+            };
             for Reading { rows: part, told, answered, .. } in readings {
                 let told = match told {
                     Ok(told) => told,

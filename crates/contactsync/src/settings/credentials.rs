@@ -1,22 +1,14 @@
-use std::{
-    fs::{self, File},
-    io::Read,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::process::{Command, Stdio};
 
 use secrecy::SecretString;
 use toml::{Table, Value};
 use zeroize::Zeroizing;
 
+use super::secret::{SecretVariables, without_line_end};
 use crate::{
     failure::Failure,
-    layers::{Environment, Layers, Source},
+    layers::{Layers, Source},
 };
-
-/// A key or secret is never longer.
-const MOST_BYTES: u64 = 64 << 10;
 
 /// The pair that belongs to an API data source.
 #[derive(Debug, Clone)]
@@ -39,7 +31,8 @@ impl Credentials {
             (Some((key, _)), Some((secret, _))) => Ok(Self { key, secret, warnings }),
             (key, secret) => {
                 let missing = [(key.is_none(), &Credential::KEY), (secret.is_none(), &Credential::SECRET)];
-                let missing: Vec<&str> = missing.iter().filter(|(is, _)| *is).map(|(_, it)| it.variable).collect();
+                let missing: Vec<&str> =
+                    missing.iter().filter(|(is, _)| *is).map(|(_, it)| it.variables.variable).collect();
                 let verb = if missing.len() == 1 { "is" } else { "are" };
                 let message = format!("no credentials: {} {verb} not set", missing.join(" and "));
                 let hint = "set them to the key and the secret of the API data source, or name files that hold them in \
@@ -74,8 +67,7 @@ impl Credentials {
 
 /// One of the two, by its names.
 struct Credential {
-    variable: &'static str,
-    file_variable: &'static str,
+    variables: SecretVariables,
     config_key: &'static str,
     command_key: &'static str,
     keyring_key: &'static str,
@@ -83,15 +75,16 @@ struct Credential {
 
 impl Credential {
     const KEY: Self = Self {
-        variable: "ENGAGELAB_MA_API_KEY",
-        file_variable: "ENGAGELAB_MA_API_KEY_FILE",
+        variables: SecretVariables { variable: "ENGAGELAB_MA_API_KEY", file_variable: "ENGAGELAB_MA_API_KEY_FILE" },
         config_key: "api_key",
         command_key: "api_key_command",
         keyring_key: "api_key_keyring",
     };
     const SECRET: Self = Self {
-        variable: "ENGAGELAB_MA_API_SECRET",
-        file_variable: "ENGAGELAB_MA_API_SECRET_FILE",
+        variables: SecretVariables {
+            variable: "ENGAGELAB_MA_API_SECRET",
+            file_variable: "ENGAGELAB_MA_API_SECRET_FILE",
+        },
         config_key: "api_secret",
         command_key: "api_secret_command",
         keyring_key: "api_secret_keyring",
@@ -99,10 +92,8 @@ impl Credential {
 
     fn look_up(&self, layers: &Layers, warnings: &mut Vec<String>) -> Result<Option<(SecretString, Source)>, Failure> {
         let Some(source) = self.source(layers)? else { return Ok(None) };
-        let environment = layers.environment();
         let secret = match &source {
-            Source::Environment(name) if name == self.variable => self.read_variable(environment)?,
-            Source::Environment(_) => self.read_file(environment, warnings)?,
+            Source::Environment(_) => self.variables.read(layers.environment(), warnings)?,
             _ => match self.section(layers) {
                 Some((_, table)) => self.read_section(table, &source)?,
                 None => return Ok(None),
@@ -115,37 +106,13 @@ impl Credential {
     }
 
     fn source(&self, layers: &Layers) -> Result<Option<Source>, Failure> {
-        let environment = layers.environment();
-        match (environment.is_set(self.variable), environment.is_set(self.file_variable)) {
-            (true, true) => {
-                let message = format!("{} and {} are both set", self.variable, self.file_variable);
-                Err(Failure::usage(message).with_hint("unset the one that doesn't hold".to_owned()))
-            }
-            (true, false) => Ok(Some(Source::Environment(self.variable.to_owned()))),
-            (false, true) => Ok(Some(Source::Environment(self.file_variable.to_owned()))),
-            (false, false) => Ok(self.section(layers).map(|(source, _)| source)),
-        }
+        let set = self.variables.source(layers.environment())?;
+        Ok(set.or_else(|| self.section(layers).map(|(source, _)| source)))
     }
 
     fn section<'a>(&self, layers: &'a Layers) -> Option<(Source, &'a Table)> {
         let keys = [self.config_key, self.command_key, self.keyring_key];
         layers.sections().find(|(_, table)| keys.iter().any(|key| table.contains_key(*key)))
-    }
-
-    fn read_variable(&self, environment: &Environment) -> Result<Zeroizing<String>, Failure> {
-        Ok(Zeroizing::new(environment.text(self.variable)?.unwrap_or_default()))
-    }
-
-    fn read_file(&self, environment: &Environment, warnings: &mut Vec<String>) -> Result<Zeroizing<String>, Failure> {
-        let path = environment.path(self.file_variable).unwrap_or_default();
-        let (text, mode) = read_secret(&path).map_err(|error| {
-            Failure::usage(format!("{} names {}, which can't be read: {error}", self.file_variable, path.display()))
-        })?;
-        // Secrets that a container's runtime mounts are often readable by all who are in there, so this is no error.
-        if mode & 0o077 != 0 && !path.starts_with("/run/secrets") {
-            warnings.push(format!("{} holds a secret and can be read by others: `chmod 600` it", path.display()));
-        }
-        Ok(without_line_end(&text))
     }
 
     fn read_section(&self, table: &Table, source: &Source) -> Result<Zeroizing<String>, Failure> {
@@ -214,16 +181,4 @@ mod keyring {
         let hint = "build it with `--features keyring`, or name a command that tells the secret".to_owned();
         Err(Failure::usage(format!("`{key}` needs the feature `keyring`, which this build lacks")).with_hint(hint))
     }
-}
-
-fn read_secret(path: &Path) -> std::io::Result<(Zeroizing<String>, u32)> {
-    let file = File::open(path)?;
-    let metadata: fs::Metadata = file.metadata()?;
-    let mut text = Zeroizing::new(String::new());
-    file.take(MOST_BYTES).read_to_string(&mut text)?;
-    Ok((text, metadata.permissions().mode()))
-}
-
-fn without_line_end(text: &str) -> Zeroizing<String> {
-    Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())
 }

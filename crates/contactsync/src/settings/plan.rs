@@ -1,6 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use dispatcher::Rate;
+use quota::Which;
 
 use super::{
     inputs::InputSettings,
@@ -8,6 +9,7 @@ use super::{
     push::{deciding, dispatcher_settings},
     sandbox::pushed_sandbox,
     service::ServiceSettings,
+    share_rate::SharedRate,
     state::StateSettings,
     target::{Binding, Target},
 };
@@ -54,6 +56,8 @@ pub(crate) struct PlannedService {
     pub(crate) target: Target,
     /// Pace, retries and stopping.
     pub(crate) dispatcher: dispatcher::Settings,
+    /// The rate of reading, where it is shared with other processes.
+    pub(crate) shared_rate: Option<SharedRate>,
     /// Things to warn of.
     pub(crate) warnings: Vec<String>,
 }
@@ -67,7 +71,10 @@ impl PlannedService {
         target.keep_users();
         let dispatcher = dispatcher_settings(&args.run.sending)?;
         let dispatcher = dispatcher::Settings { profile_rate: service.profile_rate, ..dispatcher };
-        Ok(Some(Self { service, target, dispatcher, warnings }))
+        let requests = &args.run.sending.requests;
+        let from = (settings, layers);
+        let shared_rate = SharedRate::of(requests, &[Which::Reading], &dispatcher, from, &mut warnings)?;
+        Ok(Some(Self { service, target, dispatcher, shared_rate, warnings }))
     }
 }
 
@@ -80,6 +87,9 @@ impl DryRunSettings {
     /// What the arguments and the layers say.
     pub(crate) fn of(args: &PushArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
         let (input, limits) = input_and_limits(args)?;
+        let sending = &args.run.sending;
+        // What the push couldn't share is told now.
+        SharedRate::named(&sending.requests, &[Which::Sending], &dispatcher_settings(sending)?, settings)?;
         let report = ReportSettings::of_check(&args.run.report)?;
         let resume = report.path.clone().filter(|_| args.run.resume.resume);
         Ok(Self {

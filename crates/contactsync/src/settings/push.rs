@@ -1,11 +1,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use dispatcher::MaxFailures;
+use quota::Which;
 
 use super::{
     inputs::InputSettings, notify::NotifySettings, outputs::ReportSettings, plan::input_and_limits,
-    sandbox::pushed_sandbox, service::ServiceSettings, state::StateSettings, target::Target, verify::Verifying,
-    window::SendingWindow,
+    sandbox::pushed_sandbox, service::ServiceSettings, share_rate::SharedRate, state::StateSettings, target::Target,
+    verify::Verifying, window::SendingWindow,
 };
 use crate::{
     args::{
@@ -53,6 +54,8 @@ pub(crate) struct SendingSettings {
     pub(crate) compares: Option<ServiceSettings>,
     /// For how long is sent.
     pub(crate) window: SendingWindow,
+    /// The rates that are shared with other processes, where they are.
+    pub(crate) shared_rate: Option<SharedRate>,
     /// A file that is locked while the run lasts.
     pub(crate) lock: Option<PathBuf>,
     /// How long is waited for what another run holds.
@@ -78,6 +81,9 @@ impl PushSettings {
             sending.dispatcher.profile_rate = compares.profile_rate;
             sending.target.keep_users();
         }
+        let reads = sending.compares.is_some().then_some(Which::Reading);
+        let uses: Vec<Which> = std::iter::once(Which::Sending).chain(reads).collect();
+        sending.share_rate(&args.run.sending.requests, &uses, settings, layers)?;
         let (input, limits) = input_and_limits(args)?;
         sending.report.ids = input.identity().is_some();
         Ok(Self { input, limits, sending })
@@ -142,6 +148,7 @@ impl SendingSettings {
             state: None,
             compares: None,
             window: SendingWindow::of(window)?,
+            shared_rate: None,
             lock: around.lock.clone(),
             lock_wait: around.lock_wait.unwrap_or_default(),
             fail_on: report.fail_on.unwrap_or(FailOn::Any),
@@ -149,6 +156,19 @@ impl SendingSettings {
             verifies: None,
             warnings,
         })
+    }
+
+    /// Shares the rates that the command uses, where they are to be shared.
+    pub(super) fn share_rate(
+        &mut self,
+        requests: &RequestArgs,
+        uses: &[Which],
+        settings: &[Setting],
+        layers: &Layers,
+    ) -> Result<(), Failure> {
+        let warnings = &mut self.warnings;
+        self.shared_rate = SharedRate::of(requests, uses, &self.dispatcher, (settings, layers), warnings)?;
+        Ok(())
     }
 
     /// What decides which rows are sent: a resume must have the same.
@@ -160,7 +180,8 @@ impl SendingSettings {
     pub(crate) fn outputs(&self) -> Vec<(&'static str, PathBuf)> {
         let lock = self.lock.iter().map(|path| ("--lock", path.clone()));
         let state = self.state.iter().flat_map(StateSettings::outputs);
-        self.report.outputs().into_iter().chain(lock).chain(state).collect()
+        let shared = self.shared_rate.iter().filter_map(SharedRate::output);
+        self.report.outputs().into_iter().chain(lock).chain(state).chain(shared).collect()
     }
 }
 

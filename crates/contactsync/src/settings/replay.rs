@@ -1,9 +1,15 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use model::IdentityKind;
+use quota::Which;
 use report::{Chosen, ReplayChoice};
 
-use super::{push::SendingSettings, state::StateSettings, target::Binding};
+use super::{
+    push::{SendingSettings, dispatcher_settings},
+    share_rate::SharedRate,
+    state::StateSettings,
+    target::Binding,
+};
 use crate::{
     args::{ReplayArgs, ReplayChoiceArgs},
     failure::Failure,
@@ -44,12 +50,20 @@ impl ReplaySettings {
     pub(crate) fn of(args: &ReplayArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
         let (mut sending, mut asked) = (None, None);
         let identity = args.choice.identify_by.map(IdentityKind::from);
-        if !args.choice.dry_run {
-            sending = Some(SendingSettings::of(&args.run, settings, layers)?);
-        } else if let Some(state) = StateSettings::of(&args.run.state)? {
-            // A list needs no credentials.
-            let binding = Binding::of(&args.run, settings, layers)?;
-            asked = Some(AskedState { state, binding, lock_wait: args.run.around.lock_wait.unwrap_or_default() });
+        if args.choice.dry_run {
+            let args = &args.run;
+            // What the replay couldn't share is told now.
+            let dispatcher = dispatcher_settings(&args.sending)?;
+            SharedRate::named(&args.sending.requests, &[Which::Sending], &dispatcher, settings)?;
+            if let Some(state) = StateSettings::of(&args.state)? {
+                // A list needs no credentials.
+                let binding = Binding::of(args, settings, layers)?;
+                asked = Some(AskedState { state, binding, lock_wait: args.around.lock_wait.unwrap_or_default() });
+            }
+        } else {
+            let mut settled = SendingSettings::of(&args.run, settings, layers)?;
+            settled.share_rate(&args.run.sending.requests, &[Which::Sending], settings, layers)?;
+            sending = Some(settled);
         }
         Ok(Self { reports: args.reports.clone(), choice: choice(&args.choice), identity, sending, asked })
     }

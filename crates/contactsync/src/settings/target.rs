@@ -175,7 +175,7 @@ impl Connection {
     }
 }
 
-fn read_ca_cert(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_ca_cert(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path)
         .map_err(|error| Failure::usage(format!("the file of `--ca-cert`, {}, can't be read: {error}", path.display())))
 }

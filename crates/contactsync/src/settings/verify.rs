@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
+use quota::Which;
+
 use super::{
     inputs::InputSettings,
     push::{Parts, SendingSettings},
@@ -46,6 +48,7 @@ impl VerifySettings {
         sending.dispatcher.profile_rate = service.profile_rate;
         sending.dispatcher.most_rows = Some(MOST_ROWS);
         sending.state = args.state.clone().map(StateSettings::of_file).transpose()?;
+        sending.share_rate(requests, &[Which::Reading], settings, layers)?;
         sending.verifies = Some(Verifying { service, settle: verifying.settle.unwrap_or(SETTLE) });
         let mut input = InputSettings::of(&args.inputs, &args.rules, true)?;
         if input.identity().is_some() && sending.state.is_none() {

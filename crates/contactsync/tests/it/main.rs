@@ -41,6 +41,7 @@ mod report;
 mod resume;
 mod sandbox;
 mod service;
+mod share_rate;
 mod signals;
 mod slow_disk;
 mod spool;

@@ -2,6 +2,7 @@
 
 mod network;
 mod report_at;
+mod shared_rate;
 mod state_at;
 mod user;
 
@@ -40,6 +41,7 @@ pub(crate) fn doctor(args: &DoctorArgs, settings: &[Setting], layers: &Layers) -
             Err(failure) => findings.push(ill("target", failure.message, failure.hint, failure.exit)),
         }
     }
+    findings.extend(shared_rate::shared_rate(&args.sending, settings, layers)?);
     if let Some(euid) = args.euid {
         findings.push(user::user_at(euid, &args.sending.requests, settings, layers)?);
     }

@@ -18,8 +18,8 @@ use crate::{
     lock::{Patience, RunLock},
     opening::default_folder,
     pipeline::{
-        CarriedOver, Job, OwnIds, Remembered, RowSource, WindowGuard, carry_over, finished_earlier, open_journal,
-        refuse_another_command, refuse_another_run, report_path, send, usage_of,
+        CarriedOver, Job, OwnIds, Remembered, RowSource, WindowGuard, carry_over, finished_earlier,
+        look_at_shared_rate, open_journal, refuse_another_command, refuse_another_run, report_path, send, usage_of,
     },
     reports::open_reports,
     settings::{AskedState, CommandLine, ReplaySettings, StateSettings, refuse_shared_outputs},
@@ -41,6 +41,10 @@ pub(crate) fn replay(
     let wait = wait.or(settings.asked.as_ref().map(|asked| asked.lock_wait)).unwrap_or_default();
     let mut patience = Patience::new(wait, printer);
     let mut sources = open_reports(&settings.reports)?;
+    if let Some(sending) = &settings.sending {
+        refuse_shared_outputs(&[], &sending.outputs())?;
+        look_at_shared_rate(sending.shared_rate.as_ref(), printer)?;
+    }
     for source in &mut sources {
         patience.open(|| source.hold())?;
     }
@@ -60,7 +64,6 @@ pub(crate) fn replay(
     }
     let window = WindowGuard::watch(&sending.window, signals, printer);
     let outputs = sending.outputs();
-    refuse_shared_outputs(&[], &outputs)?;
     let _lock = sending.lock.as_deref().map(|path| RunLock::take(path, &mut patience)).transpose()?;
     let report = report_path(&sending)?;
     let names: Vec<String> = sources.iter().map(|source| source.path().display().to_string()).collect();

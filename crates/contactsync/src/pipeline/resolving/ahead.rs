@@ -21,16 +21,17 @@ pub(crate) fn ask_ahead(own: &OwnIds, ids: &BTreeSet<Box<str>>, sending: &Sendin
     let stop = Stop::default();
     let resolver = IdResolver::new(own.clone(), None, stop.clone());
     let wanted: Vec<&str> = ids.iter().map(|id| &**id).collect();
-    let asked = with_asker(&sending.target, &sending.dispatcher, Arc::clone(&counters), async |asker| {
+    let shared = sending.shared_rate.as_ref();
+    let asked = with_asker(&sending.target, &sending.dispatcher, shared, Arc::clone(&counters), async |asker| {
         let unreadable = |error: state::StateError| Failure::new(Exit::ReadOrWrite, error);
         for waiting in ask_for(&resolver.0, &wanted, &asker).map_err(unreadable)? {
-            waiting.answer().await.map_err(|cause| stopped_by(&cause))?;
+            waiting.answer().await.map_err(|cause| stopped_by(&cause, true))?;
         }
         Ok::<(), Failure>(())
     });
     runtime.block_on(asked)??;
     match stop.cause() {
-        Some(cause) => Err(stopped_by(cause)),
+        Some(cause) => Err(stopped_by(cause, true)),
         None => Ok(Counters::get(&counters.register_requests)),
     }
 }

@@ -1,0 +1,222 @@
+//! A rate that several processes share: what is refused before anything is touched.
+
+use std::time::Duration;
+
+use quota::{Place, Quota, Secrets, Terms, Wait, Which};
+
+use crate::{
+    service::{Service, users},
+    support::{Ran, Workplace},
+};
+
+/// A process that shares a rate of a file, and is there until it leaves.
+struct Other {
+    runtime: tokio::runtime::Runtime,
+    quota: Quota,
+}
+
+impl Other {
+    fn at(place: &Workplace, file: &str, which: Which, label: &str) -> Self {
+        Self::sharing(Place::File(place.path(file)), which, label, Secrets::default())
+    }
+
+    fn sharing(place: Place, which: Which, label: &str, secrets: Secrets) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let terms = Terms::new(Duration::from_millis(1_234), Duration::ZERO, label.to_owned());
+        let mut quota = Quota::new(place, which, "other".to_owned(), terms, secrets).unwrap();
+        runtime.block_on(quota.ask(1, Wait::default())).unwrap();
+        Self { runtime, quota }
+    }
+
+    fn leave(mut self) {
+        self.runtime.block_on(self.quota.leave()).unwrap();
+    }
+}
+
+/// A folder with an input, whose program sends to this service.
+fn place(service: &Service) -> Workplace {
+    let place = service.workplace();
+    place.file("a.csv", users(20));
+    place
+}
+
+/// What was said of what went wrong.
+fn failure(ran: &Ran) -> String {
+    let lines = ran.stderr.lines().skip_while(|line| !line.starts_with("error: "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_run_keeps_to_the_rate_of_a_file_and_leaves() {
+    let service = Service::with_faults(&[]);
+    let place = place(&service);
+    let state = ["--state", "s.state"];
+    let sharing = ["--share-rate", "q.rate"];
+    let of = |words: &[&'static str], rate: [&'static str; 2], report: &'static str| -> Vec<&'static str> {
+        [words, &sharing, &rate, &["--report", report]].concat()
+    };
+    place.run(&of(&["push", "a.csv"], ["--rate", "500/s"], "1.ndjson")).ends_with(0);
+    // Nobody is there any more who keeps to the other rate.
+    place.run(&of(&["push", "a.csv"], ["--rate", "400/s"], "2.ndjson")).ends_with(0);
+    place.run(&of(&["verify", "a.csv"], ["--profile-rate", "300/s"], "3.ndjson")).ends_with(0);
+    let comparing = [&["push", "a.csv", "--compare-service"][..], &state].concat();
+    place.run(&of(&comparing, ["--profile-rate", "200/s"], "4.ndjson")).ends_with(0);
+    place.run(&of(&["push", "a.csv", "--compare-service", "--dry-run"], ["--rate", "1/h"], "5.ndjson")).ends_with(0);
+    service.set_faults(&["code=-1:1"]);
+    let fails = ["push", "a.csv", "--report", "failed.ndjson", "--retries", "0", "--outage-wait", "0"];
+    place.run(&fails).ends_with(1);
+    service.set_faults(&[] as &[&str]);
+    place.run(&of(&["replay", "failed.ndjson"], ["--rate", "600/s"], "6.ndjson")).ends_with(0);
+    assert!(place.read("q.rate").starts_with("contactsync shared rate 1 "));
+}
+
+#[test]
+fn another_rate_is_refused_before_anything_is_touched() {
+    let service = Service::with_faults(&[]);
+    let place = place(&service);
+    let other = Other::at(&place, "q.rate", Which::Sending, "50/s");
+    let push = ["push", "a.csv", "--share-rate", "q.rate", "--report", "r.ndjson", "--lock", "l"];
+    let ran = place.run(&push).ends_with(2);
+    insta::assert_snapshot!(failure(&ran), @r"
+    error: the file q.rate: 1 other process shares it at the rate 50/s, and `--rate` is 100/s here; nothing was sent
+    hint: name the same `--rate` for all, or share another one elsewhere; a process that was killed is forgotten after ten seconds
+    ");
+    place.file("failed.ndjson", "");
+    place.run(&["replay", "failed.ndjson", "--share-rate", "q.rate"]).ends_with(2).says("at the rate 50/s");
+    assert!(!place.exists("r.ndjson") && !place.exists("l") && service.record().stats().requests == 0);
+    // The rate of reading is another one, and a plan that reads nobody names none.
+    let verify = ["verify", "a.csv", "--share-rate", "q.rate", "--report", "v.ndjson", "--settle", "0"];
+    place.run(&verify).ends_with(1);
+    place.run(&["push", "a.csv", "--dry-run", "--share-rate", "q.rate"]).ends_with(0);
+    other.leave();
+    place.run(&push).ends_with(0);
+
+    let other = Other::at(&place, "q.rate", Which::Reading, "40/m");
+    let verify = ["verify", "a.csv", "--share-rate", "q.rate", "--report", "w.ndjson"];
+    let ran = place.run(&verify).ends_with(2);
+    insta::assert_snapshot!(failure(&ran), @r"
+    error: the file q.rate: 1 other process shares it at the rate 40/m, and `--profile-rate` is 900/m here; nothing was sent
+    hint: name the same `--profile-rate` for all, or share another one elsewhere; a process that was killed is forgotten after ten seconds
+    ");
+    assert!(!place.exists("w.ndjson"));
+    for plan in [None, Some("--dry-run")] {
+        let push = ["push", "a.csv", "--compare-service", "--share-rate", "q.rate", "--report", "w.ndjson"];
+        place.run(&push.into_iter().chain(plan).collect::<Vec<_>>()).ends_with(2).says("at the rate 40/m");
+    }
+    place.run(&["push", "a.csv", "--share-rate", "q.rate", "--report", "x.ndjson"]).ends_with(0);
+    other.leave();
+    place.run(&verify).ends_with(0);
+}
+
+#[test]
+fn what_is_no_rate_can_t_be_shared() {
+    let place = Workplace::new();
+    place.file("a.csv", users(1));
+    let cases: [(&[&str], &str); 4] = [
+        (&["push", "a.csv", "--sandbox", "--rate", "unlimited"], "`--rate` is unlimited"),
+        (&["push", "a.csv", "--dry-run", "--rate", "unlimited"], "`--rate` is unlimited"),
+        (&["verify", "a.csv", "--sandbox", "--profile-rate", "unlimited"], "`--profile-rate` is unlimited"),
+        (
+            &["push", "a.csv", "--sandbox", "--compare-service", "--profile-rate", "unlimited"],
+            "`--profile-rate` is unlimited",
+        ),
+    ];
+    for (command, why) in cases {
+        place.run(&[command, &["--share-rate", "q.rate"]].concat()).ends_with(2).says(why);
+    }
+    assert!(!place.exists("q.rate"));
+    let ran = place.run(&["push", "a.csv", "--sandbox", "--rate", "unlimited", "--share-rate", "q.rate"]);
+    insta::assert_snapshot!(failure(&ran), @r"
+    error: `--rate` is unlimited: there is nothing to share by `--share-rate`
+    hint: name the rate within which all processes are to keep together, as `--rate 100/s`
+    ");
+    let list = ["replay", "absent.ndjson", "--dry-run", "--rate", "unlimited", "--share-rate", "q.rate"];
+    place.run(&list).ends_with(2).says("`--rate` is unlimited");
+    // A verify sends nothing by that rate.
+    let verify = ["verify", "a.csv", "--sandbox", "--settle", "0", "--share-rate", "q.rate"];
+    let place = place.variable("CONTACTSYNC_RATE", "unlimited");
+    place.run(&verify).ends_with(1);
+}
+
+#[test]
+fn what_is_read_or_written_otherwise_is_no_file_of_a_rate() {
+    let place = Workplace::new();
+    place.file("a.csv", users(1));
+    place.file("empty.csv", "");
+    let written = place.read("a.csv");
+    let push = |share: &'static str, further: &[&'static str]| {
+        place.run(&[&["push", "a.csv", "empty.csv", "--sandbox", "--share-rate", share], further].concat())
+    };
+    push("a.csv", &[]).ends_with(2).says("a.csv is no file of a shared rate: nothing was changed in it");
+    push("empty.csv", &[]).ends_with(2).says("--share-rate empty.csv would overwrite the input empty.csv");
+    for (option, further) in
+        [("--report", "--force"), ("--summary", "--force"), ("--state", "--refresh"), ("--lock", "--force")]
+    {
+        push("./x", &[option, "x", further]).ends_with(2).says("name the same file").says(option);
+    }
+    push("r.ndjson.run", &["--report", "r.ndjson"]).ends_with(2).says("name the same file");
+    push("-", &[]).ends_with(2).says("it can't be standard output");
+    push("", &[]).ends_with(2).says("`--share-rate`: a file, or redis://");
+    push(".", &[]).ends_with(2).says(". is a folder").says("hint: name a file on a local disk");
+    push("no/such/q.rate", &[]).ends_with(2).says("no/such/q.rate can't be made");
+    assert_eq!((place.read("a.csv"), place.read("empty.csv")), (written, String::new()));
+    assert!(!place.exists("x") && !place.exists("r.ndjson"));
+}
+
+#[test]
+fn a_password_in_the_url_is_refused_whatever_sets_it_and_never_repeated() {
+    let place = Workplace::new();
+    place.file("a.csv", users(1));
+    let urls = ["redis://:hidden-word@127.0.0.1:1?key=k", "rediss://me:hidden-word@localhost/0?key=k"];
+    let commands: [&[&str]; 5] = [
+        &["push", "a.csv", "--sandbox"],
+        &["push", "a.csv", "--dry-run"],
+        &["verify", "a.csv", "--sandbox"],
+        &["replay", "a.ndjson", "--sandbox"],
+        &["replay", "a.ndjson", "--dry-run"],
+    ];
+    for url in urls {
+        for command in commands {
+            let typed = place.run(&[command, &["--share-rate", url]].concat());
+            typed.ends_with(2).says("a password in the URL").never_says("hidden-word");
+        }
+        let doctor = place.run(&["doctor", "--sandbox", "--share-rate", url]).ends_with(2).never_says("hidden-word");
+        assert!(doctor.stdout.contains("FAIL  shared rate    `--share-rate`: a password in the URL"), "{doctor}");
+        place.file("own.toml", format!("share_rate = \"{url}\"\n"));
+        let below = place.run(&["push", "a.csv", "--sandbox", "--config", "own.toml"]).ends_with(2);
+        below.says("put it into CONTACTSYNC_REDIS_PASSWORD").says("is set in own.toml").never_says("hidden-word");
+        let shown = place.run(&["config", "show", "--config", "own.toml"]).ends_with(0).never_says("hidden-word");
+        assert!(shown.stdout.lines().any(|line| line.starts_with("share_rate  ") && line.contains("  ********  ")));
+    }
+    let place = place.variable("CONTACTSYNC_SHARE_RATE", urls[0]);
+    let ran = place.run(&["push", "a.csv", "--sandbox", "-vv"]).ends_with(2).never_says("hidden-word");
+    insta::assert_snapshot!(failure(&ran), @r"
+    error: `--share-rate`: a password in the URL can be seen in the process list: put it into CONTACTSYNC_REDIS_PASSWORD
+    hint: `share_rate` is set in the environment variable CONTACTSYNC_SHARE_RATE
+    ");
+}
+
+#[test]
+fn the_current_folder_says_no_place_and_a_named_file_does() {
+    let place = Workplace::new();
+    place.file("a.csv", users(1));
+    place.file("contactsync.toml", "share_rate = \"q.rate\"\n");
+    let ran = place.run(&["push", "a.csv", "--sandbox"]).ends_with(2);
+    ran.says("it may not set `share_rate`");
+    place.file("own.toml", "share_rate = \"redis://me@10.0.0.1/1?key=night\"\n");
+    let shown = place.run(&["config", "show", "--config", "own.toml"]).ends_with(0);
+    let line = shown.stdout.lines().find(|line| line.starts_with("share_rate  ")).unwrap();
+    assert!(line.contains("  redis://me@10.0.0.1/1?key=night  ") && line.ends_with("  own.toml"), "{line}");
+}
+
+#[cfg(not(feature = "redis"))]
+#[test]
+fn a_build_without_redis_names_the_feature() {
+    let place = Workplace::new();
+    place.file("a.csv", users(1));
+    let ran = place.run(&["push", "a.csv", "--sandbox", "--share-rate", "redis://127.0.0.1:1?key=k"]).ends_with(2);
+    insta::assert_snapshot!(failure(&ran), @r"
+    error: `--share-rate`: this build can't speak with Redis: it lacks the feature `redis`
+    hint: build it with `--features redis`, or share the rate by a file
+    ");
+}
