@@ -21,13 +21,13 @@ local seconds, micros = tonumber(clock[1]), tonumber(clock[2])
 local stored = redis.pcall('HGETALL', key)
 if stored.err then return stored end
 local values, members = {}, {}
+local find, sub = string.find, string.sub
 for i = 1, #stored, 2 do
-  local name = string.match(stored[i], '^m:(.*)$')
-  if name then
-    local renewed, hungry = string.match(stored[i + 1], '^(%d+),(%d+)$')
-    members[name] = { renewed = tonumber(renewed) or 0, hungry = tonumber(hungry) or 0 }
+  local field, value = stored[i], stored[i + 1]
+  if sub(field, 1, 2) == 'm:' then
+    members[field] = value
   else
-    values[stored[i]] = stored[i + 1]
+    values[field] = value
   end
 end
 local function number(name) return tonumber(values[name]) or 0 end
@@ -59,13 +59,14 @@ if known_generation == generation and known_sequence > sequence then
   generation, next = nonce, math.max(next, now + FRESH)
 end
 
-local gone, others, sharers = {}, 0, 1
-for name, member in pairs(members) do
-  if now - member.renewed >= GONE then
-    gone[#gone + 1] = 'm:' .. name
-  elseif name ~= me then
+local gone, others, sharers, mine = {}, 0, 1, 'm:' .. me
+for field, value in pairs(members) do
+  local comma = find(value, ',', 1, true) or 0
+  if now - (tonumber(sub(value, 1, comma - 1)) or 0) >= GONE then
+    gone[#gone + 1] = field
+  elseif field ~= mine then
     others = others + 1
-    if member.hungry > now then sharers = sharers + 1 end
+    if (tonumber(sub(value, comma + 1)) or 0) > now then sharers = sharers + 1 end
   end
 end
 
@@ -92,10 +93,10 @@ if not peek then
     'generation', generation, 'sequence', text(sequence),
     'seen_s', text(seen_seconds), 'seen_us', text(seen_micros), 'now', text(now), 'next', text(next),
     'interval', text(held_interval), 'label', held_label, 'hold', text(hold), 'asked', asked,
-    'm:' .. me, text(now) .. ',' .. text(hungry))
+    mine, text(now) .. ',' .. text(hungry))
   if type(written) == 'table' and written.err then return written end
   for _, field in ipairs(gone) do
-    if field ~= 'm:' .. me then redis.call('HDEL', key, field) end
+    if field ~= mine then redis.call('HDEL', key, field) end
   end
   redis.call('PEXPIRE', key, text(KEPT_MS + math.ceil(math.max(left, next - now, 0) / 1e6)))
 end

@@ -215,6 +215,22 @@ async fn a_host_may_be_an_ipv6_address() {
     assert_eq!(asked(there, Secrets::default()).await, Ok(5));
 }
 
+#[tokio::test]
+async fn of_a_cluster_one_node_is_asked() {
+    let Some(node) = Server::start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]) else { return };
+    assert_unreachable(&asked(address(node.port), Secrets::default()).await, "is a cluster");
+    let mut commands = node.commands().await;
+    let mut all = redis::cmd("CLUSTER");
+    all.arg("ADDSLOTS").arg((0..16_384).collect::<Vec<u32>>());
+    all.exec_async(&mut commands).await.unwrap();
+    let mut redis = client(node.port);
+    // It takes note of its slots a moment later.
+    while redis.ask(first_ask("a")).await.is_err_and(|error| error.to_string().contains("is a cluster")) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(redis.ask(first_ask("a")).await.unwrap().reply.starts, 5);
+}
+
 fn certificate(name: &str) -> String {
     format!("{}/../dispatcher/tests/certificates/{name}", env!("CARGO_MANIFEST_DIR"))
 }
