@@ -15,8 +15,10 @@ pub const LONGEST_LEASE: i64 = 50 * MILLISECOND;
 pub const FRESH: i64 = 100 * MILLISECOND;
 /// Whoever wasn't heard of for so long is gone.
 const GONE: i64 = 10_000 * MILLISECOND;
-/// A clock that jumps counts as having moved so far at most, beyond what the asking process knows to be over.
-const LONGEST_JUMP: i64 = 1_000 * MILLISECOND;
+/// An ask may have been on its way for so much longer than the one before: what has passed beyond that is a jump of the clock.
+const SLACK: i64 = 100 * MILLISECOND;
+/// So far back the clock of an ask may be that was read before it was on its way; further back it has jumped.
+const STALE: i64 = 1_000 * MILLISECOND;
 /// Who had to wait counts as wanting more for so long after its turn.
 const HUNGRY: i64 = 100 * MILLISECOND;
 /// A wait that is longer than the known one by less is the same one, told by somebody else.
@@ -177,19 +179,21 @@ impl Ledger {
         self.members.remove(member);
     }
 
-    /// Its clock goes on with the one that was read: by what has passed, as far as that can be time. Who asks for the first time
-    /// can't tell a pause from a jump, and takes it for a pause. Where it may have been a jump, what was planned ahead still is.
+    /// Its clock goes on with the one that was read, as far as what has passed can be time: where it is more than the asking
+    /// process knows to be over, the clock has jumped. Who asks for the first time can't tell a pause from a jump, and takes
+    /// it for a pause; what was planned ahead still is.
     fn go_forward(&mut self, clock: i64, quiet: Option<i64>) {
         let passed = clock.saturating_sub(self.seen);
-        // A little back is only an ask that came late.
-        if !(-LONGEST_JUMP..=0).contains(&passed) {
+        if !(-STALE..=0).contains(&passed) {
             self.seen = clock;
         }
-        let explained = quiet.unwrap_or(0).max(0).saturating_add(LONGEST_JUMP);
-        let believed = if quiet.is_some() { passed.min(explained) } else { passed };
+        let most = quiet.map_or(i64::MAX, |quiet| quiet.max(0).saturating_add(SLACK));
+        if !(0..=most).contains(&passed) {
+            return;
+        }
         let ahead = (self.next - self.now).clamp(0, FRESH);
-        self.now = self.now.saturating_add(believed.max(0));
-        if passed > explained {
+        self.now = self.now.saturating_add(passed);
+        if quiet.is_none() && passed > SLACK {
             self.next = self.next.max(self.now + ahead);
         }
     }

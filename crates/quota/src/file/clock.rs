@@ -8,20 +8,23 @@ pub(super) fn monotonic() -> i64 {
     time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
 }
 
-/// Tells this start of the machine from others: its monotonic clock begins anew with each. Empty where nobody says.
-pub(super) fn boot_id() -> String {
-    static BOOT_ID: OnceLock<String> = OnceLock::new();
-    BOOT_ID.get_or_init(|| ask_boot_id().unwrap_or_default().trim().to_owned()).clone()
+/// Tells this clock from others: it begins anew with each start of a machine, and containers may have one of their own. Empty
+/// where nobody says.
+pub(super) fn clock_id() -> String {
+    static CLOCK_ID: OnceLock<String> = OnceLock::new();
+    CLOCK_ID.get_or_init(|| ask().unwrap_or_default()).clone()
 }
 
 #[cfg(target_os = "linux")]
-fn ask_boot_id() -> Option<String> {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()
+fn ask() -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = std::fs::read_link("/proc/self/ns/time").unwrap_or_default();
+    Some(format!("{} {}", boot.trim(), namespace.display()))
 }
 
 /// The kernel tells it to those who call it, which takes unsafe code, and to this program.
 #[cfg(not(target_os = "linux"))]
-fn ask_boot_id() -> Option<String> {
+fn ask() -> Option<String> {
     let output = std::process::Command::new("/usr/sbin/sysctl").args(["-n", "kern.bootsessionuuid"]).output().ok()?;
-    String::from_utf8(output.stdout).ok()
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }

@@ -9,7 +9,8 @@ const MAGIC: &str = "contactsync shared rate 1 ";
 /// What stands in the file: `contactsync shared rate 1 <length> <checksum>`, a line of JSON, and what longer contents have left.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Contents {
-    boot: String,
+    /// The clock whose times it holds.
+    clock: String,
     sending: Ledger,
     reading: Ledger,
 }
@@ -19,20 +20,28 @@ pub(super) struct Contents {
 pub(super) enum Unreadable {
     /// It is something else.
     Foreign,
+    /// It holds the times of another clock.
+    OtherClock,
 }
 
 impl Contents {
-    /// Of an empty file, of an earlier start of the machine, and of a file that was not written to its end (a machine that lost
-    /// power) nothing is known.
-    pub(super) fn read(bytes: &[u8], boot: &str) -> Result<Self, Unreadable> {
-        let nothing = || Self { boot: boot.to_owned(), ..Self::default() };
+    /// Of an empty file, and of one that was not written to its end (a machine that lost power), nothing is known.
+    pub(super) fn read(bytes: &[u8], clock: &str) -> Result<Self, Unreadable> {
+        let nothing = || Self::empty(clock);
         // A disk that lost power may have kept the length alone.
         if bytes.iter().all(|byte| *byte == 0) {
             return Ok(nothing());
         }
         let Some(rest) = bytes.strip_prefix(MAGIC.as_bytes()) else { return Err(Unreadable::Foreign) };
-        let contents = checked(rest).and_then(|json| serde_json::from_slice::<Self>(json).ok());
-        Ok(contents.filter(|contents| contents.boot == boot).unwrap_or_else(nothing))
+        match checked(rest).and_then(|json| serde_json::from_slice::<Self>(json).ok()) {
+            Some(contents) if contents.clock != clock => Err(Unreadable::OtherClock),
+            contents => Ok(contents.unwrap_or_else(nothing)),
+        }
+    }
+
+    /// Of which nothing is known yet.
+    pub(super) fn empty(clock: &str) -> Self {
+        Self { clock: clock.to_owned(), ..Self::default() }
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {

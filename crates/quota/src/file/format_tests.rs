@@ -4,7 +4,7 @@ use super::*;
 use crate::{Ask, Identity, Wait};
 
 fn contents() -> Contents {
-    let mut contents = Contents { boot: "now".to_owned(), ..Contents::default() };
+    let mut contents = Contents { clock: "now".to_owned(), ..Contents::default() };
     for member in ["a", "b"] {
         let ask = Ask {
             member: member.to_owned(),
@@ -25,7 +25,7 @@ fn contents() -> Contents {
 }
 
 fn nothing() -> Contents {
-    Contents { boot: "now".to_owned(), ..Contents::default() }
+    Contents { clock: "now".to_owned(), ..Contents::default() }
 }
 
 #[test]
@@ -38,11 +38,8 @@ fn what_is_written_is_read_also_over_longer_contents() {
 }
 
 #[test]
-fn an_earlier_start_of_the_machine_is_over() {
-    assert_eq!(
-        Contents::read(&contents().bytes(), "another"),
-        Ok(Contents { boot: "another".to_owned(), ..nothing() })
-    );
+fn times_of_another_clock_are_not_taken_for_ones_own() {
+    assert_eq!(Contents::read(&contents().bytes(), "another"), Err(Unreadable::OtherClock));
 }
 
 #[test]
@@ -68,6 +65,7 @@ proptest! {
         }
         match Contents::read(&bytes, "now") {
             Ok(read) => prop_assert!(read == contents || read == nothing()),
+            Err(Unreadable::OtherClock) => prop_assert!(false),
             Err(Unreadable::Foreign) => prop_assert!(bytes.len() < MAGIC.len() || !bytes.starts_with(MAGIC.as_bytes())),
         }
     }

@@ -12,13 +12,15 @@ use std::{
 };
 
 use crate::{error::QuotaError, ledger::Ask, place::Which, quota::Answer};
-use clock::{boot_id, monotonic};
+use clock::{clock_id, monotonic};
 use format::{Contents, Unreadable};
 
 /// Others hold the lock for microseconds: who holds it longer was stopped in between.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two looks at a lock that another holds.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
+/// Who shares the file writes to it twice a second, at least.
+const IN_USE: Duration = Duration::from_secs(5);
 /// The file is some hundred bytes, with a line for each process.
 const LARGEST: u64 = 1024 * 1024;
 
@@ -113,15 +115,24 @@ impl Locked {
         change: impl FnOnce(&mut Contents) -> Result<T, QuotaError>,
     ) -> Result<T, QuotaError> {
         let mut bytes = Vec::new();
-        let size = self.file.metadata().map_err(|error| unreachable(&self.path, "read", &error))?.len();
-        if size > LARGEST {
+        let metadata = self.file.metadata().map_err(|error| unreachable(&self.path, "read", &error))?;
+        if metadata.len() > LARGEST {
             return Err(foreign(&self.path));
         }
-        bytes.resize(size as usize, 0);
+        bytes.resize(metadata.len() as usize, 0);
         self.file.read_exact_at(&mut bytes, 0).map_err(|error| unreachable(&self.path, "read", &error))?;
-        let mut contents = match Contents::read(&bytes, &boot_id()) {
+        let mut contents = match Contents::read(&bytes, &clock_id()) {
             Ok(contents) => contents,
             Err(Unreadable::Foreign) => return Err(foreign(&self.path)),
+            Err(Unreadable::OtherClock) if was_just_written(&metadata) => {
+                let shown = self.path.display();
+                return Err(QuotaError::Refused(format!(
+                    "{shown} is in use on another machine, or in a container with a clock of its own: a file is for the \
+                     processes of one machine"
+                )));
+            }
+            // It is from before the machine was started.
+            Err(Unreadable::OtherClock) => Contents::empty(&clock_id()),
         };
         let result = change(&mut contents)?;
         if writes {
@@ -158,6 +169,11 @@ fn is_same(file: &File, path: &Path) -> bool {
     let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
     let (Ok(held), Ok(there)) = (file.metadata(), std::fs::metadata(path)) else { return false };
     identity(held) == identity(there)
+}
+
+fn was_just_written(metadata: &Metadata) -> bool {
+    let age = metadata.modified().ok().and_then(|time| time.elapsed().ok());
+    age.is_some_and(|age| age < IN_USE)
 }
 
 fn unreachable(path: &Path, what: &str, error: &io::Error) -> QuotaError {

@@ -102,3 +102,17 @@ async fn a_file_that_was_removed_or_replaced_is_made_anew() {
     assert_eq!(generation(file.ask(of(4)).await), 4);
     assert_eq!(generation(SharedFile::new(path, Which::Sending).ask(of(5)).await), 4);
 }
+
+#[tokio::test]
+async fn another_start_of_the_machine_is_over_and_another_machine_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quota");
+    ask(&mut quota(&path, "one", 100)).await.unwrap();
+    let of_another = format::Contents::empty("another").bytes();
+    std::fs::write(&path, of_another).unwrap();
+    let refused = ask(&mut quota(&path, "other", 50)).await.unwrap_err();
+    assert!(matches!(&refused, QuotaError::Refused(why) if why.contains("on another machine")), "{refused}");
+    let yesterday = std::time::SystemTime::now() - Duration::from_hours(24);
+    File::options().write(true).open(&path).unwrap().set_modified(yesterday).unwrap();
+    ask(&mut quota(&path, "other", 50)).await.unwrap();
+}

@@ -1,6 +1,6 @@
 -- What the ledger's `answer` does, step by step, on a hash. Times are nanoseconds; below 2^53 (104 days of a rate that never
 -- rests) they are exact here, beyond that to a few nanoseconds. The server's clock is kept as seconds and microseconds.
-local FRESH, GONE, LONGEST_JUMP, HUNGRY, SAME_WAIT, LONGEST_LEASE = 1e8, 1e10, 1e9, 1e8, 1e8, 5e7
+local FRESH, GONE, SLACK, STALE, HUNGRY, SAME_WAIT, LONGEST_LEASE = 1e8, 1e10, 1e8, 1e9, 1e8, 1e8, 5e7
 local KEPT_MS = 86400000
 
 local key = KEYS[1]
@@ -44,15 +44,14 @@ end
 
 -- The clock goes on.
 local passed = (seconds - seen_seconds) * 1e9 + (micros - seen_micros) * 1e3
-if passed > 0 or passed < -LONGEST_JUMP then
+if passed > 0 or passed < -STALE then
   seen_seconds, seen_micros = seconds, micros
 end
-local explained = math.max(quiet or 0, 0) + LONGEST_JUMP
-local moved = math.max(passed, 0)
-if quiet then moved = math.min(moved, explained) end
-local ahead = math.min(math.max(next - now, 0), FRESH)
-now = now + moved
-if passed > explained then next = math.max(next, now + ahead) end
+if passed >= 0 and (not quiet or passed <= math.max(quiet, 0) + SLACK) then
+  local ahead = math.min(math.max(next - now, 0), FRESH)
+  now = now + passed
+  if not quiet and passed > SLACK then next = math.max(next, now + ahead) end
+end
 
 -- An older one of what was here.
 if known_generation == generation and known_sequence > sequence then
