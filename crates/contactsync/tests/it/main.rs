@@ -35,6 +35,8 @@ mod plan;
 mod plan_state;
 mod push;
 mod push_stops;
+#[cfg(feature = "redis")]
+mod redis_server;
 mod reference;
 mod replay;
 mod report;
@@ -42,6 +44,8 @@ mod resume;
 mod sandbox;
 mod service;
 mod share_rate;
+#[cfg(feature = "redis")]
+mod share_rate_redis;
 mod signals;
 mod slow_disk;
 mod spool;

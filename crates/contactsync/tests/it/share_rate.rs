@@ -6,11 +6,11 @@ use quota::{Place, Quota, Secrets, Terms, Wait, Which};
 
 use crate::{
     service::{Service, users},
-    support::{Ran, Workplace},
+    support::{Ran, Running, Workplace},
 };
 
 /// A process that shares a rate of a file, and is there until it leaves.
-struct Other {
+pub(crate) struct Other {
     runtime: tokio::runtime::Runtime,
     quota: Quota,
 }
@@ -20,7 +20,7 @@ impl Other {
         Self::sharing(Place::File(place.path(file)), which, label, Secrets::default())
     }
 
-    fn sharing(place: Place, which: Which, label: &str, secrets: Secrets) -> Self {
+    pub(crate) fn sharing(place: Place, which: Which, label: &str, secrets: Secrets) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let terms = Terms::new(Duration::from_millis(1_234), Duration::ZERO, label.to_owned());
         let mut quota = Quota::new(place, which, "other".to_owned(), terms, secrets).unwrap();
@@ -28,7 +28,7 @@ impl Other {
         Self { runtime, quota }
     }
 
-    fn leave(mut self) {
+    pub(crate) fn leave(mut self) {
         self.runtime.block_on(self.quota.leave()).unwrap();
     }
 }
@@ -41,7 +41,7 @@ fn place(service: &Service) -> Workplace {
 }
 
 /// What was said of what went wrong.
-fn failure(ran: &Ran) -> String {
+pub(crate) fn failure(ran: &Ran) -> String {
     let lines = ran.stderr.lines().skip_while(|line| !line.starts_with("error: "));
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -207,6 +207,44 @@ fn the_current_folder_says_no_place_and_a_named_file_does() {
     let shown = place.run(&["config", "show", "--config", "own.toml"]).ends_with(0);
     let line = shown.stdout.lines().find(|line| line.starts_with("share_rate  ")).unwrap();
     assert!(line.contains("  redis://me@10.0.0.1/1?key=night  ") && line.ends_with("  own.toml"), "{line}");
+}
+
+#[test]
+fn a_file_that_something_else_writes_to_in_mid_run_ends_it() {
+    let service = Service::with_faults(&["hang:1"]);
+    let place = place(&service);
+    let push = ["push", "a.csv", "--share-rate", "q.rate", "--report", "r.ndjson", "--grace", "0", "--retries", "0"];
+    let mut running = Running::start(&mut place.command(&push));
+    running.until("a request is under way", || service.record().stats().requests > 0);
+    std::fs::rename(place.file("other", "something else"), place.path("q.rate")).unwrap();
+    let ran = running.finish().ends_with(6);
+    insta::assert_snapshot!(failure(&ran).lines().take(2).collect::<Vec<_>>().join("\n"), @r"
+    error: stopped: the shared rate is refused: q.rate is no file of a shared rate: nothing was changed in it
+    hint: `contactsync doctor` says what is wrong with `--share-rate`; then resume
+    ");
+    assert_eq!(place.read("q.rate"), "something else");
+}
+
+#[test]
+fn the_doctor_says_whether_a_file_can_be_asked() {
+    let place = Workplace::new();
+    let ran = place.run(&["doctor", "--sandbox", "--rate", "30/m", "--share-rate", "q.rate"]).ends_with(0);
+    let line =
+        ran.stdout.lines().find(|line| line.starts_with("ok    shared rate    the file q.rate answers in ")).unwrap();
+    assert!(line.ends_with(" ms, nobody shares it at another rate than 30/m"), "{line}");
+    let other = Other::at(&place, "q.rate", Which::Sending, "50/s");
+    let configured = place.variable("CONTACTSYNC_SHARE_RATE", "q.rate");
+    let ran = configured.run(&["doctor", "--sandbox"]).ends_with(2);
+    let fault = "FAIL  shared rate    the file q.rate: 1 other process shares it at the rate 50/s, and `--rate` is 100/s here\n";
+    assert!(ran.stdout.contains(fault), "{ran}");
+    other.leave();
+    for (wrong, why) in [("a.txt", "a.txt is no file of a shared rate"), (".", ". is a folder: name a file in it")] {
+        configured.file("a.txt", "something else");
+        let ran = configured.run(&["doctor", "--sandbox", "--share-rate", wrong]).ends_with(2);
+        assert!(ran.stdout.contains(&format!("FAIL  shared rate    `--share-rate`: {why}")), "{ran}");
+    }
+    let ran = configured.run(&["doctor", "--sandbox", "--rate", "unlimited"]).ends_with(2);
+    assert!(ran.stdout.contains("FAIL  shared rate    `--rate` is unlimited"), "{ran}");
 }
 
 #[cfg(not(feature = "redis"))]
