@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use model::Reason;
+use model::{Reason, Shard};
 use report::CheckSummary;
 
 use crate::{args::FailOn, exit::Exit, pipeline::per_second};
@@ -40,7 +40,7 @@ impl Books {
     }
 
     /// The same for programs.
-    pub(crate) fn summary(&self, elapsed: Duration, exit: Exit) -> CheckSummary {
+    pub(crate) fn summary(&self, elapsed: Duration, exit: Exit, shard: Option<Shard>) -> CheckSummary {
         let counted = Reason::ALL.into_iter().map(|reason| (reason.as_str(), self.reasons[reason as usize]));
         let reasons: BTreeMap<String, u64> =
             counted.filter(|(_, rows)| *rows > 0).map(|(reason, rows)| (reason.to_owned(), rows)).collect();
@@ -52,6 +52,7 @@ impl Books {
             rows_per_second: per_second(self.rows_read(), elapsed),
             reasons,
             exit_code: exit.code(),
+            shard,
         }
     }
 }
@@ -59,7 +60,9 @@ impl Books {
 /// The first lines of a summary for people: rows read, and how validation ended.
 pub(crate) fn lines_for_people(summary: &CheckSummary) -> Vec<String> {
     let CheckSummary { rows_read, valid, rejected, elapsed_seconds, rows_per_second, reasons, .. } = summary;
-    let mut lines = vec![format!("{rows_read} rows read in {elapsed_seconds:.1} s, {rows_per_second:.0} rows/s")];
+    let of_shard = report::of_shard(summary.shard);
+    let mut lines =
+        vec![format!("{rows_read} rows{of_shard} read in {elapsed_seconds:.1} s, {rows_per_second:.0} rows/s")];
     for (name, rows) in [("valid", *valid), ("rejected", *rejected)] {
         lines.push(report::share_line(name, rows, *rows_read));
     }

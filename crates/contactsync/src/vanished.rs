@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use model::Reason;
+use model::{Reason, Shard};
 use state::State;
 
 use crate::{exit::Exit, failure::Failure, settings::Output, terminal::Printer};
@@ -35,9 +35,10 @@ pub(crate) fn list_vanished(state: &State, output: &Output) -> Result<(), Failur
     unread.map_or(written, |error| Err(Failure::new(Exit::ReadOrWrite, error)))
 }
 
-/// Warns where some seem to have vanished that may have a row after all. `rows_of`: rows rejected for a reason.
-pub(crate) fn warn_of_unreadable(vanished: u64, rows_of: impl Fn(Reason) -> u64, printer: &Printer) {
-    let rows: u64 = WITHOUT_EUID.into_iter().map(rows_of).sum();
+/// Warns where some seem to have vanished that may have a row after all. `rows_of`: rows rejected for a reason. `elsewhere`:
+/// rows of other shards whose EUID can't be read.
+pub(crate) fn warn_of_unreadable(vanished: u64, rows_of: impl Fn(Reason) -> u64, elsewhere: u64, printer: &Printer) {
+    let rows = WITHOUT_EUID.into_iter().map(rows_of).sum::<u64>() + elsewhere;
     if vanished > 0 && rows > 0 {
         let text = format!("{rows} rows have no readable EUID: {MAY_BE_THEIRS}");
         printer.warning(&text, Some(MEND_FIRST));
@@ -49,6 +50,19 @@ pub(crate) fn warn_of_nobody(vanished: u64, rows: u64, printer: &Printer) {
     if vanished > 0 && rows > 0 {
         let text = format!("{rows} rows have no id whose user is known: {MAY_BE_THEIRS}");
         printer.warning(&text, Some(MEND_FIRST));
+    }
+}
+
+/// The same of a shard: which is an id's, and a user may have several.
+pub(crate) fn warn_of_other_ids(vanished: u64, shard: Option<Shard>, printer: &Printer) {
+    if let Some(shard) = shard.filter(|_| vanished > 0) {
+        let text = format!(
+            "users counted or listed as vanished have no row in shard {shard}: one with several ids may have a row in another"
+        );
+        printer.warning(
+            &text,
+            Some("compare with the lists of the other shards before anything is done to who is listed"),
+        );
     }
 }
 

@@ -9,6 +9,8 @@ pub struct Counters {
     pub rows_seen: AtomicU64,
     /// Of these, left out because they lie before the range that is taken.
     pub rows_skipped: AtomicU64,
+    /// Of these, left out because they are of other shards.
+    pub rows_elsewhere: AtomicU64,
     /// Of these, left out because an earlier try decided them.
     pub rows_decided_before: AtomicU64,
     /// Of these, taken in.

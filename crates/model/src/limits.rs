@@ -26,3 +26,5 @@ pub const MAX_DATA_ANSWER_BYTES: usize = 8 << 20;
 pub const KNOWN_CONTACTS: [&str; 4] = ["email", "mobile_phone", "landline_phone", "whatsapp_phone"];
 /// Names of columns or keys that a message lists.
 pub const MAX_NAMES_SHOWN: usize = 20;
+/// Most shards that rows are divided into.
+pub const MOST_SHARDS: u32 = 100_000;

@@ -41,7 +41,10 @@ pub use file::{destination, folder_of, is_special, refuse_existing, replace};
 pub use format::{Compression, Encoding, ReportFormat};
 pub use journal::{ContactsPolicy, Journal, JournalOptions, Storage};
 pub use keys::KeyComparison;
-pub use overview::{Bucket, Filter, IdsOfRows, Night, Outcomes, Overview, Survey, Timeline, attempts_of, unfinished};
+pub use overview::{
+    Bucket, Filter, IdsOfRows, Night, Outcomes, Overview, ShardsOfInput, ShardsThere, Survey, Timeline, attempts_of,
+    unfinished,
+};
 pub use page::{PageOptions, page};
 pub use read::{ReadError, ReportReader};
 pub use replay::{Chosen, KnownUsers, ReplayChoice, ReplayPlan, ReplayRows};
@@ -50,6 +53,8 @@ pub use row_set::RowSet;
 pub use run_file::{Finished, Requests, Run, RunFile, RunInput};
 pub use sheet::{Sheet, SheetError, write_sheet};
 pub use source::SourceReport;
-pub use summary::{CheckSummary, EXPIRED, InputSummary, Latency, Summary, Verified, duration, listed_in, share_line};
+pub use summary::{
+    CheckSummary, EXPIRED, InputSummary, Latency, Summary, Verified, duration, listed_in, of_shard, share_line,
+};
 pub use tally::Tally;
 pub use time::rfc3339;

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use model::Shard;
 use serde::{Deserialize, Serialize};
 
 use crate::{comparison::Comparison, error::ReportError, file::replace_through, row_set::RowSet};
@@ -88,6 +89,11 @@ pub struct Finished {
 }
 
 impl Run {
+    /// The shard whose rows it takes; none where it takes all.
+    pub fn shard(&self) -> Option<Shard> {
+        self.options.get("--shard")?.parse().ok()
+    }
+
     /// What differs between this run, which was begun, and one that is to go on with it; empty where nothing does.
     pub fn differences(&self, now: &Self) -> Vec<String> {
         let mut all = Vec::new();

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use model::{Reason, escape_controls};
+use model::{Reason, Shard, escape_controls};
 use serde::Serialize;
 
 use crate::run_file::Requests;
@@ -47,6 +47,9 @@ pub struct Summary {
     #[serde(flatten)]
     pub verified: Option<Verified>,
     pub vanished: Option<u64>,
+    /// Whose rows these are, where not everybody's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     /// Where they are listed, if anywhere: for people only.
     #[serde(skip)]
     pub vanished_listed: Option<PathBuf>,
@@ -94,6 +97,9 @@ pub struct CheckSummary {
     pub rows_per_second: f64,
     pub reasons: BTreeMap<String, u64>,
     pub exit_code: u8,
+    /// Whose rows these are, where not everybody's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
 }
 
 impl Summary {
@@ -105,7 +111,8 @@ impl Summary {
 
     /// A few lines for a terminal or a mail. `next_steps`: commands to go on with.
     pub fn for_people(&self, next_steps: &[String]) -> String {
-        let mut text = format!("{} rows read in {}\n", self.rows_read, duration(self.elapsed_seconds));
+        let time = duration(self.elapsed_seconds);
+        let mut text = format!("{} rows{} read in {time}\n", self.rows_read, of_shard(self.shard));
         for (name, rows, always) in self.outcomes() {
             if rows > 0 || always {
                 let _ = writeln!(text, "{}", share_line(name, rows, self.rows_read));
@@ -216,6 +223,11 @@ pub fn listed_in(list: Option<&Path>) -> String {
 pub fn share_line(name: &str, rows: u64, of: u64) -> String {
     let share = if of > 0 { rows as f64 * 100.0 / of as f64 } else { 0.0 };
     format!("  {name:<11} {rows:>11}  {share:5.1} %")
+}
+
+/// Whose rows were read, behind their number: nothing where everybody's were.
+pub fn of_shard(shard: Option<Shard>) -> String {
+    shard.map_or_else(String::new, |shard| format!(" of shard {shard}"))
 }
 
 /// A time as people say it: `1.5 s`, `2 min 5 s`, `3 h 20 min`.

@@ -44,9 +44,9 @@ pub struct FinishedRun {
     pub at: String,
     /// What it read.
     pub inputs: Vec<RunInput>,
-    /// Whether it took all rows of them: neither `--skip` nor `--limit`.
+    /// Whether it took all rows of them, or all of a shard: neither `--skip` nor `--limit`.
     pub whole: bool,
-    /// Rows of all inputs.
+    /// Rows of all inputs that it took.
     pub rows: u64,
     /// Of these, not sent since they were known.
     pub unchanged: u64,
@@ -107,6 +107,11 @@ impl Meta {
 }
 
 impl FinishedRun {
+    /// Rows of its inputs, those of other shards among them. Of a run that took all rows.
+    pub fn rows_of_inputs(&self) -> u64 {
+        self.inputs.iter().map(|input| input.rows).sum()
+    }
+
     fn names(&self) -> Vec<&str> {
         sorted(self.inputs.iter().map(|input| input.source.as_str()))
     }

@@ -10,9 +10,11 @@ mod glance;
 mod id;
 mod repeated;
 mod rules;
+mod sharding;
 mod validator;
 mod value;
 
 pub use id::{IdRules, stands_for_nothing, trimmed_id};
 pub use rules::{EmptyValues, Rules};
+pub use sharding::{Place, Sharding};
 pub use validator::{Accepted, Key, Validator, would_send};

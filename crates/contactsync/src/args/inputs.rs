@@ -51,6 +51,11 @@ pub(crate) struct InputArgs {
     /// Take at most so many rows of all the input [default: all]
     #[arg(long, value_name = "ROWS")]
     pub(crate) limit: Option<u64>,
+    /// Take only the rows of this shard, as 0/4: the first of four equal parts, which several runs take at once or one after
+    /// the other. All rows of an EUID, or of an id, are in one of them. A file of --state belongs to one shard [default: all
+    /// rows]
+    #[arg(long, value_name = "K/N", value_parser = values::shard, hide_short_help = true)]
+    pub(crate) shard: Option<model::Shard>,
     #[command(flatten)]
     pub(crate) spool: SpoolArgs,
     #[command(flatten)]

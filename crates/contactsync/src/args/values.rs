@@ -2,7 +2,7 @@ use std::{num::NonZeroU64, time::Duration};
 
 use clap::builder::{StringValueParser, TypedValueParser};
 use dispatcher::{MaxFailures, Rate};
-use model::{Euid, Outcome, Reason};
+use model::{Euid, Outcome, Reason, Shard, ShardFault};
 use secrecy::SecretString;
 
 /// No wait is longer than this; clocks can be added to without fear of overflow.
@@ -86,6 +86,11 @@ pub(crate) fn rate(text: &str) -> Result<Rate, String> {
 /// A rate, or `none` for no limit.
 pub(crate) fn limit(text: &str) -> Result<Rate, String> {
     if text == "none" { Ok(Rate::Unlimited) } else { rate(text) }
+}
+
+/// `K/N`, K from 0.
+pub(crate) fn shard(text: &str) -> Result<Shard, String> {
+    text.parse().map_err(|fault: ShardFault| fault.to_string())
 }
 
 /// A reason by its word.

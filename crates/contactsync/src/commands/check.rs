@@ -19,7 +19,7 @@ use crate::{
     opening::{never_seen, open_inputs},
     reading::{Read, Reading},
     rejected::{SHOWN, keyed_by, rejected, show},
-    settings::{InputSettings, ReportSettings, RowRange},
+    settings::{InputSettings, LeftOut, ReportSettings, RowChoice},
     signals::{Signal, Signals},
     terminal::{Printer, Progress, ProgressStyle, Whole, Work},
 };
@@ -41,7 +41,7 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
         None => None,
     };
     let counters = Arc::new(Counters::default());
-    let whole = Whole::of(&inputs, settings.rows.limit());
+    let whole = Whole::of(&inputs, settings.rows.expected());
     let style = ProgressStyle::of(args.progress, printer);
     let progress = Progress::start(style, printer, Arc::clone(&counters), whole, Work::Checks);
     let mut checker = Checker {
@@ -71,7 +71,7 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
             failure.exit
         }
     };
-    let summary = checker.books.summary(started.elapsed(), exit);
+    let summary = checker.books.summary(started.elapsed(), exit, checker.rows.shard());
     printer.note(&for_people(&summary, report.path.as_deref(), &never_seen(&asked, summary.rows_read)));
     drop(graceful);
     Ok(report.write_summary(&summary, exit, printer))
@@ -92,7 +92,7 @@ struct Checker {
     rules: Rules,
     contacts: ContactsPolicy,
     report_all: bool,
-    rows: RowRange,
+    rows: RowChoice,
     journal: Option<Journal>,
     printer: Printer,
     counters: Arc<Counters>,
@@ -128,11 +128,10 @@ impl Checker {
     }
 
     fn take(&mut self, batch: &RecordBatch, rows_before: u64) -> Result<(), Failure> {
-        let before = self.books;
+        let (before, mut left_out) = (self.books, LeftOut::default());
         for record in batch.iter() {
             let number = rows_before + record.row();
-            if !self.rows.takes(number) {
-                Counters::add(&self.counters.rows_skipped, u64::from(self.rows.skips(number)));
+            if !self.rows.takes(number, &record, &mut left_out) {
                 continue;
             }
             let verdict = self.validator.validate(&record).map(|_| ());
@@ -141,6 +140,7 @@ impl Checker {
                 Err(rejection) => self.rejected(&record, &rejection)?,
             }
         }
+        left_out.add_to(&self.counters);
         Counters::add(&self.counters.rows_read, self.books.rows_read() - before.rows_read());
         Counters::add(&self.counters.rejected, self.books.rejected() - before.rejected());
         for notice in self.validator.notices() {

@@ -11,7 +11,7 @@ use crate::{
     lock::Patience,
     opening::{again, folder_for_copies, never_seen, open_inputs},
     pipeline::{
-        Comparer, Remembered, compare_inputs, look_at_shared_rate, refuse_another_command, refuse_another_run,
+        Comparer, Remembered, Whose, compare_inputs, look_at_shared_rate, refuse_another_command, refuse_another_run,
         with_asker,
     },
     plan::{Counted, Pass, PlanSummary, ServiceLook, Shown},
@@ -54,13 +54,21 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
         let key = binding.api_key.as_ref().or(then.api_key.as_ref()).map_or("", String::as_str);
         let now = begun_run(&input, deciding.into_iter(), binding.target.clone());
         refuse_another_run(then, &now, key, binding.accept_new_key)?;
-        compare_inputs(&mut inputs, then, &resumption.decided, input.rows, input.identity().is_some(), &mut |_, _| {
-            Ok(())
-        })?;
+        compare_inputs(
+            &mut inputs,
+            then,
+            &resumption.decided,
+            &input.rows,
+            input.identity().is_some(),
+            &mut |_, _| Ok(()),
+        )?;
     }
     let folder = folder_for_copies(&input, report.path.as_deref());
     let known = match (&state, &compares) {
-        (Some(state), _) => Some(Remembered::known_by_file(state, &binding, &mut patience, &folder)?),
+        (Some(state), _) => {
+            let whose = Whose::Inputs(input.state_shard());
+            Some(Remembered::known_by_file(state, &binding, &whose, &mut patience, &folder)?)
+        }
         (None, Some(_)) => Some(Remembered::nothing_known(&folder)?),
         (None, None) => None,
     };
@@ -69,7 +77,7 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     // What can be read only once is read now, and only now.
     let inputs = if input.read_twice_for.is_some() { again(&inputs)? } else { inputs };
     let counters = Arc::new(Counters::default());
-    let whole = Whole::of(&inputs, limits.rows_planned(input.rows));
+    let whole = Whole::of(&inputs, limits.rows_planned(&input.rows));
     let style = ProgressStyle::of(progress, printer);
     let progress = Progress::start(style, printer, Arc::clone(&counters), whole, Work::Checks);
     let started = Instant::now();
@@ -91,7 +99,7 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     };
     let exit = judged.as_ref().map_or_else(|failure| failure.exit, |()| counted.books.exit(fail_on));
     let never_seen = never_seen(&asked, counted.books.rows_read());
-    let summary = PlanSummary::new(&mut counted, rate, binding.target, started.elapsed(), exit);
+    let summary = PlanSummary::new(&mut counted, input.rows.shard(), rate, binding.target, started.elapsed(), exit);
     // Where the service can't be read, what was counted until then is no plan.
     if !matches!(exit, Exit::OutOfReach | Exit::Credentials) {
         printer.note(&summary.for_people(rate, compares_rows, list.as_ref().map(Output::path), &never_seen));

@@ -12,13 +12,13 @@ use crate::{
     lock::{Patience, RunLock},
     opening::{again, folder_for_copies, open_inputs},
     pipeline::{
-        CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Rereading, Resumed, RowSource, Uncertain,
+        CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Rereading, Resumed, RowSource, Uncertain, Whose,
         WindowGuard, carry_over, compare_inputs, finished_earlier, look_at_shared_rate, open_journal,
         refuse_another_command, refuse_another_run, report_path, send, tell_refused, uncertain_users,
     },
     plan::{Known, Limits, Pass, Shown},
     reading::{Read, Reading},
-    settings::{CommandLine, InputSettings, PushSettings, refuse_shared_outputs},
+    settings::{CommandLine, InputSettings, LeftOut, PushSettings, refuse_shared_outputs},
     signals::Signals,
     terminal::{Printer, Progress, ProgressStyle, Whole, Work},
 };
@@ -55,7 +55,10 @@ pub(crate) fn push(
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
     let folder = folder_for_copies(&input, Some(&report));
     let remembered = match (&sending.state, &sending.compares) {
-        (Some(state), _) => Some(Remembered::open(state, &sending, &mut patience)?),
+        (Some(state), _) => {
+            let whose = Whose::Inputs(input.state_shard());
+            Some(Remembered::open(state, &sending, &whose, &mut patience)?)
+        }
         (None, Some(_)) => Some(Remembered::of_run(&sending, &folder)?),
         (None, None) => None,
     };
@@ -75,7 +78,7 @@ pub(crate) fn push(
             rereading.as_mut().map_or(Ok(()), |rereading| rereading.see(batch, is_wanted))
         };
         passed =
-            compare_inputs(&mut inputs, then, &resumption.decided, input.rows, input.identity().is_some(), &mut see)?;
+            compare_inputs(&mut inputs, then, &resumption.decided, &input.rows, input.identity().is_some(), &mut see)?;
         if let Some(rereading) = &rereading {
             rereading.refuse_overtaken()?;
         }
@@ -144,7 +147,7 @@ fn is_same_input(inputs: &[Input], earlier: &Run, decided: &Decided, settings: &
     let again: Option<Vec<Input>> = inputs.iter().map(|input| input.again_to_compare()?.ok()).collect();
     let Some(mut inputs) = again else { return true };
     let by_id = settings.identity().is_some();
-    compare_inputs(&mut inputs, earlier, decided, settings.rows, by_id, &mut |_, _| Ok(())).is_ok()
+    compare_inputs(&mut inputs, earlier, decided, &settings.rows, by_id, &mut |_, _| Ok(())).is_ok()
 }
 
 /// Looks at all rows that are still to be sent, those too that no earlier try has read. Exit 2 where another run has set the
@@ -170,7 +173,8 @@ fn refuse_overtaken(
             Read::Batch { batch, rows_before } => {
                 is_wanted.clear();
                 is_wanted.extend(batch.iter().map(|record| {
-                    settings.rows.takes(rows_before + record.row()) && !decided.contains(&batch.source, record.row())
+                    settings.rows.takes(rows_before + record.row(), &record, &mut LeftOut::default())
+                        && !decided.contains(&batch.source, record.row())
                 }));
                 rereading.see(&batch, &is_wanted)?;
                 reading.give_back(batch);
@@ -197,7 +201,7 @@ fn keep_limits(
     let inputs = again(inputs).map_err(unread)?;
     let counters = Arc::new(Counters::default());
     let style = ProgressStyle::of(progress, printer);
-    let whole = Whole::of(&inputs, limits.rows_planned(input.rows));
+    let whole = Whole::of(&inputs, limits.rows_planned(&input.rows));
     let progress = Progress::start(style, printer, Arc::clone(&counters), whole, Work::Checks);
     let started = Instant::now();
     let (mut counted, end) = Pass::new(input, limits, decided, known, Shown::Nothing, counters, printer).read(inputs);

@@ -45,6 +45,9 @@ pub(crate) fn report(args: &SurveyArgs, printer: &Printer) -> Result<(), Failure
     for error in &survey.unread {
         printer.warning(&format!("{error}: rows that were unchanged there are in no figure"), None);
     }
+    for warning in survey.shard_warnings() {
+        printer.warning(&warning, None);
+    }
     if let Some(path) = &args.csv {
         write_csv(&survey, path, printer)?;
     }
@@ -128,6 +131,9 @@ fn table(survey: &Survey, show_values: bool) -> String {
     if let (Some(unfinished), [_]) = (unfinished(&survey.nights), &survey.nights[..]) {
         let _ = writeln!(text, "{unfinished}");
     }
+    for shards in survey.shards.iter().take(MOST_LINES) {
+        let _ = writeln!(text, "{}", escape_controls(&shards.for_people()));
+    }
     if let (Some(first), Some(last)) = (overview.timeline.first_at(), overview.timeline.last_at()) {
         let _ = writeln!(text, "decided from {} to {}", rfc3339(first), rfc3339(last));
     }
@@ -191,7 +197,9 @@ fn nights(text: &mut String, nights: &[Night]) {
         let more = more([landed, superseded, different].map(|rows| rows.to_string()).each_ref().map(String::as_str));
         let (rows, requests, took) = (night.outcomes.total(), night.attempts, night.took());
         let (synced, report) = (synced + valid, night.report.display().to_string());
-        let (report, remark) = (escape_controls(&report), if night.is_unfinished { " (not finished)" } else { "" });
+        let remark = Some(night.remark()).filter(|remark| !remark.is_empty());
+        let remark = remark.map_or_else(String::new, |remark| format!(" ({remark})"));
+        let report = escape_controls(&report);
         let _ = writeln!(
             text,
             "  {began:<19} {rows:>11} {unchanged:>11} {synced:>11}{more} {rejected:>9} {failed:>9} {requests:>10} {took:>12}  \

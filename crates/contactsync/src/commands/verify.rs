@@ -13,7 +13,7 @@ use crate::{
     lock::{Patience, RunLock},
     opening::{again, folder_for_copies, open_inputs},
     pipeline::{
-        CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Resumed, RowSource, WindowGuard, carry_over,
+        CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Resumed, RowSource, Whose, WindowGuard, carry_over,
         compare_inputs, finished_earlier, look_at_shared_rate, open_journal, refuse_another_command,
         refuse_another_run, report_path, send, tell_refused,
     },
@@ -53,7 +53,9 @@ pub(crate) fn verify(
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     input.reader.marks = marks(then.as_ref());
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
-    let remembered = sending.state.as_ref().map(|state| Remembered::to_be_doubted(state, &sending, &mut patience));
+    let whose = Whose::Inputs(input.state_shard());
+    let doubted = |state| Remembered::to_be_doubted(state, &sending, &whose, &mut patience);
+    let remembered = sending.state.as_ref().map(doubted);
     let remembered = remembered.transpose()?.flatten();
     if let (Some(_), None, Some(state)) = (input.identity(), &remembered, &sending.state) {
         let message = format!("there is no state {}: nothing else knows whose the ids are", state.path.display());
@@ -81,7 +83,7 @@ pub(crate) fn verify(
             &mut inputs,
             then,
             &resumption.decided,
-            input.rows,
+            &input.rows,
             input.identity().is_some(),
             &mut |_, _| Ok(()),
         )?;
@@ -152,7 +154,7 @@ fn look_ahead(
     let inputs = again(inputs)?;
     let counters = Arc::new(Counters::default());
     let style = ProgressStyle::of(progress, printer);
-    let whole = Whole::of(&inputs, settings.rows.limit());
+    let whole = Whole::of(&inputs, settings.rows.expected());
     let progress = Progress::start(style, printer, Arc::clone(&counters), whole, Work::Checks);
     let started = Instant::now();
     let found = first_pass(inputs, settings, user, folder, &counters);

@@ -3,7 +3,10 @@ use reader::{Input, ReadError};
 use report::{Decided, KeyComparison, ReportError, Resumption, Run, RunInput};
 use validator::trimmed_id;
 
-use crate::{failure::Failure, settings::RowRange};
+use crate::{
+    failure::Failure,
+    settings::{LeftOut, RowChoice},
+};
 
 /// Rows of a pipe that may wait in memory until all is compared.
 const MOST_HELD_BYTES: usize = 64 << 20;
@@ -52,24 +55,24 @@ pub(crate) struct Resumed {
 pub(crate) struct PassedOver {
     /// All of them.
     pub(crate) rows: u64,
-    /// Those that are decided and in the range that is taken.
+    /// Those that are decided and among the rows that are taken.
     pub(crate) decided: u64,
-    /// Those in front of that range.
-    pub(crate) skipped: u64,
+    /// Those that are not taken.
+    pub(crate) left_out: LeftOut,
 }
 
 /// Shown what is read again, and of each row whether it is still to be sent.
 pub(crate) type See<'a> = dyn FnMut(&RecordBatch, &[bool]) -> Result<(), Failure> + 'a;
 
 /// Reads what an earlier try has read once more, before anything is sent: the same bytes, and in each row that the
-/// report decides the same EUID, or `by_id` the same id. Undecided rows, as far as they lie in the range that is taken, are held in memory and
+/// report decides the same EUID, or `by_id` the same id. Undecided rows, as far as they are taken, are held in memory and
 /// come first afterwards; those of a file only where they are few. `see` is shown all that is read, and what of it is still
 /// to be sent.
 pub(crate) fn compare_inputs(
     inputs: &mut [Input],
     then: &Run,
     decided: &Decided,
-    range: RowRange,
+    choice: &RowChoice,
     by_id: bool,
     see: &mut See<'_>,
 ) -> Result<PassedOver, Failure> {
@@ -90,14 +93,14 @@ pub(crate) fn compare_inputs(
         if before.bytes == 0 && last_row == 0 && !before.ended {
             continue;
         }
-        let (rows, here) = compare(input, before, last_row, RowNumbers { range, rows_before }, &mut keys, see)?;
+        let (rows, here) = compare(input, before, last_row, RowNumbers { choice, rows_before }, &mut keys, see)?;
         rows_before += rows;
         if let Some(row) = decided.unchanged(&name).last().filter(|row| *row > rows) {
             return Err(ReportError::MissingRow { origin: name.to_string(), row }.into());
         }
         passed.rows += here.rows;
         passed.decided += here.decided;
-        passed.skipped += here.skipped;
+        passed.left_out += here.left_out;
     }
     keys.keys.finish()?;
     Ok(passed)
@@ -119,8 +122,8 @@ impl ComparedKeys<'_> {
 
 /// The rows of one input among those of all.
 #[derive(Debug, Clone, Copy)]
-struct RowNumbers {
-    range: RowRange,
+struct RowNumbers<'a> {
+    choice: &'a RowChoice,
     /// How many rows the inputs before it have.
     rows_before: u64,
 }
@@ -130,7 +133,7 @@ fn compare(
     input: &mut Input,
     before: &RunInput,
     last_row: u64,
-    RowNumbers { range, rows_before }: RowNumbers,
+    RowNumbers { choice, rows_before }: RowNumbers<'_>,
     keys: &mut ComparedKeys<'_>,
     see: &mut See<'_>,
 ) -> Result<(u64, PassedOver), Failure> {
@@ -156,11 +159,10 @@ fn compare(
         for record in batch.iter() {
             let (row, number) = (record.row(), rows_before + record.row());
             let is_decided = row <= last_row && keys.see(&name, &record)?;
-            let is_taken = range.takes(number);
+            let is_taken = choice.takes(number, &record, &mut passed.left_out);
             wanted.push(is_taken && !is_decided);
             passed.rows += 1;
             passed.decided += u64::from(is_taken && is_decided);
-            passed.skipped += u64::from(range.skips(number));
         }
         see(&batch, &wanted)?;
         if let Some(waiting) = &mut held
@@ -317,11 +319,12 @@ mod tests {
             let (mut inputs, then) = input(&path, 3_000, pack);
             let resumption =
                 decided(folder.path(), &path.display().to_string(), (1..=2_990).filter(|row| *row != 1_500));
-            let range = RowRange { skip: 10, limit: Some(2_985) };
+            let choice = RowChoice::range(10, Some(2_985));
             let passed =
-                compare_inputs(&mut inputs, &then, &resumption.decided, range, false, &mut |_, _| Ok(())).unwrap();
+                compare_inputs(&mut inputs, &then, &resumption.decided, &choice, false, &mut |_, _| Ok(())).unwrap();
+            let left_out = LeftOut { before: 10, behind: 5, ..LeftOut::default() };
             // Ten are skipped, 2,979 of those behind are decided, five lie behind the range.
-            assert_eq!(passed, PassedOver { rows: 2_994, decided: 2_979, skipped: 10 });
+            assert_eq!(passed, PassedOver { rows: 2_994, decided: 2_979, left_out });
             assert_eq!(rows(&mut inputs[0]), [1_500, 2_991, 2_992, 2_993, 2_994, 2_995]);
             assert_eq!(rows(&mut inputs[0]).len(), 3_000, "after that it is read as ever");
         }
@@ -333,8 +336,9 @@ mod tests {
         let path = folder.path().join("a.csv");
         let (mut inputs, then) = input(&path, 40_000, false);
         let resumption = decided(folder.path(), &path.display().to_string(), [1, 40_000]);
-        let range = RowRange { skip: 0, limit: None };
-        let passed = compare_inputs(&mut inputs, &then, &resumption.decided, range, false, &mut |_, _| Ok(())).unwrap();
+        let choice = RowChoice::default();
+        let passed =
+            compare_inputs(&mut inputs, &then, &resumption.decided, &choice, false, &mut |_, _| Ok(())).unwrap();
         assert_eq!(passed, PassedOver::default());
         assert_eq!(rows(&mut inputs[0]).len(), 40_000);
     }

@@ -94,7 +94,7 @@ pub(crate) fn finished_earlier(
     let verifies = settings.verifies.is_some();
     let target = (report, settings.target.name(), matches!(settings.target, Target::Sandbox(_)));
     let (exit, summary) = summary_of_finished(decided, inputs.collect(), settings.fail_on, verifies, target);
-    let summary = Summary { vanished: finished.vanished, ..summary }.of_requests(then.requests);
+    let summary = Summary { vanished: finished.vanished, shard: settings.shard, ..summary }.of_requests(then.requests);
     if summary.rows_read != finished.rows {
         // The report lost records since.
         return None;
@@ -136,6 +136,7 @@ pub(crate) fn tell_refused(
     let summary = Summary {
         exit_code: refused.failure.exit.code(),
         stopped_by: refused.stopped_by,
+        shard: settings.shard,
         ..summary_of_refused(decided, refused.rows, settings.verifies.is_some(), target)
     };
     settings.report.write_summary(&summary, refused.failure.exit, printer);

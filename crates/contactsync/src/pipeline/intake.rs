@@ -20,7 +20,7 @@ use crate::{
     opening::never_seen,
     reading::{Read, Reading},
     rejected::{rejected, show},
-    settings::{InputSettings, RowRange},
+    settings::{InputSettings, LeftOut, RowChoice},
     superseding::SortError,
     terminal::Printer,
 };
@@ -32,6 +32,8 @@ pub(crate) struct IntakeResult {
     pub(crate) rows: u64,
     /// How far each input was read.
     pub(crate) inputs: Vec<InputSummary>,
+    /// Rows of other shards that may be of any user.
+    pub(crate) of_nobody_elsewhere: u64,
     /// Names that the user gave and that never showed up, for the summary.
     pub(crate) never_seen: Vec<String>,
     /// Why an input could not be read to its end.
@@ -59,17 +61,20 @@ pub(crate) async fn take_in(
     sink: RowSink,
 ) -> IntakeResult {
     let RowSink { rows, counters, stop, printer } = sink;
+    let mut left_out = LeftOut::default();
     let decided = resumed.map(|resumed| {
         let Resumed { decided, passed } = *resumed;
+        left_out = passed.left_out;
         Counters::add(&counters.rows_seen, passed.rows);
         Counters::add(&counters.rows_decided_before, passed.decided);
-        Counters::add(&counters.rows_skipped, passed.skipped);
+        left_out.add_to(&counters);
         decided
     });
     let mut intake = Validating {
         validator: Validator::new(settings.rules.clone()),
         rules: settings.rules,
-        range: settings.rows,
+        choice: settings.rows,
+        left_out,
         contacts,
         decided,
         beside,
@@ -118,7 +123,13 @@ pub(crate) async fn take_in(
         input.rows += intake.decided.as_ref().map_or(0, |decided| decided.rows_of(&input.source));
     }
     let rows_read = intake.inputs.iter().map(|input| input.rows).sum();
-    IntakeResult { rows: intake.rows, inputs: intake.inputs, never_seen: never_seen(&asked, rows_read), error }
+    IntakeResult {
+        rows: intake.rows,
+        inputs: intake.inputs,
+        of_nobody_elsewhere: intake.left_out.of_nobody,
+        never_seen: never_seen(&asked, rows_read),
+        error,
+    }
 }
 
 /// What goes along with the rows can't be read.
@@ -133,7 +144,9 @@ enum Unread {
 struct Validating {
     validator: Validator,
     rules: Rules,
-    range: RowRange,
+    choice: RowChoice,
+    /// Rows that are not taken, those among them that were passed over.
+    left_out: LeftOut,
     contacts: ContactsPolicy,
     /// Rows of an earlier try.
     decided: Option<Decided>,
@@ -154,7 +167,10 @@ impl Validating {
         while self.inputs.get(self.current).is_some_and(|input| *input.source != *batch.source) {
             self.current += 1;
         }
-        let (counted, looked) = self.take_rows(batch, rows_before, taken);
+        let mut left_out = LeftOut::default();
+        let (counted, looked) = self.take_rows(batch, rows_before, taken, &mut left_out);
+        left_out.add_to(&self.counters);
+        self.left_out += left_out;
         let rows = counted + taken.len() as u64;
         self.rows += rows;
         Counters::add(&self.counters.rows_read, rows);
@@ -173,14 +189,14 @@ impl Validating {
         batch: &RecordBatch,
         rows_before: u64,
         taken: &mut Vec<Intake>,
+        left_out: &mut LeftOut,
     ) -> (u64, Result<(), Unread>) {
         let mut passed_over = 0;
         let writes_unchanged = self.beside.glancing.as_ref().is_some_and(Glancing::writes_unchanged);
         let mut glance = self.beside.glancing.as_mut().map(|glancing| glancing.begin(self.current));
         for record in batch.iter() {
             let number = rows_before + record.row();
-            if !self.range.takes(number) {
-                Counters::add(&self.counters.rows_skipped, u64::from(self.range.skips(number)));
+            if !self.choice.takes(number, &record, left_out) {
                 continue;
             }
             if self.decided.as_ref().is_some_and(|decided| decided.contains(&batch.source, record.row())) {

@@ -38,7 +38,7 @@ pub(crate) use continuing::{
 };
 pub(crate) use outcome::{per_second, stopped_by};
 pub(crate) use questions::with_asker;
-pub(crate) use remembering::{Remembered, Rereading, Uncertain, uncertain_users, usage_of};
+pub(crate) use remembering::{EACH_ITS_OWN, Remembered, Rereading, Uncertain, Whose, uncertain_users, usage_of};
 pub(crate) use resolving::{OwnIds, ask_ahead};
 pub(crate) use send::{Job, RowSource, send};
 pub(crate) use service_reading::{Comparer, Reading, Told, read_users};

@@ -5,7 +5,7 @@ use std::{
 
 use dispatcher::{Dispatched, StopCause};
 use jiff::Timestamp;
-use model::{Counters, Outcome, Reason};
+use model::{Counters, Outcome, Reason, Shard};
 use report::{Decided, Finished, InputSummary, ReportError, Requests, Summary, Tally, Verified, rfc3339};
 
 use super::{
@@ -44,7 +44,9 @@ pub(super) struct RunDetails {
     pub(super) sandbox: bool,
     /// Users that the state knows and no row had, where that is known.
     pub(super) vanished: Option<u64>,
-    /// Where they are listed, if anywhere.
+    /// Whose rows were sent, where not everybody's.
+    pub(super) shard: Option<Shard>,
+    /// Where vanished users are listed, if anywhere.
     pub(super) vanished_listed: Option<PathBuf>,
 }
 
@@ -144,6 +146,7 @@ impl RunOutcome {
             started_at: details.started_at,
             inputs: self.intake.inputs.clone(),
             vanished: details.vanished,
+            shard: details.shard,
             vanished_listed: details.vanished_listed,
             ..common
         }
@@ -319,6 +322,7 @@ fn of_tally(tally: &Tally, verifies: bool, report: String, target: String, sandb
         register_requests: 0,
         verified: verifies.then_some(found),
         vanished: None,
+        shard: None,
         vanished_listed: None,
     }
 }
@@ -330,7 +334,13 @@ mod tests {
     /// The end of a run that read so many rows, of which so many were not sent; none was decided.
     fn outcome(rows: u64, not_sent: u64, cause: Option<StopCause>) -> RunOutcome {
         RunOutcome {
-            intake: IntakeResult { rows, inputs: Vec::new(), never_seen: Vec::new(), error: None },
+            intake: IntakeResult {
+                rows,
+                inputs: Vec::new(),
+                of_nobody_elsewhere: 0,
+                never_seen: Vec::new(),
+                error: None,
+            },
             dispatched: Dispatched { not_sent, broke_off: false },
             journaled: JournalEnd::default(),
             carried_over: CarriedOver::default(),

@@ -16,7 +16,8 @@ pub(super) fn take_replayed(
     mut ids: Option<KnownIds>,
     sink: &RowSink,
 ) -> IntakeResult {
-    let mut taken = IntakeResult { rows: 0, inputs: reports, never_seen: Vec::new(), error: None };
+    let mut taken =
+        IntakeResult { rows: 0, inputs: reports, of_nobody_elsewhere: 0, never_seen: Vec::new(), error: None };
     let mut batch = Vec::with_capacity(BATCH_ROWS);
     let hand_on = |batch: &mut Vec<Intake>, rows: &mut u64| {
         *rows += batch.len() as u64;

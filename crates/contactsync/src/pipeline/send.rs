@@ -221,7 +221,11 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     };
     let mut vanished = None;
     if let Some(remembering) = remembering {
-        vanished = remembering.end(&mut outcome, &WhatWasRead { takes_all, by_ids, begun, positions }, printer);
+        vanished = remembering.end(
+            &mut outcome,
+            &WhatWasRead { takes_all, shard: settings.shard, by_ids, begun, positions },
+            printer,
+        );
     }
     outcome.note_finish(run, vanished);
     if let Some(verifier) = &verifier {
@@ -237,6 +241,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         target: service.url,
         sandbox: matches!(settings.target, Target::Sandbox(_)),
         vanished,
+        shard: settings.shard,
         vanished_listed: settings.state.as_ref().and_then(StateSettings::list),
     });
     let mut steps = outcome.intake.never_seen.clone();
@@ -267,7 +272,7 @@ impl RowSource {
     /// How much there is to be done, as far as it is known.
     fn whole(&self) -> Whole {
         match self {
-            Self::Inputs { inputs, settings, .. } => Whole::of(inputs, settings.rows.limit()),
+            Self::Inputs { inputs, settings, .. } => Whole::of(inputs, settings.rows.expected()),
             Self::Replay { reports, .. } => {
                 Whole { bytes: None, rows: Some(reports.iter().map(|report| report.rows).sum()) }
             }

@@ -6,6 +6,8 @@ use crate::books::Books;
 pub(crate) struct Counted {
     /// Rows of all inputs, those too that `--skip` and `--limit` leave out, as far as they were read.
     pub(crate) rows_of_input: u64,
+    /// Rows of other shards that may be of any user.
+    pub(crate) of_nobody_elsewhere: u64,
     /// Rows that are taken, by how validation ended.
     pub(crate) books: Books,
     /// Of these, rows that an earlier try has decided.
@@ -28,7 +30,8 @@ pub(crate) struct Counted {
     pub(crate) names: Names,
     /// Users that the state knows and the input lacks, where there is a state.
     pub(crate) vanished: Option<u64>,
-    /// Rows of the last finished run with this state over inputs of the same names that took all of their rows.
+    /// Rows of the inputs of the last finished run with this state, where these had the same names and all of their rows, or
+    /// all of a shard, were taken.
     pub(crate) rows_of_last_run: Option<u64>,
 }
 

@@ -1,7 +1,7 @@
 use std::{path::Path, sync::Arc};
 
 use model::{Contact, Euid, IdentityKind};
-use state::{Ended, IdUser, Kept, KnownId, Looker, State, StateError};
+use state::{Ended, FinishedRun, IdUser, Kept, KnownId, Looker, State, StateError};
 
 use crate::{
     failure::Failure,
@@ -33,9 +33,9 @@ impl Known {
         Self { scratch, looker, omitted_kept, refresh, kept: Vec::new() }
     }
 
-    /// Rows of the last finished run over inputs of these names that took all of them.
+    /// Rows of the inputs of the last finished run over inputs of these names that took all of them, or all of a shard.
     pub(super) fn rows_of_last_run(&self, inputs: &[&str]) -> Option<u64> {
-        self.scratch.meta().last_run_over(&inputs.iter().copied()).map(|run| run.rows)
+        self.scratch.meta().last_run_over(&inputs.iter().copied()).map(FinishedRun::rows_of_inputs)
     }
 
     /// A row of this EUID was read that is not compared.

@@ -4,7 +4,7 @@ use super::counted::{Counted, CountedIds};
 use crate::{
     args::{AtLeast, AtMost, PlanArgs, Share},
     failure::Failure,
-    settings::RowRange,
+    settings::RowChoice,
     terminal::Printer,
 };
 
@@ -58,8 +58,8 @@ impl Limits {
     }
 
     /// The most rows that the plan reads, where there is a limit.
-    pub(crate) fn rows_planned(&self, range: RowRange) -> Option<u64> {
-        if self.count_all_rows() { None } else { range.limit() }
+    pub(crate) fn rows_planned(&self, choice: &RowChoice) -> Option<u64> {
+        if self.count_all_rows() { None } else { choice.expected() }
     }
 
     /// Exit 2 where the plan breaks a limit. Says where there is nothing to hold it against.

@@ -17,9 +17,9 @@ use crate::{
     failure::Failure,
     reading::{Read, Reading},
     rejected::show,
-    settings::{InputSettings, Output, RowRange},
+    settings::{InputSettings, LeftOut, Output, RowChoice},
     terminal::Printer,
-    vanished::{NOT_ALL_READ, warn_of_nobody, warn_of_unasked, warn_of_unreadable},
+    vanished::{NOT_ALL_READ, warn_of_nobody, warn_of_other_ids, warn_of_unasked, warn_of_unreadable},
 };
 
 /// Whether what comes up in the rows is shown. Where they are sent afterwards, it is shown then.
@@ -38,7 +38,7 @@ pub(crate) struct Pass<'a> {
     ahead: Validator,
     /// The kind of ids that rows are keyed by, if they are.
     identity: Option<IdentityKind>,
-    range: RowRange,
+    choice: RowChoice,
     /// All rows are read, also those behind the range that is taken.
     reads_all: bool,
     /// Every value is counted, not only those that clear.
@@ -74,7 +74,7 @@ impl<'a> Pass<'a> {
             validator: Validator::new(settings.rules.clone()),
             ahead: Validator::new(settings.rules.clone()),
             identity,
-            range: settings.rows,
+            choice: settings.rows.clone(),
             reads_all: limits.count_all_rows(),
             counts_values: shown == Shown::All,
             decided,
@@ -112,7 +112,7 @@ impl<'a> Pass<'a> {
     }
 
     async fn read_all(&mut self, inputs: Vec<Input>, service: Option<ServiceLook>) -> Result<(), Failure> {
-        let last = if self.reads_all { None } else { self.range.last() };
+        let last = if self.reads_all { None } else { self.choice.last() };
         let reading = Reading::start(inputs, last, Arc::clone(&self.counters)).map_err(|error| cannot_start(&error))?;
         while let Some(read) = reading.next().await {
             match read {
@@ -132,10 +132,11 @@ impl<'a> Pass<'a> {
 
     /// Reads from the service what isn't known of the users of a batch's rows.
     async fn ask(&mut self, batch: &RecordBatch, rows_before: u64, service: &ServiceLook) -> Result<(), Failure> {
-        let Self { ahead, identity, range, decided, known: Some(known), .. } = self else { return Ok(()) };
+        let Self { ahead, identity, choice, decided, known: Some(known), .. } = self else { return Ok(()) };
         let mut to_read = ToRead::default();
-        for record in batch.iter().filter(|record| range.takes(rows_before + record.row())) {
-            if decided.is_some_and(|decided| decided.contains(&batch.source, record.row())) {
+        for record in batch.iter() {
+            let is_taken = choice.takes(rows_before + record.row(), &record, &mut LeftOut::default());
+            if !is_taken || decided.is_some_and(|decided| decided.contains(&batch.source, record.row())) {
                 continue;
             }
             // What is wrong with it is told when it is taken.
@@ -162,7 +163,7 @@ impl<'a> Pass<'a> {
     /// Of a part of the input nobody has vanished.
     fn look_for_vanished(&mut self) -> Result<(), Failure> {
         let Some(known) = &self.known else { return Ok(()) };
-        if self.range != RowRange::ALL {
+        if !self.choice.takes_all() {
             if self.list.is_some() {
                 self.warn(NOT_ALL_READ);
             }
@@ -173,13 +174,14 @@ impl<'a> Pass<'a> {
         }
         let vanished = known.vanished().map_err(|error| unplanned(&error))?;
         if self.shown == Shown::All {
-            let books = self.counted.books;
+            let Counted { books, of_nobody_elsewhere, .. } = self.counted;
             match (self.identity, self.counted.ids) {
                 (Some(_), Some(ids)) => {
-                    warn_of_nobody(vanished, ids.of_nobody, &self.printer);
+                    warn_of_nobody(vanished, ids.of_nobody + of_nobody_elsewhere, &self.printer);
+                    warn_of_other_ids(vanished, self.choice.shard(), &self.printer);
                     warn_of_unasked(vanished, ids.not_known, &self.printer);
                 }
-                _ => warn_of_unreadable(vanished, |reason| books.rows(reason), &self.printer),
+                _ => warn_of_unreadable(vanished, |reason| books.rows(reason), of_nobody_elsewhere, &self.printer),
             }
         }
         self.counted.vanished = Some(vanished);
@@ -188,16 +190,18 @@ impl<'a> Pass<'a> {
 
     fn take(&mut self, batch: &RecordBatch, rows_before: u64) -> Result<(), Failure> {
         let (rows_before_batch, rejected_before) = (self.counted.books.rows_read(), self.counted.books.rejected());
+        let mut left_out = LeftOut::default();
         self.counted.rows_of_input += batch.records.len() as u64;
         for record in batch.iter() {
             let number = rows_before + record.row();
-            if self.range.takes(number) {
+            if self.choice.takes(number, &record, &mut left_out) {
                 self.take_row(batch, &record).map_err(|error| unplanned(&error))?;
-            } else {
-                Counters::add(&self.counters.rows_skipped, 1);
             }
         }
         let books = &self.counted.books;
+        left_out.add_to(&self.counters);
+        Counters::add(&self.counters.rows_skipped, left_out.behind);
+        self.counted.of_nobody_elsewhere += left_out.of_nobody;
         Counters::add(&self.counters.rows_read, books.rows_read() - rows_before_batch);
         Counters::add(&self.counters.rejected, books.rejected() - rejected_before);
         for notice in self.validator.notices() {

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use dispatcher::Rate;
-use model::shown_name;
+use model::{Shard, shown_name};
 use report::{CheckSummary, duration, listed_in};
 use serde::Serialize;
 
@@ -40,12 +40,19 @@ struct IdsNotKnown {
 
 impl PlanSummary {
     /// Of what was counted in so much time, and would be sent at this rate.
-    pub(crate) fn new(counted: &mut Counted, rate: Rate, target: String, elapsed: Duration, exit: Exit) -> Self {
+    pub(crate) fn new(
+        counted: &mut Counted,
+        shard: Option<Shard>,
+        rate: Rate,
+        target: String,
+        elapsed: Duration,
+        exit: Exit,
+    ) -> Self {
         let (names, others) = counted.names.all();
         let names = names.iter().map(|(name, count)| (name.to_string(), *count)).collect();
         let others = Some(others).filter(|others| *others != NameCount::default());
         Self {
-            check: counted.books.summary(elapsed, exit),
+            check: counted.books.summary(elapsed, exit, shard),
             resumed_rows: counted.decided,
             unchanged: counted.unchanged,
             to_send: counted.to_send,

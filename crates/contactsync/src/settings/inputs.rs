@@ -4,6 +4,7 @@ use model::{IdentityKind, limits::KNOWN_CONTACTS, shown_name};
 use reader::{Format, Header, InputName, ReaderOptions, RowKey, Selection};
 use validator::{EmptyValues, IdRules, Rules, stands_for_nothing};
 
+use super::{rows::RowChoice, shard::StateShard};
 use crate::{
     args::{EmptyChoice, FormatChoice, IdentityArgs, InputArgs, RuleArgs},
     failure::Failure,
@@ -19,7 +20,7 @@ pub(crate) struct InputSettings {
     /// For the validator.
     pub(crate) rules: Rules,
     /// Which rows of all the input are taken.
-    pub(crate) rows: RowRange,
+    pub(crate) rows: RowChoice,
     /// Copy what can be read only once into a file first.
     pub(crate) spool: bool,
     /// The folder of that file, where one is named.
@@ -69,7 +70,7 @@ impl InputSettings {
             nulls: inputs.null.clone(),
             ids,
         };
-        let rows = RowRange { skip: inputs.skip.unwrap_or(0), limit: inputs.limit };
+        let rows = RowChoice::range(inputs.skip.unwrap_or(0), inputs.limit).of_shard(inputs.shard, &rules);
         let names = inputs.inputs.iter().map(InputName::new).collect();
         Ok(Self {
             names,
@@ -90,6 +91,11 @@ impl InputSettings {
             RowKey::Euid => None,
             RowKey::Id(kind) => Some(kind),
         }
+    }
+
+    /// Whose rows are taken, where not everybody's.
+    pub(crate) fn state_shard(&self) -> Option<StateShard> {
+        self.rows.shard().map(|shard| StateShard { shard, identity: self.identity() })
     }
 
     /// The options that decide which rows are sent and with what, as far as they are not the default: a resume must have
@@ -140,8 +146,9 @@ impl InputSettings {
         set("empty", empty.map(str::to_owned));
         let most = rules.max_value_chars;
         set("max-value-chars", (most != model::limits::MAX_VALUE_CHARS).then(|| most.to_string()));
-        set("skip", (rows.skip > 0).then(|| rows.skip.to_string()));
-        set("limit", rows.limit.map(|rows| rows.to_string()));
+        set("skip", (rows.skip() > 0).then(|| rows.skip().to_string()));
+        set("limit", rows.limit().map(|rows| rows.to_string()));
+        set("shard", rows.shard().map(|shard| shard.to_string()));
         all
     }
 }
@@ -228,44 +235,6 @@ fn texts<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Option<String> {
     }
 }
 
-/// Which rows of all the input are taken: `--skip` and `--limit`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RowRange {
-    pub(crate) skip: u64,
-    pub(crate) limit: Option<u64>,
-}
-
-impl RowRange {
-    /// All rows.
-    pub(crate) const ALL: Self = Self { skip: 0, limit: None };
-
-    /// Whether the row of this number is taken: 1 for the first of all the input. Who left some out before, because an
-    /// earlier try has decided them, takes the same ones.
-    pub(crate) fn takes(self, number: u64) -> bool {
-        number > self.skip && self.last().is_none_or(|last| number <= last)
-    }
-
-    /// Whether it lies before those that are taken.
-    pub(crate) fn skips(self, number: u64) -> bool {
-        number <= self.skip
-    }
-
-    /// Whether all rows are.
-    pub(crate) fn takes_all(self) -> bool {
-        self.skip == 0 && self.limit.is_none()
-    }
-
-    /// At most so many rows are taken.
-    pub(crate) fn limit(self) -> Option<u64> {
-        self.limit
-    }
-
-    /// The number of the last row that may be taken, where there is a limit.
-    pub(crate) fn last(self) -> Option<u64> {
-        self.limit.map(|limit| self.skip.saturating_add(limit))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -277,15 +246,6 @@ mod tests {
         let cli = Cli::try_parse_from(["contactsync", "check", "a.csv"].iter().chain(arguments)).expect("arguments");
         let Command::Check(args) = cli.command else { panic!("a check") };
         InputSettings::of(&args.inputs, &args.rules, false)
-    }
-
-    #[test]
-    fn rows_before_and_behind_the_range_are_left_out() {
-        let taken = |skip, limit| (0..6).filter(|row| RowRange { skip, limit }.takes(*row)).collect::<Vec<_>>();
-        assert_eq!(taken(2, Some(1)), [3]);
-        assert_eq!(taken(0, Some(0)), [0_u64; 0]);
-        assert_eq!(taken(1, None), [2, 3, 4, 5]);
-        assert_eq!(RowRange { skip: 2, limit: Some(u64::MAX) }.last(), Some(u64::MAX));
     }
 
     /// Different options never look the same to a resume.
@@ -313,6 +273,10 @@ mod tests {
             &["--euid-column", "[\"a\"]"],
             &["--euid-column", "a"],
             &["--euid-column", ""],
+            &["--shard", "0/4"],
+            &["--shard", "1/4"],
+            &["--shard", "0/1"],
+            &["--shard", "0/4", "--limit", "4"],
             &["--delimiter", "tab"],
             &["--delimiter", ";"],
             &["--identify-by", "user_id"],

@@ -9,6 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use model::Shard;
 use report::{ContactsPolicy, Journal, JournalOptions, ReportError, RunFile, destination, folder_of};
 
 use super::output::{Output, STANDARD_STREAM};
@@ -36,10 +37,14 @@ pub(crate) struct ReportSettings {
 
 impl ReportSettings {
     /// Those of a push, which always writes a report.
-    pub(crate) fn of_push(args: &ReportArgs) -> Result<Self, Failure> {
+    pub(crate) fn of_push(args: &ReportArgs, shard: Option<Shard>) -> Result<Self, Failure> {
         let mut settings = Self::of_check(args)?;
         settings.path.get_or_insert_with(|| {
-            let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+            let mut stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+            // The shards of an input are begun in one second.
+            if let Some(shard) = shard {
+                stamp += &format!("-shard-{}-of-{}", shard.number(), shard.count());
+            }
             // A second run in the same second gets a name of its own.
             let names = std::iter::once(stamp.clone()).chain((2..).map(|number| format!("{stamp}-{number}")));
             let mut paths = names.map(|name| PathBuf::from(format!("contactsync-report-{name}.ndjson")));

@@ -1,6 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use dispatcher::MaxFailures;
+use model::Shard;
 use quota::Which;
 
 use super::{
@@ -50,6 +51,8 @@ pub(crate) struct SendingSettings {
     pub(crate) notify: Option<NotifySettings>,
     /// What the API last accepted, where that is kept.
     pub(crate) state: Option<StateSettings>,
+    /// Whose rows are sent, where not everybody's.
+    pub(crate) shard: Option<Shard>,
     /// How it is compared with what the service holds, where it is.
     pub(crate) compares: Option<ServiceSettings>,
     /// For how long is sent.
@@ -73,7 +76,7 @@ pub(crate) struct SendingSettings {
 impl PushSettings {
     /// What the arguments and the layers say.
     pub(crate) fn of(args: &PushArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
-        let mut sending = SendingSettings::of(&args.run, settings, layers)?;
+        let mut sending = SendingSettings::of(&args.run, args.inputs.shard, settings, layers)?;
         sending.report.unchanged = args.report_unchanged;
         sending.state = StateSettings::of_push(&args.run.state, &args.state)?;
         sending.compares = ServiceSettings::of_push(&args.compare_service)?;
@@ -111,13 +114,20 @@ pub(super) struct Parts<'a> {
     pub(super) around: &'a AroundArgs,
     pub(super) faults: &'a SandboxFaultArgs,
     pub(super) progress: Option<ProgressChoice>,
+    pub(super) shard: Option<Shard>,
 }
 
 impl SendingSettings {
     /// What the arguments and the layers say.
-    pub(crate) fn of(args: &RunArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
+    pub(crate) fn of(
+        args: &RunArgs,
+        shard: Option<Shard>,
+        settings: &[Setting],
+        layers: &Layers,
+    ) -> Result<Self, Failure> {
         let RunArgs { sending, state, window, report, resume, around, faults, progress, layers: _ } = args;
-        let parts = Parts { requests: &sending.requests, window, report, resume, around, faults, progress: *progress };
+        let requests = &sending.requests;
+        let parts = Parts { requests, window, report, resume, around, faults, progress: *progress, shard };
         let common = Self::of_parts(&parts, settings, layers)?;
         Ok(Self {
             dispatcher: dispatcher_settings(sending)?,
@@ -133,19 +143,20 @@ impl SendingSettings {
 
     /// What the arguments that every command has say, which talks to the service and writes a report.
     pub(super) fn of_parts(parts: &Parts<'_>, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
-        let Parts { requests, window, report, resume, around, faults, progress } = *parts;
+        let Parts { requests, window, report, resume, around, faults, progress, shard } = *parts;
         let mut warnings = Vec::new();
         let target = Target::of(requests, pushed_sandbox(faults), settings, layers, &mut warnings)?;
         Ok(Self {
             dispatcher: request_settings(requests)?,
             threads: requests.threads.unwrap_or_else(default_threads),
             target,
-            report: ReportSettings::of_push(report)?,
+            report: ReportSettings::of_push(report, shard)?,
             resume: resume.resume,
             accept_new_key: resume.accept_new_key,
             canary: None,
             notify: NotifySettings::of(around, requests)?,
             state: None,
+            shard,
             compares: None,
             window: SendingWindow::of(window)?,
             shared_rate: None,

@@ -61,7 +61,7 @@ impl ReplaySettings {
                 asked = Some(AskedState { state, binding, lock_wait: args.around.lock_wait.unwrap_or_default() });
             }
         } else {
-            let mut settled = SendingSettings::of(&args.run, settings, layers)?;
+            let mut settled = SendingSettings::of(&args.run, None, settings, layers)?;
             settled.share_rate(&args.run.sending.requests, &[Which::Sending], settings, layers)?;
             sending = Some(settled);
         }

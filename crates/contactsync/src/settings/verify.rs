@@ -41,7 +41,8 @@ impl VerifySettings {
     /// What the arguments and the layers say.
     pub(crate) fn of(args: &VerifyArgs, settings: &[Setting], layers: &Layers) -> Result<Self, Failure> {
         let VerifyArgs { verifying, requests, window, report, resume, around, faults, progress, .. } = args;
-        let parts = Parts { requests, window, report, resume, around, faults, progress: *progress };
+        let shard = args.inputs.shard;
+        let parts = Parts { requests, window, report, resume, around, faults, progress: *progress, shard };
         let mut sending = SendingSettings::of_parts(&parts, settings, layers)?;
         let service = ServiceSettings::of(&verifying.service);
         sending.target.keep_users();

@@ -11,7 +11,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     reading::{Read, Reading},
-    settings::InputSettings,
+    settings::{InputSettings, LeftOut},
 };
 
 /// What the first pass found.
@@ -46,11 +46,10 @@ pub(crate) fn first_pass(
     while let Some(read) = runtime.block_on(reading.next()) {
         match read {
             Read::Batch { batch, rows_before } => {
-                let mut rows = 0;
+                let (mut rows, mut left_out) = (0, LeftOut::default());
                 for record in batch.iter() {
                     let number = rows_before + record.row();
-                    if !settings.rows.takes(number) {
-                        Counters::add(&counters.rows_skipped, u64::from(settings.rows.skips(number)));
+                    if !settings.rows.takes(number, &record, &mut left_out) {
                         continue;
                     }
                     rows += 1;
@@ -66,6 +65,7 @@ pub(crate) fn first_pass(
                         superseding.see(user, number, names)?;
                     }
                 }
+                left_out.add_to(counters);
                 Counters::add(&counters.rows_read, rows);
                 reading.give_back(batch);
             }

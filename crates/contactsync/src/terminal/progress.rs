@@ -156,6 +156,7 @@ struct View {
 #[derive(Debug, Clone, Copy, Default)]
 struct Figures {
     elapsed: Duration,
+    elsewhere: u64,
     bytes: u64,
     seen: u64,
     skipped: u64,
@@ -177,6 +178,8 @@ impl View {
         let counters = &*self.counters;
         Figures {
             elapsed: self.started.elapsed(),
+            // First: there are never more of them than rows that were seen.
+            elsewhere: Counters::get(&counters.rows_elsewhere),
             bytes: Counters::get(&counters.bytes_read),
             seen: Counters::get(&counters.rows_seen),
             skipped: Counters::get(&counters.rows_skipped),
@@ -259,7 +262,11 @@ impl Figures {
         let taken = (self.done(view.work) + self.decided_before) as f64;
         let of_bytes = view.whole.bytes.filter(|bytes| *bytes > 0).map(|bytes| {
             let read = (self.bytes as f64 / bytes as f64).min(1.0);
-            read * ((taken + self.skipped as f64) / self.seen.max(1) as f64).min(1.0)
+            // With rows of other shards there is nothing to do.
+            match self.seen.saturating_sub(self.elsewhere) {
+                0 if self.seen > 0 => read,
+                own => read * ((taken + self.skipped as f64) / own.max(1) as f64).min(1.0),
+            }
         });
         // A limit may come before the end of the input.
         let of_rows = view.whole.rows.map(|rows| if rows == 0 { 1.0 } else { (taken / rows as f64).min(1.0) });
@@ -387,6 +394,23 @@ mod tests {
         // Half of the bytes, of which a fifth took ten seconds.
         let line = now.line(&Figures::default(), &view(Some(1_000), None, Work::Sends));
         assert!(line.starts_with("50 %, 100 rows") && line.ends_with("50s left"), "{line}");
+    }
+
+    #[test]
+    fn of_a_shard_its_own_rows_count() {
+        let at = |elsewhere, synced| Figures {
+            elapsed: Duration::from_secs(10),
+            bytes: 500,
+            seen: 1_000,
+            elsewhere,
+            synced,
+            ..Figures::default()
+        };
+        // Half of the bytes, of whose 250 own rows 50 are done.
+        let line = at(750, 50).line(&Figures::default(), &view(Some(1_000), None, Work::Sends));
+        assert!(line.starts_with("10 %, 50 rows") && line.ends_with("1m30s left"), "{line}");
+        assert_eq!(at(1_000, 0).share(&view(Some(1_000), None, Work::Sends)), Some(0.5), "there are none");
+        assert_eq!(Figures::default().share(&view(Some(1_000), None, Work::Sends)), Some(0.0));
     }
 
     #[test]

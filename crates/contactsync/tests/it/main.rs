@@ -43,6 +43,8 @@ mod report;
 mod resume;
 mod sandbox;
 mod service;
+mod shards;
+mod shards_state;
 mod share_rate;
 #[cfg(feature = "redis")]
 mod share_rate_redis;

@@ -1,8 +1,9 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
+use model::Shard;
 use serde::Serialize;
 
-use super::{Bucket, Outcomes, Survey};
+use super::{Bucket, Outcomes, ShardsOfInput, Survey};
 use crate::{comparison::NameChanges, summary::Latency, time::rfc3339};
 
 #[derive(Serialize)]
@@ -23,6 +24,8 @@ struct Json<'a> {
     timeline: Vec<Bucket>,
     changes: BTreeMap<Cow<'a, str>, NameChanges>,
     changes_of_others: NameChanges,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    shards: &'a [ShardsOfInput],
     reports: Vec<NightJson>,
 }
 
@@ -30,6 +33,8 @@ struct Json<'a> {
 #[derive(Serialize)]
 struct NightJson {
     report: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<Shard>,
     rows: u64,
     #[serde(flatten)]
     outcomes: Outcomes,
@@ -53,6 +58,7 @@ impl Survey {
         }
         let nights = self.nights.iter().map(|night| NightJson {
             report: night.report.display().to_string(),
+            shard: night.shard,
             rows: night.outcomes.total(),
             outcomes: night.outcomes,
             attempts: night.attempts,
@@ -77,6 +83,7 @@ impl Survey {
             timeline: overview.timeline.buckets(),
             changes,
             changes_of_others,
+            shards: &self.shards,
             reports: nights.collect(),
         }
     }

@@ -3,6 +3,7 @@
 mod ids;
 mod json;
 mod nights;
+mod shards;
 mod survey;
 mod timeline;
 mod unrecorded;
@@ -18,6 +19,7 @@ use serde::Serialize;
 
 pub use ids::IdsOfRows;
 pub use nights::{Night, attempts_of, unfinished};
+pub use shards::{ShardsOfInput, ShardsThere};
 pub use survey::{Filter, Survey};
 pub use timeline::{Bucket, Timeline};
 

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use model::Shard;
+
 use super::Outcomes;
 use crate::{gist::Gist, run_file::Run, source::SourceReport, summary::duration, tally::Tally};
 
@@ -8,6 +10,8 @@ use crate::{gist::Gist, run_file::Run, source::SourceReport, summary::duration, 
 pub struct Night {
     /// The report, as it was given.
     pub report: PathBuf,
+    /// The shard whose rows it holds; none where those of all, or nobody knows.
+    pub shard: Option<Shard>,
     /// Its rows by outcome; those that were unchanged also where they have no record.
     pub outcomes: Outcomes,
     /// Requests made for these rows.
@@ -48,6 +52,7 @@ impl Night {
         let finished_at = finished.and_then(|finished| finished.at.parse::<jiff::Timestamp>().ok());
         Self {
             report: report.path().to_owned(),
+            shard: run.and_then(Run::shard),
             outcomes: Outcomes::default(),
             attempts: 0,
             retries: 0,
@@ -68,6 +73,13 @@ impl Night {
     /// What its rows add up to.
     pub(super) fn count(&mut self, tally: &Tally) {
         (self.outcomes, self.attempts, self.retries) = (Outcomes::of(tally), tally.attempts, tally.retries);
+    }
+
+    /// What is to be said of it beside its report; empty where nothing is.
+    pub fn remark(&self) -> String {
+        let shard = self.shard.map(|shard| format!("shard {shard}"));
+        let unfinished = self.is_unfinished.then(|| "not finished".to_owned());
+        shard.into_iter().chain(unfinished).collect::<Vec<_>>().join(", ")
     }
 
     /// When it began, as far as that is known: with its first record, or where it has none, when it came to its end.

@@ -2,7 +2,12 @@ use std::path::PathBuf;
 
 use model::{Decision, Outcome, Reason};
 
-use super::{IdsOfRows, Overview, nights::Night, unrecorded::Unrecorded};
+use super::{
+    IdsOfRows, Overview,
+    nights::Night,
+    shards::{ShardsOfInput, shards_of, warnings},
+    unrecorded::Unrecorded,
+};
 use crate::{
     error::ReportError,
     gist::Gist,
@@ -62,6 +67,8 @@ pub struct Survey {
     pub overview: Overview,
     /// Each report by itself, in the order of time.
     pub nights: Vec<Night>,
+    /// The shards of inputs that were divided, one for each input.
+    pub shards: Vec<ShardsOfInput>,
     /// Where rows are keyed by ids, at least some: what is known of these.
     pub ids: Option<IdsOfRows>,
     /// Reports that are torn, with the byte behind which they are.
@@ -82,10 +89,11 @@ impl Survey {
         }
         let Gathered { overview, repeats, unrecorded, mut nights, has_ids, torn, unread, .. } = gathered;
         let ids = has_ids.then(|| IdsOfRows::of(&runs));
+        let shards = shards_of(&runs);
         // Stable: those of which no time is known stay where they were.
         nights.sort_by_key(|night| night.began_at().unwrap_or(i64::MAX));
         let latest = repeats.into_latest();
-        let mut survey = Self { reports, filter, latest, overview, nights, ids, torn, unread };
+        let mut survey = Self { reports, filter, latest, overview, nights, shards, ids, torn, unread };
         if !survey.latest.is_empty() {
             for (number, report) in survey.reports.iter().enumerate() {
                 report.skim(number, |moment, _, record| {
@@ -107,6 +115,11 @@ impl Survey {
             night.count(&survey.overview.tally);
         }
         Ok(survey)
+    }
+
+    /// What is to be warned of where inputs were divided into shards.
+    pub fn shard_warnings(&self) -> Vec<String> {
+        warnings(&self.shards)
     }
 
     /// Shows the records that count, in the order in which they stand in the reports, until there is an error.

@@ -14,7 +14,7 @@ use model::{Decision, Outcome, Reason, escape_controls};
 
 use crate::{
     mask::masked,
-    overview::{Outcomes, Overview, Survey, attempts_of, unfinished},
+    overview::{Outcomes, Overview, ShardsOfInput, Survey, attempts_of, unfinished},
     summary::duration,
     time::rfc3339,
 };
@@ -53,6 +53,7 @@ struct Page<'a> {
     title: String,
     sentence: String,
     period: String,
+    shards: String,
     warnings: Vec<String>,
     outcome_bar: Vec<Part>,
     outcomes: Vec<OutcomeLine>,
@@ -157,6 +158,7 @@ pub fn page(survey: &Survey, options: &PageOptions) -> io::Result<String> {
         title: title(overview),
         sentence: sentence(outcomes, unfinished(&survey.nights).as_deref()),
         period: period(overview),
+        shards: shards(survey),
         warnings: warnings(survey),
         outcome_bar: outcome_bar(outcomes),
         outcomes: outcome_lines(outcomes),
@@ -201,7 +203,8 @@ fn warnings(survey: &Survey) -> Vec<String> {
         .unread
         .iter()
         .map(|error| format!("{}: rows that were unchanged there are not in here.", text(&error.to_string())));
-    torn.chain(unread).collect()
+    let shards = survey.shard_warnings().into_iter().map(|warning| format!("{}.", text(&warning)));
+    torn.chain(unread).chain(shards).collect()
 }
 
 fn title(overview: &Overview) -> String {
@@ -241,6 +244,12 @@ fn sentence_of_rows(outcomes: Outcomes, is_whole: bool) -> String {
     }
     let parts = good.iter().chain(&bad).filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", grouped(*n)));
     format!("Of {}: {}.", rows(total), parts.collect::<Vec<_>>().join(", "))
+}
+
+/// Which shards these are, where inputs were divided.
+fn shards(survey: &Survey) -> String {
+    let all: Vec<String> = survey.shards.iter().take(MOST_LINES).map(ShardsOfInput::for_people).collect();
+    if all.is_empty() { String::new() } else { format!("Of {}.", cut(&all.join("; "))) }
 }
 
 fn period(overview: &Overview) -> String {

@@ -25,7 +25,7 @@ pub(super) struct NightLine {
     pub(super) requests: String,
     pub(super) took: String,
     pub(super) report: String,
-    pub(super) remark: &'static str,
+    pub(super) remark: String,
 }
 
 pub(super) struct ChangeLine {
@@ -56,7 +56,7 @@ pub(super) fn night_lines(nights: &[Night]) -> Vec<NightLine> {
             requests: grouped(night.attempts),
             took: night.took(),
             report: cut(&night.report.display().to_string()),
-            remark: if night.is_unfinished { "not finished" } else { "" },
+            remark: night.remark(),
         }
     };
     nights[nights.len().saturating_sub(MOST_NIGHTS)..].iter().map(line).collect()

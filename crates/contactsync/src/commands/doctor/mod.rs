@@ -45,7 +45,7 @@ pub(crate) fn doctor(args: &DoctorArgs, settings: &[Setting], layers: &Layers) -
     if let Some(euid) = args.euid {
         findings.push(user::user_at(euid, &args.sending.requests, settings, layers)?);
     }
-    let report = ReportSettings::of_push(&args.report)?;
+    let report = ReportSettings::of_push(&args.report, None)?;
     if let Some(path) = &report.path {
         findings.push(report_at::place_of(path, report.force));
         // Only a file takes room.

@@ -27,8 +27,10 @@ pub(super) fn state_at(path: &Path, target: Option<&Target>, findings: &mut Vec<
         Ok(figures) => figures,
         Err(error) => return findings.push(ill("state", error.to_string(), error.hint(), Exit::Usage)),
     };
-    let said = format!("{} holds {} contacts of {} users", path.display(), figures.contacts, figures.euids);
-    findings.push(match writable.and_then(|()| bound_to(&state.meta(), target)) {
+    let meta = state.meta();
+    let of_shard = meta.shard.as_ref().map_or_else(String::new, |shard| format!(" of shard {shard}"));
+    let said = format!("{} holds {} contacts of {} users{of_shard}", path.display(), figures.contacts, figures.euids);
+    findings.push(match writable.and_then(|()| bound_to(&meta, target)) {
         Ok(bound) => well("state", format!("{said}, {bound}")),
         Err(fault) => fault,
     });

@@ -1,4 +1,5 @@
 mod ids;
+mod shards;
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -50,13 +51,16 @@ pub(crate) fn replay(
     }
     refuse_other_identity(&sources, settings.identity)?;
     let Some(mut sending) = settings.sending.take() else {
-        let ask =
-            |AskedState { state, binding, .. }: &AskedState| Remembered::only_asked(state, binding, &mut patience);
+        let whose = shards::whose(&sources);
+        let ask = |AskedState { state, binding, .. }: &AskedState| {
+            Remembered::only_asked(state, binding, &whose, &mut patience)
+        };
         let state = settings.asked.as_ref().map(ask).transpose()?.flatten().map(Arc::new);
         let ids = settings.identity.zip(state.as_ref());
         let plan = plan(&sources, None, state.as_ref(), ids, &settings)?;
         warn_of_gaps(&plan, &sources, printer);
         refuse_without_euid(&plan, &sources, settings.identity)?;
+        shards::refuse_rows_of_others(&plan, state.as_deref(), settings.identity)?;
         return list(plan, printer).map(|()| Exit::Success);
     };
     for warning in &sending.warnings {
@@ -76,15 +80,16 @@ pub(crate) fn replay(
         refuse_another_command(resumption, "replay")?;
     }
     refuse_without_state(&sources, sending.state.as_ref())?;
-    let remembered =
-        sending.state.as_ref().map(|state| Remembered::open(state, &sending, &mut patience)).transpose()?;
+    let whose = shards::whose(&sources);
+    let open = |state| Remembered::open(state, &sending, &whose, &mut patience);
+    let remembered = sending.state.as_ref().map(open).transpose()?;
     let remembered = remembered.map(|it| Remembered { only_sets: true, ..it });
     let state_deciding = sending.state.iter().flat_map(StateSettings::deciding);
     let mut now = Run {
         command: "replay".to_owned(),
         target: sending.target.name(),
         api_key: None,
-        options: settings.deciding().into_iter().chain(state_deciding).collect(),
+        options: settings.deciding().into_iter().chain(state_deciding).chain(shards::deciding(&sources)).collect(),
         inputs: Vec::new(),
         begun: Some(rfc3339(Timestamp::now().as_millisecond())),
         comparison: None,
@@ -117,6 +122,8 @@ pub(crate) fn replay(
     warn_of_gaps(&plan, &sources, printer);
     refuse_without_euid(&plan, &sources, settings.identity)?;
     refuse_euids_of_others(&plan, &sources, settings.identity, &sending)?;
+    let state = remembered.as_ref().map(|remembered| &*remembered.state);
+    shards::refuse_rows_of_others(&plan, state, settings.identity)?;
     if let Some(ids) = &ids {
         let requests = ask_for_missing(&plan, ids, &sending)?;
         now.requests.register += requests;

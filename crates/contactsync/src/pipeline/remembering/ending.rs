@@ -1,6 +1,6 @@
 use dispatcher::StopCause;
 use jiff::Timestamp;
-use model::{Outcome, escape_controls};
+use model::{Outcome, Reason, Shard, escape_controls};
 use report::rfc3339;
 use state::{FinishedRun, RunInput, State, StateError};
 
@@ -10,13 +10,15 @@ use crate::{
     failure::Failure,
     reading::Positions,
     terminal::Printer,
-    vanished::{NOT_ALL_READ, list_vanished, warn_of_nobody, warn_of_unreadable},
+    vanished::{NOT_ALL_READ, list_vanished, warn_of_nobody, warn_of_other_ids, warn_of_unreadable},
 };
 
 /// What a run read.
 pub(in super::super) struct WhatWasRead {
     /// It was to take all rows of its inputs, and these are not reports.
     pub(in super::super) takes_all: bool,
+    /// Of these, only those of a shard.
+    pub(in super::super) shard: Option<Shard>,
     /// Rows are keyed by ids.
     pub(in super::super) by_ids: bool,
     /// When its first try began.
@@ -56,10 +58,13 @@ impl Remembering {
             if is_whole {
                 let users = self.vanished()?;
                 let reasons = &outcome.journaled.tally.reasons;
+                let elsewhere = outcome.intake.of_nobody_elsewhere;
                 if read.by_ids {
-                    warn_of_nobody(users, self.undecided.of_nobody(), printer);
+                    warn_of_nobody(users, self.undecided.of_nobody() + elsewhere, printer);
+                    warn_of_other_ids(users, read.shard, printer);
                 } else {
-                    warn_of_unreadable(users, |reason| reasons.get(reason.as_str()).copied().unwrap_or(0), printer);
+                    let rows_of = |reason: Reason| reasons.get(reason.as_str()).copied().unwrap_or(0);
+                    warn_of_unreadable(users, rows_of, elsewhere, printer);
                 }
                 vanished = Some(users);
             } else if self.remembered.settings.report_vanished.is_some() {

@@ -12,6 +12,7 @@ mod glancing;
 mod memory;
 mod opening;
 mod rereading;
+mod whose;
 
 use std::{io, sync::Arc};
 
@@ -31,6 +32,7 @@ use crate::settings::{ServiceSettings, StateSettings};
 pub(crate) use comparing::{Uncertain, uncertain_users};
 pub(crate) use opening::usage_of;
 pub(crate) use rereading::Rereading;
+pub(crate) use whose::{EACH_ITS_OWN, Whose};
 
 /// A state that was opened for a run.
 #[derive(Debug)]

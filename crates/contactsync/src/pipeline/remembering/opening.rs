@@ -5,7 +5,7 @@ use model::{Euid, IdentityKind};
 use report::{Run, destination};
 use state::{KnownId, Meta, Opening, State, StateError};
 
-use super::{Remembered, Uncertain, rereading::Rereading};
+use super::{Remembered, Uncertain, Whose, rereading::Rereading};
 use crate::{
     failure::Failure,
     lock::Patience,
@@ -17,10 +17,12 @@ use crate::{
 const NEWER_BYTES: &str = "_CONTACTSYNC_TEST_NEWER_BYTES";
 
 impl Remembered {
-    /// Opens the state of a run, or creates it. Exit 2 where it belongs to another service, key or process, or is no state.
+    /// Opens the state of a run, or creates it. Exit 2 where it belongs to another service, key, shard or process, or is no
+    /// state.
     pub(crate) fn open(
         settings: &StateSettings,
         sending: &SendingSettings,
+        whose: &Whose,
         patience: &mut Patience<'_>,
     ) -> Result<Self, Failure> {
         let mut state = opened(settings, State::open, patience)?;
@@ -33,12 +35,17 @@ impl Remembered {
         if !sending.accept_new_key {
             refuse_other_key(&state, &meta, &api_key)?;
         }
+        let shard = whose.shard_of(&meta, &state.path().display().to_string())?;
         if meta.target.is_none() {
             let what = if sending.compares.is_some() { "every user is read" } else { "every row is sent" };
             let text = format!("the state {} is new: nothing is known yet, so {what}", state.path().display());
             patience.printer().note(&text);
         }
-        state.set_meta(|meta| meta.target = Some(target.name())).map_err(usage_of)?;
+        let bind = |meta: &mut Meta| {
+            meta.target = Some(target.name());
+            meta.shard = shard;
+        };
+        state.set_meta(bind).map_err(usage_of)?;
         let opened_ms = later_than_before(&meta);
         Ok(Self {
             state: Arc::new(state),
@@ -81,6 +88,7 @@ impl Remembered {
     pub(crate) fn to_be_doubted(
         settings: &StateSettings,
         sending: &SendingSettings,
+        whose: &Whose,
         patience: &mut Patience<'_>,
     ) -> Result<Option<Self>, Failure> {
         let api_key = sending.target.key_fingerprint();
@@ -89,7 +97,7 @@ impl Remembered {
             api_key: Some(api_key.clone()),
             accept_new_key: sending.accept_new_key,
         };
-        let state = Self::only_asked(settings, &binding, patience)?;
+        let state = Self::only_asked(settings, &binding, whose, patience)?;
         let remembered = |state| Self {
             state: Arc::new(state),
             settings: settings.clone(),
@@ -128,10 +136,11 @@ impl Remembered {
     pub(crate) fn known_by_file(
         settings: &StateSettings,
         binding: &Binding,
+        whose: &Whose,
         patience: &mut Patience<'_>,
         folder: &Path,
     ) -> Result<Known, Failure> {
-        let state = Self::only_asked(settings, binding, patience)?.map_or_else(|| empty(folder), Ok)?;
+        let state = Self::only_asked(settings, binding, whose, patience)?.map_or_else(|| empty(folder), Ok)?;
         Ok(Known::new(&state, settings.omitted_kept, settings.refresh, folder))
     }
 
@@ -145,6 +154,7 @@ impl Remembered {
     pub(crate) fn only_asked(
         settings: &StateSettings,
         binding: &Binding,
+        whose: &Whose,
         patience: &mut Patience<'_>,
     ) -> Result<Option<State>, Failure> {
         if !settings.path.exists() {
@@ -158,6 +168,7 @@ impl Remembered {
         if let (Some(key), false) = (&binding.api_key, binding.accept_new_key) {
             refuse_other_key(&state, &meta, key)?;
         }
+        whose.shard_of(&meta, &state.path().display().to_string())?;
         Ok(Some(state))
     }
 }
