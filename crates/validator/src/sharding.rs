@@ -1,4 +1,4 @@
-use model::{Euid, Record, Shard};
+use model::{Euid, Reason, Record, Shard};
 
 use crate::{id::id, rules::Rules};
 
@@ -17,7 +17,7 @@ pub enum Place {
     Here,
     /// In another one, with all rows of its user.
     Elsewhere,
-    /// In another one, and it may be of any user.
+    /// In another one, and it may be of any user: of whom can't be read, or may be misread.
     OfNobodyElsewhere,
 }
 
@@ -39,10 +39,10 @@ impl Sharding {
             None => Euid::parse(record.euid_text()).ok().map(|euid| shard.has_euid(euid)),
             Some(ids) => id(ids, &rules.nulls, record.euid()).ok().map(|id| shard.has_id(id)),
         };
-        match by_key.unwrap_or_else(|| shard.has_row(record.row())) {
-            true => Place::Here,
-            false if by_key.is_none() => Place::OfNobodyElsewhere,
-            false => Place::Elsewhere,
+        if by_key.unwrap_or_else(|| shard.has_row(record.row())) {
+            return Place::Here;
         }
+        let is_broken = record.fault().is_some_and(|fault| fault.reason != Reason::KeyUnknown);
+        if by_key.is_none() || is_broken { Place::OfNobodyElsewhere } else { Place::Elsewhere }
     }
 }

@@ -265,6 +265,9 @@ fn limits_count_within_a_shard_but_the_least_rows_of_an_input() {
     // An option beats the environment, and so does one of a file.
     let all = with(&["--shard", "0/1"]).ends_with(0).json();
     assert_eq!((&all["rows_read"], &all["shard"]), (&json!(100), &json!("0/1")));
+    // Commands that read no rows of inputs pass it over.
+    place.run(&["replay", "r.ndjson", "--dry-run", "--all"]).ends_with(0);
+    place.run(&["report", "r.ndjson"]).ends_with(0);
     let place = Workplace::new();
     place.file("a.csv", rows(0));
     place.file("c.toml", "shard = \"1/4\"\n");
