@@ -160,12 +160,12 @@ mod tests {
         fs::write(&path, text).unwrap();
         read(
             &path,
-            ReaderOptions { format: Some(format), key, key_column: column.to_owned(), ..ReaderOptions::default() },
+            &ReaderOptions { format: Some(format), key, key_column: column.to_owned(), ..ReaderOptions::default() },
         )
     }
 
-    fn read(path: &Path, options: ReaderOptions) -> Vec<RecordBatch> {
-        let mut inputs = open_all(&[path], &options).unwrap();
+    fn read(path: &Path, options: &ReaderOptions) -> Vec<RecordBatch> {
+        let mut inputs = open_all(&[path], options).unwrap();
         let (mut records, mut batches) = (inputs[0].records().unwrap(), Vec::new());
         loop {
             let mut batch = RecordBatch::default();

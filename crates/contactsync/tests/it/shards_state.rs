@@ -286,7 +286,7 @@ fn a_later_row_in_the_report_of_another_shard_replaces_a_failed_one() {
         let shard: Vec<_> = shards.iter().filter(|shard| shard.parse::<model::Shard>().unwrap().has_id(id)).collect();
         *shard[0]
     };
-    let other = (0..).map(|number| format!("b{number}")).find(|id| of(id) != of("a")).unwrap();
+    let other = (0..100).map(|number| format!("b{number}")).find(|id| of(id) != of("a")).unwrap();
     push(&place, of("a"), &by_id).ends_with(1);
     let euid = place.json_lines("r.ndjson")[0]["euid"].clone();
     for name in ["r.ndjson", "r.ndjson.run"] {
