@@ -1,7 +1,11 @@
 //! The manifests of `deploy/kubernetes` and the image: what they promise, and their jobs played with the program.
 
+mod cluster;
 mod images;
 mod manifests;
+mod night;
+mod nightly;
+mod pods;
 mod policy;
 mod references;
 
