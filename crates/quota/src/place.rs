@@ -67,6 +67,10 @@ impl std::str::FromStr for Place {
         }
         let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
         let tls = match scheme.as_deref() {
+            // It means an address, and may hold a password: as the name of a file it would be repeated.
+            None if text.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme)) => {
+                return Err(PlaceError::Neither);
+            }
             None => return Ok(Self::File(PathBuf::from(text))),
             Some("redis") => false,
             Some("rediss") => true,
@@ -103,6 +107,10 @@ impl std::str::FromStr for Place {
         }
         Ok(Self::Redis(RedisAddress { tls, user, host, port: url.port().unwrap_or(6379), database, key }))
     }
+}
+
+fn is_scheme(text: &str) -> bool {
+    ["redis", "rediss", "valkey", "valkeys"].iter().any(|scheme| text.eq_ignore_ascii_case(scheme))
 }
 
 /// None where it isn't UTF-8.

@@ -29,6 +29,9 @@ fn an_address_has_its_parts() {
 fn what_is_no_address_is_refused_without_repeating_it() {
     let cases = [
         ("", PlaceError::Neither),
+        ("redis:user:hidden@cache.example.com?key=a", PlaceError::Neither),
+        ("Rediss:/:hidden@cache.example.com?key=a", PlaceError::Neither),
+        ("valkey://:hidden@cache.example.com?key=a", PlaceError::Neither),
         ("http://hidden.example.com/", PlaceError::Neither),
         ("redis://:hidden@cache.example.com?key=a", PlaceError::Password),
         ("redis://user:hidden@cache.example.com", PlaceError::Password),

@@ -46,27 +46,55 @@ pub(crate) fn failure(ran: &Ran) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// A command, the rate that it names, its status, and which rates it uses: that of sending and that of reading.
+type Case = (&'static [&'static str], [&'static str; 2], i32, [bool; 2]);
+
+/// How often the rates of a file were asked for: that of sending and that of reading.
+fn asked(place: &Workplace) -> [u64; 2] {
+    let written = place.read_if_there("q.rate");
+    let Some(contents) = written.lines().nth(1) else { return [0; 2] };
+    let contents: serde_json::Value = serde_json::from_str(contents).unwrap();
+    ["sending", "reading"].map(|rate| contents[rate]["sequence"].as_u64().unwrap())
+}
+
 #[test]
-fn a_run_keeps_to_the_rate_of_a_file_and_leaves() {
-    let service = Service::with_faults(&[]);
+fn whatever_asks_the_service_takes_its_starts_from_the_file_and_leaves() {
+    let service = Service::with_faults(&["unknown:1"]);
     let place = place(&service);
-    let state = ["--state", "s.state"];
-    let sharing = ["--share-rate", "q.rate"];
-    let of = |words: &[&'static str], rate: [&'static str; 2], report: &'static str| -> Vec<&'static str> {
-        [words, &sharing, &rate, &["--report", report]].concat()
-    };
-    place.run(&of(&["push", "a.csv"], ["--rate", "500/s"], "1.ndjson")).ends_with(0);
-    // Nobody is there any more who keeps to the other rate.
-    place.run(&of(&["push", "a.csv"], ["--rate", "400/s"], "2.ndjson")).ends_with(0);
-    place.run(&of(&["verify", "a.csv"], ["--profile-rate", "300/s"], "3.ndjson")).ends_with(0);
-    let comparing = [&["push", "a.csv", "--compare-service"][..], &state].concat();
-    place.run(&of(&comparing, ["--profile-rate", "200/s"], "4.ndjson")).ends_with(0);
-    place.run(&of(&["push", "a.csv", "--compare-service", "--dry-run"], ["--rate", "1/h"], "5.ndjson")).ends_with(0);
+    place.file("ids.csv", "user_id,email\ncrm-1,a@example.com\n");
+    let by_ids = ["--identify-by", "user_id"];
+    place.run(&[&["push", "ids.csv", "--report", "ids.ndjson"][..], &by_ids].concat()).ends_with(1);
     service.set_faults(&["code=-1:1"]);
     let fails = ["push", "a.csv", "--report", "failed.ndjson", "--retries", "0", "--outage-wait", "0"];
     place.run(&fails).ends_with(1);
-    service.set_faults(&[] as &[&str]);
-    place.run(&of(&["replay", "failed.ndjson"], ["--rate", "600/s"], "6.ndjson")).ends_with(0);
+    // Each names a rate of its own: of those that went before nobody is there any more.
+    let cases: [Case; 7] = [
+        (&["push", "a.csv"], ["--rate", "500/s"], 0, [true, false]),
+        (&["replay", "failed.ndjson"], ["--rate", "600/s"], 0, [true, false]),
+        (&["verify", "a.csv"], ["--profile-rate", "300/s"], 0, [false, true]),
+        (&["push", "a.csv", "--compare-service"], ["--profile-rate", "200/s"], 0, [true, true]),
+        (&["push", "a.csv", "--compare-service", "--dry-run"], ["--rate", "1/h"], 0, [false, true]),
+        // Ids are asked for before a report is begun.
+        (
+            &["replay", "ids.ndjson", "--reason", "id_unknown", "--identify-by", "user_id"],
+            ["--rate", "700/s"],
+            3,
+            [true, false],
+        ),
+        (&["push", "ids.csv", "--identify-by", "user_id"], ["--rate", "800/s"], 3, [true, false]),
+    ];
+    for (number, (command, rate, status, uses)) in cases.into_iter().enumerate() {
+        service.set_faults(if status == 0 { &[][..] } else { &["register/code=40050:1"] });
+        let before = asked(&place);
+        let report = format!("{number}.ndjson");
+        place.run(&[command, &rate, &["--share-rate", "q.rate", "--report", &report]].concat()).ends_with(status);
+        let after = asked(&place);
+        // A shared rate is asked at once and from then on, also where nothing is wanted of it.
+        for which in [0, 1].into_iter().filter(|which| uses[*which]) {
+            assert!(after[which] > before[which], "{command:?}: {before:?}, {after:?}");
+        }
+        assert_eq!(place.exists(&report), !command.contains(&"--dry-run") && !command.contains(&"ids.ndjson"));
+    }
     assert!(place.read("q.rate").starts_with("contactsync shared rate 1 "));
 }
 
