@@ -50,7 +50,7 @@ fn arrived(service: &Service, euid: u64) -> Vec<(u64, bool)> {
 fn a_night_of_eight_pods_ends_whole_whatever_befalls_them() {
     let service = Service::start(SandboxOptions { latency: Duration::from_millis(20), ..SandboxOptions::default() });
     // Some rows fail for good, and are sent again in the morning.
-    service.set_faults(&["code=-1:0.02"]);
+    service.set_faults(&["code=-1:0.01"]);
     let cluster = Cluster::start(&service);
     cluster.place.file("claims/exports/contacts.csv", export(ROWS, USERS));
     let object = only("job.yaml", "Job");
