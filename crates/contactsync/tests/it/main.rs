@@ -48,6 +48,7 @@ mod shards_state;
 mod share_rate;
 #[cfg(feature = "redis")]
 mod share_rate_redis;
+mod sharing;
 mod signals;
 mod slow_disk;
 mod spool;
