@@ -7,8 +7,8 @@ use crate::{
 };
 
 const MILLISECOND: i64 = 1_000_000;
-/// So much is planned ahead, at least: threads wake a millisecond late.
-const AHEAD: i64 = 5 * MILLISECOND;
+/// So much is planned ahead, at least: threads of a busy machine wake some milliseconds late.
+const AHEAD: i64 = 15 * MILLISECOND;
 /// Starts that are planned further from now than this are looked at once more before they are used: by then everybody may
 /// have been asked to wait.
 const FAR: i64 = 50 * MILLISECOND;
