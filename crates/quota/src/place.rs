@@ -43,6 +43,12 @@ pub enum PlaceError {
     /// Nothing, or a URL of another kind.
     #[error("a file, or redis://HOST[:PORT][/DB]?key=NAME (rediss:// for TLS)")]
     Neither,
+    /// A server was meant, and this would be the name of a file.
+    #[error(
+        "this looks like an address: write redis://HOST[:PORT][/DB]?key=NAME (rediss:// for TLS); a file of such a name is \
+         written with its folder, as ./NAME"
+    )]
+    LikeAnAddress,
     /// A password in the URL.
     #[error("a password in the URL can be seen in the process list: put it into CONTACTSYNC_REDIS_PASSWORD")]
     Password,
@@ -62,15 +68,12 @@ impl std::str::FromStr for Place {
 
     /// Never repeats the text: it may hold a password.
     fn from_str(text: &str) -> Result<Self, PlaceError> {
-        if text.is_empty() {
+        if text.trim().is_empty() {
             return Err(PlaceError::Neither);
         }
         let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
         let tls = match scheme.as_deref() {
-            // It means an address, and may hold a password: as the name of a file it would be repeated.
-            None if text.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme)) => {
-                return Err(PlaceError::Neither);
-            }
+            None if looks_like_address(text) => return Err(PlaceError::LikeAnAddress),
             None => return Ok(Self::File(PathBuf::from(text))),
             Some("redis") => false,
             Some("rediss") => true,
@@ -109,8 +112,21 @@ impl std::str::FromStr for Place {
     }
 }
 
-fn is_scheme(text: &str) -> bool {
-    ["redis", "rediss", "valkey", "valkeys"].iter().any(|scheme| text.eq_ignore_ascii_case(scheme))
+/// Whether a text without `://` means a server. As the name of a file, each machine would begin one of its own and have the
+/// whole rate; and messages would repeat what may hold a password.
+fn looks_like_address(text: &str) -> bool {
+    let names_folder = text.starts_with("./") || text.starts_with("../") || text.starts_with('/');
+    if names_folder && !text.starts_with("//") {
+        return false;
+    }
+    let is_scheme =
+        |text: &str| ["redis", "rediss", "valkey", "valkeys"].iter().any(|it| text.eq_ignore_ascii_case(it));
+    let authority = text.trim_start_matches('/').split(['/', '?']).next().unwrap_or_default();
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    authority.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme))
+        || (!port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+        || text.contains('@')
+        || text.contains("?key=")
 }
 
 /// None where it isn't UTF-8.

@@ -9,7 +9,18 @@ fn redis(text: &str) -> RedisAddress {
 
 #[test]
 fn what_is_no_url_is_a_file() {
-    for text in ["quota", "/run/contactsync/quota", "./a b", "redis", "C:quota"] {
+    for text in [
+        "quota",
+        "/run/contactsync/quota",
+        "./a b",
+        "redis",
+        "C:quota",
+        "night:eu.rate",
+        "a/b:7",
+        "./cache.example.com:6379",
+        "../me@here",
+        "/srv/me@here:7?key=a",
+    ] {
         assert_eq!(text.parse(), Ok(Place::File(PathBuf::from(text))), "{text}");
     }
 }
@@ -29,8 +40,17 @@ fn an_address_has_its_parts() {
 fn what_is_no_address_is_refused_without_repeating_it() {
     let cases = [
         ("", PlaceError::Neither),
-        ("redis:user:hidden@cache.example.com?key=a", PlaceError::Neither),
-        ("Rediss:/:hidden@cache.example.com?key=a", PlaceError::Neither),
+        (" \t", PlaceError::Neither),
+        ("redis:user:hidden@cache.example.com?key=a", PlaceError::LikeAnAddress),
+        ("Rediss:/:hidden@cache.example.com?key=a", PlaceError::LikeAnAddress),
+        ("redis:hidden.example.com", PlaceError::LikeAnAddress),
+        ("reddis:/:hidden@cache.example.com", PlaceError::LikeAnAddress),
+        ("//:hidden@cache.example.com/0", PlaceError::LikeAnAddress),
+        ("user:hidden@cache.example.com:6379/0", PlaceError::LikeAnAddress),
+        ("hidden.example.com:6379", PlaceError::LikeAnAddress),
+        ("hidden.example.com:6379/0", PlaceError::LikeAnAddress),
+        ("[::1]:6379", PlaceError::LikeAnAddress),
+        ("hidden.example.com/0?key=a", PlaceError::LikeAnAddress),
         ("valkey://:hidden@cache.example.com?key=a", PlaceError::Neither),
         ("http://hidden.example.com/", PlaceError::Neither),
         ("redis://:hidden@cache.example.com?key=a", PlaceError::Password),

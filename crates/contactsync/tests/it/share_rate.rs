@@ -185,17 +185,31 @@ fn what_is_read_or_written_otherwise_is_no_file_of_a_rate() {
     push("r.ndjson.run", &["--report", "r.ndjson"]).ends_with(2).says("name the same file");
     push("-", &[]).ends_with(2).says("it can't be standard output");
     push("", &[]).ends_with(2).says("`--share-rate`: a file, or redis://");
+    push(" ", &[]).ends_with(2).says("`--share-rate`: a file, or redis://");
+    for address in ["redis:here", "127.0.0.1:6379", "redis.example.com:6379/0", "example.com?key=a"] {
+        push(address, &[]).ends_with(2).says("this looks like an address: write redis://HOST");
+        assert!(!place.exists(address));
+    }
     push(".", &[]).ends_with(2).says(". is a folder").says("hint: name a file on a local disk");
     push("no/such/q.rate", &[]).ends_with(2).says("no/such/q.rate can't be made");
     assert_eq!((place.read("a.csv"), place.read("empty.csv")), (written, String::new()));
     assert!(!place.exists("x") && !place.exists("r.ndjson"));
+    place.run(&["push", "a.csv", "--sandbox", "--share-rate", "./127.0.0.1:6379"]).ends_with(0);
+    assert!(place.exists("127.0.0.1:6379"));
 }
 
 #[test]
 fn a_password_in_the_url_is_refused_whatever_sets_it_and_never_repeated() {
     let place = Workplace::new();
     place.file("a.csv", users(1));
-    let urls = ["redis://:hidden-word@127.0.0.1:1?key=k", "rediss://me:hidden-word@localhost/0?key=k"];
+    let in_url = "a password in the URL can be seen in the process list: put it into CONTACTSYNC_REDIS_PASSWORD";
+    let like_one = "this looks like an address: write redis://HOST";
+    let urls = [
+        ("redis://:hidden-word@127.0.0.1:1?key=k", in_url),
+        ("rediss://me:hidden-word@localhost/0?key=k", in_url),
+        ("redis:/me:hidden-word@localhost/0?key=k", like_one),
+        ("me:hidden-word@localhost:6379/0?key=k", like_one),
+    ];
     let commands: [&[&str]; 5] = [
         &["push", "a.csv", "--sandbox"],
         &["push", "a.csv", "--dry-run"],
@@ -203,20 +217,20 @@ fn a_password_in_the_url_is_refused_whatever_sets_it_and_never_repeated() {
         &["replay", "a.ndjson", "--sandbox"],
         &["replay", "a.ndjson", "--dry-run"],
     ];
-    for url in urls {
+    for (url, why) in urls {
         for command in commands {
             let typed = place.run(&[command, &["--share-rate", url]].concat());
-            typed.ends_with(2).says("a password in the URL").never_says("hidden-word");
+            typed.ends_with(2).says(why).never_says("hidden-word");
         }
         let doctor = place.run(&["doctor", "--sandbox", "--share-rate", url]).ends_with(2).never_says("hidden-word");
-        assert!(doctor.stdout.contains("FAIL  shared rate    `--share-rate`: a password in the URL"), "{doctor}");
+        assert!(doctor.stdout.contains(&format!("FAIL  shared rate    `--share-rate`: {why}")), "{doctor}");
         place.file("own.toml", format!("share_rate = \"{url}\"\n"));
         let below = place.run(&["push", "a.csv", "--sandbox", "--config", "own.toml"]).ends_with(2);
-        below.says("put it into CONTACTSYNC_REDIS_PASSWORD").says("is set in own.toml").never_says("hidden-word");
+        below.says(why).says("is set in own.toml").never_says("hidden-word");
         let shown = place.run(&["config", "show", "--config", "own.toml"]).ends_with(0).never_says("hidden-word");
         assert!(shown.stdout.lines().any(|line| line.starts_with("share_rate  ") && line.contains("  ********  ")));
     }
-    let place = place.variable("CONTACTSYNC_SHARE_RATE", urls[0]);
+    let place = place.variable("CONTACTSYNC_SHARE_RATE", urls[0].0);
     let ran = place.run(&["push", "a.csv", "--sandbox", "-vv"]).ends_with(2).never_says("hidden-word");
     insta::assert_snapshot!(failure(&ran), @r"
     error: `--share-rate`: a password in the URL can be seen in the process list: put it into CONTACTSYNC_REDIS_PASSWORD
