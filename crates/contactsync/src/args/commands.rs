@@ -189,7 +189,11 @@ pub(crate) struct DoctorArgs {
     /// The file of --state of the push that is to come [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Nightly runs")]
     pub(crate) state: Option<PathBuf>,
-    /// Read this user back, and print the shape of the answer: names and types, no values [default: no user is read]
+    /// The shard of the push that is to come, as 0/4 [default: all rows]
+    #[arg(long, value_name = "K/N", value_parser = values::shard, help_heading = "Input")]
+    pub(crate) shard: Option<model::Shard>,
+    /// Read this user back, and print the shape of the answer: names and types, no values. It is one request
+    /// more than --share-rate knows of [default: no user is read]
     #[arg(long, value_name = "EUID", value_parser = values::euid, conflicts_with = "sandbox")]
     pub(crate) euid: Option<model::Euid>,
     #[command(flatten)]

@@ -52,6 +52,23 @@ fn what_is_wrong_is_named_with_what_to_do_and_the_first_fault_decides() {
 }
 
 #[test]
+fn a_shard_is_told_and_one_that_is_none_refused_wherever_it_is_set() {
+    let place = Workplace::new();
+    place.file("a.csv", users(1_000));
+    let ran = place.run(&["doctor", "a.csv", "--sandbox", "--shard", "3/4"]).ends_with(0);
+    assert!(ran.stdout.contains("ok    shard          3/4, counted from 0: the other 3 are other runs'\n"), "{ran}");
+    assert!(ran.stdout.contains("for some 251 rows"), "{ran}");
+    for shard in ["4/4", "$(JOB_COMPLETION_INDEX)/8"] {
+        place.file("own.toml", format!("shard = \"{shard}\"\n"));
+        let ran = place.run(&["doctor", "--sandbox", "--config", "own.toml"]).ends_with(2);
+        ran.says("`shard` is set in own.toml").says(shard);
+    }
+    let configured = place.variable("CONTACTSYNC_SHARD", "4/4");
+    let ran = configured.run(&["doctor", "--sandbox"]).ends_with(2);
+    ran.says("shards are counted from 0: the last of 4 is 3/4").says("environment variable CONTACTSYNC_SHARD");
+}
+
+#[test]
 fn a_pipe_or_a_device_is_neither_opened_nor_taken_for_a_folder() {
     let place = Workplace::new();
     rustix::fs::mknodat(

@@ -10,9 +10,10 @@ const HEAD: &str = "\
 What the program says of itself: options, environment, exit statuses, reasons and codes. Written by `cargo xtask docs`; a test
 fails where it is out of date.
 ";
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "push",
     "replay",
+    "verify",
     "check",
     "report",
     "doctor",

@@ -83,8 +83,18 @@ fn a_state_belongs_to_one_shard() {
     assert_eq!(info["shard"], "0/4");
     let rows = push(&place, "0/4", &["--force", "--state", "s.state"]).ends_with(0).json();
     assert_eq!((&rows["unchanged"], &rows["rows_read"]), (&info["euids"], &info["euids"]));
-    let doctor = place.run(&["doctor", "--state", "s.state"]);
+    let doctor = place.run(&["doctor", "--state", "s.state", "--shard", "0/4"]).ends_with(0);
     assert!(doctor.stdout.contains("users of shard 0/4, bound to"), "{doctor}");
+    for (state, shard, said) in [
+        ("s.state", "1/4", "it belongs to shard 0/4, not to shard 1/4"),
+        ("all.state", "0/4", "it belongs to all users, not to shard 0/4"),
+    ] {
+        let doctor = place.run(&["doctor", "--state", state, "--shard", shard]).ends_with(2);
+        assert!(doctor.stdout.contains(&format!("FAIL  state          {said}")), "{doctor}");
+    }
+    let doctor = place.run(&["doctor", "--state", "s.state"]).ends_with(2);
+    assert!(doctor.stdout.contains("it belongs to shard 0/4, not to all users"), "{doctor}");
+    assert!(doctor.stdout.contains("say `--shard 0/4`, or name another file"), "{doctor}");
     // It stays what it is of, whoever is forgotten and whatever it is bound to.
     place.run(&["state", "forget", "s.state", "--all"]).ends_with(0);
     let place = place.variable("ENGAGELAB_MA_API_KEY", "another-key");

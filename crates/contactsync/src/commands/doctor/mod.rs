@@ -8,7 +8,7 @@ mod user;
 
 use std::fs;
 
-use model::escape_controls;
+use model::{Shard, escape_controls};
 
 use crate::{
     args::DoctorArgs,
@@ -32,6 +32,7 @@ struct Finding {
 /// `doctor`: looks at everything that a push needs, without sending a contact.
 pub(crate) fn doctor(args: &DoctorArgs, settings: &[Setting], layers: &Layers) -> Result<Exit, Failure> {
     let mut findings = vec![configuration(settings)];
+    findings.extend(args.shard.map(shard));
     if args.sending.requests.sandbox {
         findings.push(well("network", "the sandbox runs in the process of the push: nothing to check"));
     } else {
@@ -45,18 +46,18 @@ pub(crate) fn doctor(args: &DoctorArgs, settings: &[Setting], layers: &Layers) -
     if let Some(euid) = args.euid {
         findings.push(user::user_at(euid, &args.sending.requests, settings, layers)?);
     }
-    let report = ReportSettings::of_push(&args.report, None)?;
+    let report = ReportSettings::of_push(&args.report, args.shard)?;
     if let Some(path) = &report.path {
         findings.push(report_at::place_of(path, report.force));
         // Only a file takes room.
         if fs::metadata(path).map_or(true, |metadata| metadata.is_file()) {
-            findings.push(report_at::room_for(path, &args.inputs));
+            findings.push(report_at::room_for(path, &args.inputs, args.shard));
         }
     }
     if let Some(path) = &args.state {
         let target =
             Target::of(&args.sending.requests, sandbox::SandboxOptions::default(), settings, layers, &mut Vec::new());
-        state_at::state_at(path, target.ok().as_ref(), &mut findings);
+        state_at::state_at(path, target.ok().as_ref(), args.shard, &mut findings);
     }
     write_stdout(told(&findings).as_bytes())?;
     Ok(findings.iter().find_map(|finding| finding.fault.as_ref()).map_or(Exit::Success, |(_, exit)| *exit))
@@ -80,6 +81,12 @@ fn told(findings: &[Finding]) -> String {
         }
     }
     text
+}
+
+fn shard(shard: Shard) -> Finding {
+    let count = shard.count();
+    let others = if count == 1 { "all rows".to_owned() } else { format!("the other {} are other runs'", count - 1) };
+    well("shard", format!("{shard}, counted from 0: {others}"))
 }
 
 /// Whoever comes here has a configuration that can be read.

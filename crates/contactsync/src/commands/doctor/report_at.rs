@@ -5,6 +5,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use model::Shard;
 use report::RunFile;
 
 use super::{Finding, ill, well};
@@ -77,8 +78,8 @@ fn place_of_special(path: &Path) -> Finding {
     }
 }
 
-/// Whether the disk has room for the report of these inputs.
-pub(super) fn room_for(path: &Path, inputs: &[PathBuf]) -> Finding {
+/// Whether the disk has room for the report of these inputs, or of a shard of them.
+pub(super) fn room_for(path: &Path, inputs: &[PathBuf], shard: Option<Shard>) -> Finding {
     let folder = report::folder_of(path);
     let free = match rustix::fs::statvfs(folder) {
         Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
@@ -94,6 +95,7 @@ pub(super) fn room_for(path: &Path, inputs: &[PathBuf]) -> Finding {
             }
         }
     }
+    let rows = rows.div_ceil(shard.map_or(1, |shard| u64::from(shard.count())));
     let needed = rows * RECORD_BYTES;
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     if needed <= free {

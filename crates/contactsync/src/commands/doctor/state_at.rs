@@ -1,12 +1,13 @@
 use std::path::Path;
 
+use model::Shard;
 use state::{Meta, State, StateError};
 
 use super::{Finding, ill, report_at::try_folder, well};
 use crate::{exit::Exit, settings::Target};
 
-/// Whether the state is there, whole, free, that of this target and key, and can be written anew.
-pub(super) fn state_at(path: &Path, target: Option<&Target>, findings: &mut Vec<Finding>) {
+/// Whether the state is there, whole, free, that of this target, key and shard, and can be written anew.
+pub(super) fn state_at(path: &Path, target: Option<&Target>, shard: Option<Shard>, findings: &mut Vec<Finding>) {
     let folder = report::folder_of(path);
     let writable = try_folder(folder).map_err(|error| {
         let hint =
@@ -30,7 +31,7 @@ pub(super) fn state_at(path: &Path, target: Option<&Target>, findings: &mut Vec<
     let meta = state.meta();
     let of_shard = meta.shard.as_ref().map_or_else(String::new, |shard| format!(" of shard {shard}"));
     let said = format!("{} holds {} contacts of {} users{of_shard}", path.display(), figures.contacts, figures.euids);
-    findings.push(match writable.and_then(|()| bound_to(&meta, target)) {
+    findings.push(match writable.and_then(|()| of_shard_too(&meta, shard)).and_then(|()| bound_to(&meta, target)) {
         Ok(bound) => well("state", format!("{said}, {bound}")),
         Err(fault) => fault,
     });
@@ -45,6 +46,21 @@ pub(super) fn state_at(path: &Path, target: Option<&Target>, findings: &mut Vec<
             ill("room for it", said, Some(hint), Exit::ReadOrWrite)
         });
     }
+}
+
+/// Whether a state knows the users of the shard that is to come. One of which nothing was ever known belongs to none.
+fn of_shard_too(meta: &Meta, now: Option<Shard>) -> Result<(), Finding> {
+    let then = meta.shard.as_deref().map(|then| then.split(' ').next().unwrap_or(then).to_owned());
+    let now = now.map(|now| now.to_string());
+    if meta.api_key.is_none() || then == now {
+        return Ok(());
+    }
+    let of = |shard: Option<String>| shard.map_or_else(|| "all users".to_owned(), |shard| format!("shard {shard}"));
+    let hint = match &then {
+        Some(then) => format!("say `--shard {then}`, or name another file in `--state`, one for each shard"),
+        None => "name another file in `--state`, one for each shard".to_owned(),
+    };
+    Err(ill("state", format!("it belongs to {}, not to {}", of(then), of(now)), Some(hint), Exit::Usage))
 }
 
 /// Whether a state belongs to where the push goes.
