@@ -39,4 +39,5 @@ pub(crate) use state::{PushStateArgs, StateArgs};
 pub(crate) use state_command::{StateCommand, StateFileArgs, StateForgetArgs, StateInfoArgs, StateRebindArgs};
 pub(crate) use survey::SurveyArgs;
 pub(crate) use terminal::{ColorChoice, LogFormat, ProgressChoice, TerminalArgs};
+pub(crate) use values::rate;
 pub(crate) use window::{Until, WindowArgs};

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{output::STANDARD_STREAM, push::dispatcher_settings, secret::SecretVariables, target::read_ca_cert};
 use crate::{
-    args::{RequestArgs, SendingArgs},
+    args::{RequestArgs, SendingArgs, rate},
     exit::Exit,
     failure::Failure,
     layers::{Layers, Setting, Source},
@@ -27,6 +27,8 @@ pub(crate) struct SharedRate {
     pub(crate) rates: Rates,
     /// For how long a place that can't be reached is waited for.
     pub(crate) patience: Duration,
+    /// What sets it, where nobody typed it.
+    set_in: Option<Source>,
     /// The name of this process, which no other has.
     member: String,
     secrets: Secrets,
@@ -43,6 +45,15 @@ impl SharedRate {
         warnings: &mut Vec<String>,
     ) -> Result<Option<Self>, Failure> {
         let Some((place, rates)) = Self::named(args, uses, dispatcher, settings)? else { return Ok(None) };
+        let set_in = set_in(settings).cloned();
+        if let (Place::File(path), Some(source)) = (&place, &set_in)
+            && path.is_relative()
+        {
+            let path = path.display();
+            warnings.push(format!(
+                "`share_rate` is {path} in {source}: only jobs that start in this folder share it; name its full path"
+            ));
+        }
         let secrets = match &place {
             Place::File(_) => Secrets::default(),
             Place::Redis(address) => Secrets {
@@ -54,7 +65,7 @@ impl SharedRate {
             Duration::ZERO => DEFAULT_OUTAGE_WAIT,
             wait => wait,
         };
-        let shared = Self { place, rates, patience, member: member()?, secrets };
+        let shared = Self { place, rates, patience, set_in, member: member()?, secrets };
         for (which, _) in &shared.rates {
             // What is given must be of use, or a report would be begun for nothing.
             shared.quota(*which)?;
@@ -118,7 +129,7 @@ impl SharedRate {
         if cfg!(not(feature = "redis")) && matches!(self.place, Place::Redis(_)) {
             return "build it with `--features redis`, or share the rate by a file".to_owned();
         }
-        match &self.place {
+        let advice = match &self.place {
             Place::File(_) => {
                 "name a file on a local disk, in a folder that is there and that this user may write to; \
                                it is made where it isn't there"
@@ -130,6 +141,10 @@ impl SharedRate {
                     "check host and port{certificate}, user and password (CONTACTSYNC_REDIS_PASSWORD) of the server"
                 )
             }
+        };
+        match &self.set_in {
+            Some(source) => format!("{advice}; `share_rate` is set in {source}"),
+            None => advice,
         }
     }
 
@@ -145,19 +160,35 @@ impl SharedRate {
 /// Where a rate is shared, if anywhere. What was given is never quoted before it is known to hold no password.
 fn place(args: &RequestArgs, settings: &[Setting]) -> Result<Option<Place>, Failure> {
     let Some(given) = &args.share_rate else { return Ok(None) };
-    let place: Place = given.expose_secret().parse().map_err(|error: PlaceError| {
+    let given = given.expose_secret();
+    let place: Place = given.parse().map_err(|error: PlaceError| {
         let failure = Failure::usage(format!("`--share-rate`: {error}"));
-        let source = settings.iter().find(|it| it.key == "share_rate").map(|setting| &setting.source);
-        match source.filter(|source| **source != Source::Flag) {
+        match set_in(settings) {
             Some(source) => failure.with_hint(format!("`share_rate` is set in {source}")),
             None => failure,
         }
     })?;
+    if is_setting(given) {
+        let message = format!("`--share-rate` names where the rate is shared, which {given} can't be meant for");
+        let hint = format!("the rate itself is that of `--rate`; a file of that name is written ./{given}");
+        return Err(Failure::usage(message).with_hint(hint));
+    }
     if place == Place::File(PathBuf::from(STANDARD_STREAM)) {
         let message = "`--share-rate` names a file that is read and written: it can't be standard output";
         return Err(Failure::usage(message));
     }
     Ok(Some(place))
+}
+
+/// What sets the option, where nobody typed it.
+fn set_in(settings: &[Setting]) -> Option<&Source> {
+    let source = settings.iter().find(|it| it.key == "share_rate").map(|setting| &setting.source);
+    source.filter(|source| **source != Source::Flag)
+}
+
+/// A rate, or a word that turns something on or off: nobody calls a file so.
+fn is_setting(text: &str) -> bool {
+    rate(text).is_ok() || rate(&format!("{text}/s")).is_ok() || ["none", "off", "on", "true", "false"].contains(&text)
 }
 
 /// The option that names a rate.

@@ -190,6 +190,13 @@ fn what_is_read_or_written_otherwise_is_no_file_of_a_rate() {
         push(address, &[]).ends_with(2).says("this looks like an address: write redis://HOST");
         assert!(!place.exists(address));
     }
+    for setting in ["unlimited", "100", "100/s", "none"] {
+        push(setting, &[])
+            .ends_with(2)
+            .says("`--share-rate` names where the rate is shared")
+            .says("hint: the rate itself");
+        assert!(!place.exists(setting));
+    }
     push(".", &[]).ends_with(2).says(". is a folder").says("hint: name a file on a local disk");
     push("no/such/q.rate", &[]).ends_with(2).says("no/such/q.rate can't be made");
     assert_eq!((place.read("a.csv"), place.read("empty.csv")), (written, String::new()));
@@ -249,6 +256,25 @@ fn the_current_folder_says_no_place_and_a_named_file_does() {
     let shown = place.run(&["config", "show", "--config", "own.toml"]).ends_with(0);
     let line = shown.stdout.lines().find(|line| line.starts_with("share_rate  ")).unwrap();
     assert!(line.contains("  redis://me@10.0.0.1/1?key=night  ") && line.ends_with("  own.toml"), "{line}");
+}
+
+#[test]
+fn a_file_that_nobody_typed_is_warned_of_where_its_folder_isnt_told_and_a_fault_says_what_sets_it() {
+    let place = Workplace::new();
+    place.file("a.csv", users(1));
+    let place = place.variable("CONTACTSYNC_SHARE_RATE", "q.rate");
+    let warning = "`share_rate` is q.rate in the environment variable CONTACTSYNC_SHARE_RATE: only jobs that start in this \
+                   folder share it; name its full path";
+    place.run(&["push", "a.csv", "--sandbox"]).ends_with(0).says(warning);
+    let full = place.path("q.rate").display().to_string();
+    let typed = ["push", "a.csv", "--sandbox", "--share-rate", "q.rate"];
+    for ran in [place.run(&typed), place.run(&["push", "a.csv", "--sandbox", "--share-rate", &full])] {
+        ran.ends_with(0).never_says("only jobs that start");
+    }
+    let place = place.variable("CONTACTSYNC_SHARE_RATE", "absent/q.rate");
+    let ran = place.run(&["push", "a.csv", "--sandbox"]).ends_with(2);
+    ran.says("absent/q.rate can't be made")
+        .says("`share_rate` is set in the environment variable CONTACTSYNC_SHARE_RATE");
 }
 
 #[test]
