@@ -133,7 +133,10 @@ fn shards_of_one_file_send_every_row_once_and_keep_the_order_of_each_user() {
     assert_eq!((&all["rows"], &all["failed"]), (&json!(ROWS), &json!(0)));
     assert_eq!(all["rejected"], ROWS / 50 * 3);
     let (there, none) = ([0, 1, 2, 3], [0; 0]);
-    assert_eq!(all["shards"], json!([{"inputs": [input], "by_count": {"4": {"there": there, "missing": none}}}]));
+    assert_eq!(
+        all["shards"],
+        json!([{"inputs": [input], "by_count": {"4": {"there": there, "missing": none, "unfinished": none}}}])
+    );
     let of_reports: Vec<&Value> = all["reports"].as_array().unwrap().iter().map(|report| &report["shard"]).collect();
     assert!((0..SHARDS).all(|number| of_reports.contains(&&json!(shard(number)))), "{of_reports:?}");
     let mut decided: Vec<u64> = merged
@@ -164,6 +167,15 @@ fn a_report_says_which_shards_it_has_and_which_are_missing() {
     for text in ["shard 1 of 2 and shard 0 of 4 of a.csv", "no report of shards 1-3 of 4", "shard 0/4"] {
         assert!(page.contains(text), "{text}");
     }
+    // A shard that was stopped is there, and not all of it.
+    let stops = ["push", "--sandbox", "a.csv", "--report", "r1.ndjson", "--shard", "1/4", "--max-failures", "1"];
+    place.run(&[&stops[..], &["--sandbox-fault", "code=55004:1", "--in-flight", "1"]].concat()).ends_with(4);
+    let ran = place.run(&["report", "r0.ndjson", "r1.ndjson", "r3.ndjson", "--html", "torn.html"]).ends_with(0);
+    let torn = "a.csv: shard 1 of 4 did not come to the end, so that rows are in no figure: go on with `--resume`";
+    ran.says("no report of shard 2 of 4").says(torn);
+    assert!(place.read("torn.html").contains("shards 0-1, 3 of 4 of a.csv; not finished: shard 1 of 4"));
+    let shards = &place.run(&["report", "r1.ndjson", "--json"]).ends_with(0).says(torn).json()["shards"][0]["by_count"];
+    assert_eq!(shards["4"]["unfinished"], json!([1]));
     // Who was not divided hears nothing of it.
     place.run(&["push", "--sandbox", "a.csv", "--report", "all.ndjson", "--summary", "s.json"]).ends_with(0);
     place.run(&["report", "all.ndjson", "--json"]).ends_with(0).never_says("shard");

@@ -29,6 +29,8 @@ pub struct ShardsThere {
     pub there: BTreeSet<u32>,
     /// Those whose reports are not.
     pub missing: BTreeSet<u32>,
+    /// Those whose reports are there, and none of them is of a run that came to its end.
+    pub unfinished: BTreeSet<u32>,
 }
 
 /// Runs that read the same input, as far as that can be told.
@@ -98,19 +100,28 @@ impl ShardsOfInput {
             .first()
             .map_or_else(Vec::new, |(run, _)| run.inputs.iter().map(|input| input.source.clone()).collect());
         let mut by_count: BTreeMap<u32, ShardsThere> = BTreeMap::new();
-        for (_, shard) in &group.runs {
+        let mut finished: BTreeSet<Shard> = BTreeSet::new();
+        for (run, shard) in &group.runs {
             by_count.entry(shard.count()).or_default().there.insert(shard.number());
+            finished.extend(run.finished.as_ref().map(|_| *shard));
         }
-        for (count, ShardsThere { there, missing }) in &mut by_count {
+        for (count, ShardsThere { there, missing, unfinished }) in &mut by_count {
             missing.extend((0..*count).filter(|number| !there.contains(number)));
+            let is_unfinished =
+                |number: &u32| !Shard::new(*number, *count).is_ok_and(|shard| finished.contains(&shard));
+            unfinished.extend(there.iter().copied().filter(is_unfinished));
         }
         Self { inputs, by_count }
     }
 
-    /// Which there are, for people: `shards 0-2 of 4 of a.csv`. Names may hold control characters.
+    /// Which there are, for people: `shards 0-2 of 4 of a.csv; not finished: shard 1 of 4`. Names may hold control characters.
     pub fn for_people(&self) -> String {
         let all: Vec<String> = self.by_count.iter().map(|(count, shards)| told(&shards.there, *count)).collect();
-        format!("{} of {}", all.join(" and "), self.inputs.join(", "))
+        let unfinished = self.by_count.iter().filter(|(_, shards)| !shards.unfinished.is_empty());
+        let unfinished: Vec<String> = unfinished.map(|(count, shards)| told(&shards.unfinished, *count)).collect();
+        let unfinished =
+            if unfinished.is_empty() { String::new() } else { format!("; not finished: {}", unfinished.join(" and ")) };
+        format!("{} of {}{unfinished}", all.join(" and "), self.inputs.join(", "))
     }
 
     fn warnings(&self) -> impl Iterator<Item = String> {
@@ -119,15 +130,22 @@ impl ShardsOfInput {
             let counts: Vec<String> = self.by_count.keys().map(u32::to_string).collect();
             format!("{inputs}: there are reports of shards of {}: a row is in one of each", counts.join(" and of "))
         });
-        let missing = self.by_count.iter().filter(|(_, shards)| !shards.missing.is_empty());
-        let missing = missing.map(move |(count, shards)| {
-            format!("{inputs}: no report of {}, whose rows are in no figure", told(&shards.missing, *count))
+        let lacking = self.by_count.iter().flat_map(move |(count, ShardsThere { missing, unfinished, .. })| {
+            let missing = (!missing.is_empty())
+                .then(|| format!("{inputs}: no report of {}, whose rows are in no figure", told(missing, *count)));
+            let unfinished = (!unfinished.is_empty()).then(|| {
+                format!(
+                    "{inputs}: {} did not come to the end, so that rows are in no figure: go on with `--resume`",
+                    told(unfinished, *count)
+                )
+            });
+            missing.into_iter().chain(unfinished)
         });
-        differ.into_iter().chain(missing)
+        differ.into_iter().chain(lacking)
     }
 }
 
-/// Shards that are missing, and inputs that were divided in several ways; each once.
+/// Shards that are missing or came to no end, and inputs that were divided in several ways; each once.
 pub(super) fn warnings(all: &[ShardsOfInput]) -> Vec<String> {
     let mut warnings: Vec<String> = Vec::new();
     for warning in all.iter().flat_map(ShardsOfInput::warnings) {
@@ -138,7 +156,7 @@ pub(super) fn warnings(all: &[ShardsOfInput]) -> Vec<String> {
     let more = warnings.len().saturating_sub(MOST_WARNINGS);
     if more > 0 {
         warnings.truncate(MOST_WARNINGS);
-        warnings.push(format!("shards of further inputs are missing: {more}"));
+        warnings.push(format!("there is more of the like of shards: {more}"));
     }
     warnings
 }
@@ -164,7 +182,7 @@ fn told(shards: &BTreeSet<u32>, count: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run_file::{Requests, RunInput};
+    use crate::run_file::{Finished, Requests, RunInput};
 
     #[expect(clippy::unnecessary_wraps, reason = "some reports have no run beside them")]
     fn run(command: &str, shard: &str, begun: u32, source: &str, digest: Option<&str>) -> Option<Run> {
@@ -178,7 +196,7 @@ mod tests {
             inputs: vec![RunInput { source: source.to_owned(), blake3, ended, ..RunInput::default() }],
             comparison: None,
             requests: Requests::default(),
-            finished: None,
+            finished: ended.then(|| Finished { at: "2026-01-31T10:00:00Z".to_owned(), rows: 1, vanished: None }),
         })
     }
 
@@ -215,11 +233,20 @@ mod tests {
             push("0/2", 40, Some("third")),
         ];
         let (there, warnings) = said(&runs);
-        assert_eq!(there, ["shards 0-1 of 2 of a.csv", "shards 0-1 of 2 of a.csv", "shard 0 of 2 of a.csv"]);
-        assert_eq!(warnings, ["a.csv: no report of shard 1 of 2, whose rows are in no figure"]);
+        let second = "shards 0-1 of 2 of a.csv; not finished: shard 1 of 2";
+        assert_eq!(there, ["shards 0-1 of 2 of a.csv", second, "shard 0 of 2 of a.csv"]);
+        let torn = "a.csv: shard 1 of 2 did not come to the end, so that rows are in no figure: go on with `--resume`";
+        assert_eq!(warnings, [torn, "a.csv: no report of shard 1 of 2, whose rows are in no figure"]);
+        // One that was begun again, and finished then, is finished.
+        let mut broken_off = push("1/2", 22, Some("second"));
+        broken_off.iter_mut().for_each(|run| run.finished = None);
+        let again = [push("0/2", 20, Some("second")), broken_off, push("1/2", 23, Some("second"))];
+        assert_eq!(said(&again), (vec!["shards 0-1 of 2 of a.csv".to_owned()], vec![]));
+        assert_eq!(said(&again[..2]), (vec![second.to_owned()], vec![torn.to_owned()]));
         // Where none has read all, the name is all that is known.
         let (there, _) = said(&[push("0/2", 1, None), push("1/2", 2, None), run("push", "1/2", 3, "b.csv", None)]);
-        assert_eq!(there, ["shards 0-1 of 2 of a.csv", "shard 1 of 2 of b.csv"]);
+        let a = "shards 0-1 of 2 of a.csv; not finished: shards 0-1 of 2";
+        assert_eq!(there, [a, "shard 1 of 2 of b.csv; not finished: shard 1 of 2"]);
         // What was pushed and what was verified are two things.
         let (there, _) = said(&[push("0/2", 1, Some("x")), run("verify", "1/2", 1, "a.csv", Some("x"))]);
         assert_eq!(there.len(), 2);
@@ -235,6 +262,6 @@ mod tests {
             (0..30).map(|night| run("push", "0/2", 0, &format!("{night}.csv"), Some(&format!("{night}")))).collect();
         let (there, warnings) = said(&many);
         assert_eq!((there.len(), warnings.len()), (30, MOST_WARNINGS + 1));
-        assert_eq!(warnings[MOST_WARNINGS], "shards of further inputs are missing: 20");
+        assert_eq!(warnings[MOST_WARNINGS], "there is more of the like of shards: 20");
     }
 }
