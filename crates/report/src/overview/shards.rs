@@ -238,8 +238,7 @@ mod tests {
         let torn = "a.csv: shard 1 of 2 did not come to the end, so that rows are in no figure: go on with `--resume`";
         assert_eq!(warnings, [torn, "a.csv: no report of shard 1 of 2, whose rows are in no figure"]);
         // One that was begun again, and finished then, is finished.
-        let mut broken_off = push("1/2", 22, Some("second"));
-        broken_off.iter_mut().for_each(|run| run.finished = None);
+        let broken_off = push("1/2", 22, Some("second")).map(|run| Run { finished: None, ..run });
         let again = [push("0/2", 20, Some("second")), broken_off, push("1/2", 23, Some("second"))];
         assert_eq!(said(&again), (vec!["shards 0-1 of 2 of a.csv".to_owned()], vec![]));
         assert_eq!(said(&again[..2]), (vec![second.to_owned()], vec![torn.to_owned()]));
