@@ -133,10 +133,20 @@ impl Pace {
         // Also where this run doesn't wait for it: others are to know.
         self.leave.get_mut(quota).pause(until, asked, told == Told::ByAnswer);
         if asked && wait > self.outage_wait.saturating_sub(spent) {
-            let asked = wait.as_secs();
-            return Some(StopCause::outage(format!(
-                "the server asked to wait {asked} s, which is longer than --outage-wait leaves"
-            )));
+            let seconds = wait.as_secs();
+            let (whom, advice) = match told {
+                Told::ByAnswer => ("", None),
+                Told::ByMint => (
+                    " all who share the rate",
+                    Some(
+                        "another process was told so: resume when that time is over (`doctor --share-rate` says how much is left)",
+                    ),
+                ),
+            };
+            return Some(StopCause::Outage {
+                what: format!("the server asked{whom} to wait {seconds} s, which is longer than --outage-wait leaves"),
+                advice: advice.map(str::to_owned),
+            });
         }
         self.paused_until = self.paused_until.max(Some(until));
         None

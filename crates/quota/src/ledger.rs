@@ -21,6 +21,9 @@ const SLACK: i64 = 100 * MILLISECOND;
 const STALE: i64 = 1_000 * MILLISECOND;
 /// Who had to wait counts as wanting more for so long after its turn.
 const HUNGRY: i64 = 100 * MILLISECOND;
+/// A wait that is told counts for so long at most: a slip of the service (a date in the far future) must not outlive who saw it.
+/// Who asks after it is told again, where it was none.
+const LONGEST_WAIT: u64 = 3_600_000 * MILLISECOND as u64;
 /// A wait that is longer than the known one by less is the same one, told by somebody else.
 const SAME_WAIT: i64 = 100 * MILLISECOND;
 
@@ -141,7 +144,7 @@ impl Ledger {
                 (self.interval, self.label, self.next) = (ask.interval, ask.label.clone(), now + FRESH);
             }
         }
-        let told = now + i64::try_from(ask.wait.nanos).unwrap_or(i64::MAX / 2);
+        let told = now.saturating_add(ask.wait.nanos.min(LONGEST_WAIT) as i64);
         if told > self.hold.max(now) + SAME_WAIT {
             (self.hold, self.asked) = (told, ask.wait.asked);
         }

@@ -79,6 +79,16 @@ fn a_wait_holds_for_all_and_is_not_made_longer_by_being_told_again() {
 }
 
 #[test]
+fn a_wait_of_years_holds_others_for_an_hour() {
+    let mut ledger = used();
+    let wait = Wait { nanos: u64::MAX, asked: true };
+    let told = ledger.answer(&Ask { wait, ..ask("a") }, SECOND).unwrap();
+    assert_eq!(told.wait, Wait { nanos: HOUR as u64, asked: true });
+    let later = Ask { quiet: Some(HOUR), ..ask("b") };
+    assert_eq!(ledger.answer(&later, HOUR + SECOND).unwrap().starts, 5);
+}
+
+#[test]
 fn a_clock_goes_forward_by_what_can_be_time() {
     let at = |quiet, clock| {
         let mut ledger = used();

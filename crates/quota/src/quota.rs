@@ -71,11 +71,12 @@ impl Quota {
         }
     }
 
-    /// Whether the place can be reached and others share it at the same rate, if at all. Changes nothing there.
-    pub async fn look(&mut self) -> Result<(), QuotaError> {
+    /// Whether the place can be reached and others share it at the same rate, if at all; and for how long nobody is to start.
+    /// Changes nothing there.
+    pub async fn look(&mut self) -> Result<Wait, QuotaError> {
         let now = self.local(Instant::now());
-        let Step::Ask(ask) = self.member.step(0, Wait::default(), now, nonce()) else { return Ok(()) };
-        self.backend.ask(Ask { peek: true, ..ask }).await.map(drop)
+        let Step::Ask(ask) = self.member.step(0, Wait::default(), now, nonce()) else { return Ok(Wait::default()) };
+        self.backend.ask(Ask { peek: true, ..ask }).await.map(|answer| answer.reply.wait)
     }
 
     /// Others needn't reckon with it any more.

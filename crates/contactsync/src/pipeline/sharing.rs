@@ -14,7 +14,11 @@ pub(crate) fn look_at_shared_rate(shared: Option<&SharedRate>, printer: &Printer
     let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
     for (which, _) in &shared.rates {
         match runtime.block_on(shared.quota(*which)?.look()) {
-            Ok(()) => {}
+            Ok(wait) if wait.nanos == 0 => {}
+            Ok(wait) => {
+                let text = format!("{}: {}", shared.place, told_to_wait(wait));
+                printer.warning(&text, None);
+            }
             Err(QuotaError::Unreachable(why)) => {
                 let seconds = shared.patience.as_secs_f64();
                 let text = format!("the shared rate is out of reach: {why}");
@@ -30,6 +34,13 @@ pub(crate) fn look_at_shared_rate(shared: Option<&SharedRate>, printer: &Printer
         }
     }
     Ok(())
+}
+
+/// What those who share a rate were told, in words.
+pub(crate) fn told_to_wait(wait: Wait) -> String {
+    let seconds = Duration::from_nanos(wait.nanos).as_secs() + 1;
+    let who = if wait.asked { "the service has asked" } else { "after a 429 of the service another process tells" };
+    format!("nothing starts for another {seconds} s: {who} all who share the rate to wait")
 }
 
 /// Takes starts from the rates that are shared, where they are, in place of those of this process alone.

@@ -1,6 +1,7 @@
 -- What the ledger's `answer` does, step by step, on a hash. Times are nanoseconds; below 2^53 (104 days of a rate that never
 -- rests) they are exact here, beyond that to a few nanoseconds. The server's clock is kept as seconds and microseconds.
 local FRESH, GONE, SLACK, STALE, HUNGRY, SAME_WAIT, LONGEST_LEASE = 1e8, 1e10, 1e8, 1e9, 1e8, 1e8, 5e7
+local LONGEST_WAIT = 3.6e12
 local KEPT_MS = 86400000
 
 local key = KEYS[1]
@@ -74,7 +75,7 @@ if held_interval ~= interval then
   if not peek then held_interval, held_label, next = interval, label, now + FRESH end
 end
 
-local told = now + wait
+local told = now + math.min(wait, LONGEST_WAIT)
 if told > math.max(hold, now) + SAME_WAIT then hold, asked = told, wait_asked end
 local left = math.max(hold - now, 0)
 

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use quota::{QuotaError, Which};
+use quota::{QuotaError, Wait, Which};
 
 use super::{Finding, ill, well};
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     layers::{Layers, Setting},
+    pipeline::told_to_wait,
     settings::SharedRate,
 };
 
@@ -34,11 +35,11 @@ pub(super) fn shared_rate(
     let looked = runtime.block_on(async {
         quota.look().await?;
         let asked = Instant::now();
-        quota.look().await?;
-        Ok(asked.elapsed())
+        let wait = quota.look().await?;
+        Ok((asked.elapsed(), wait))
     });
     Ok(Some(match looked {
-        Ok(took) => answered(&shared, took, &warnings),
+        Ok((took, wait)) => answered(&shared, took, wait, &warnings),
         Err(QuotaError::Unreachable(why)) => ill(WHAT, why, Some(shared.advice()), Exit::OutOfReach),
         Err(error) => {
             let failure = shared.refused(Which::Sending, &error);
@@ -47,12 +48,15 @@ pub(super) fn shared_rate(
     }))
 }
 
-fn answered(shared: &SharedRate, took: Duration, warnings: &[String]) -> Finding {
+fn answered(shared: &SharedRate, took: Duration, wait: Wait, warnings: &[String]) -> Finding {
     let labels = shared.rates.iter().map(|(_, terms)| terms.label.as_str()).collect::<String>();
     let milliseconds = took.as_secs_f64() * 1_000.0;
     let said =
         format!("{} answers in {milliseconds:.1} ms, nobody shares it at another rate than {labels}", shared.place);
     let mut details: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
+    if wait.nanos > 0 {
+        details.push(format!("warning: {}", told_to_wait(wait)));
+    }
     if took > SLOW {
         let ms = SLOW.as_millis();
         details.push(format!(
