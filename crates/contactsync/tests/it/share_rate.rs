@@ -137,6 +137,26 @@ fn another_rate_is_refused_before_anything_is_touched() {
 }
 
 #[test]
+fn who_was_told_to_wait_is_told_of_before_anything_starts() {
+    let service = Service::with_faults(&[]);
+    let place = place(&service);
+    let mut other = Other::at(&place, "q.rate", Which::Sending, "100/s");
+    let years = Wait { nanos: u64::MAX, asked: true };
+    other.runtime.block_on(other.quota.ask(0, years)).unwrap();
+    other.leave();
+    let warned = "the service has asked all who share the rate to wait";
+    let doctor = place.run(&["doctor", "--share-rate", "q.rate"]);
+    assert!(doctor.stdout.contains(warned), "{doctor}");
+    let before = service.record().stats().requests;
+    let push = ["push", "a.csv", "--share-rate", "q.rate", "--outage-wait", "59m", "--summary", "s.json"];
+    let ran =
+        place.run(&push).ends_with(6).says("warning: the file q.rate: nothing starts for another 3600 s").says(warned);
+    ran.says("the server asked all who share the rate to wait 35").says("hint: another process was told so");
+    assert!(place.read("s.json").contains("\"stopped_by\":\"outage\""));
+    assert_eq!(service.record().stats().requests, before);
+}
+
+#[test]
 fn what_is_no_rate_can_t_be_shared() {
     let place = Workplace::new();
     place.file("a.csv", users(1));
