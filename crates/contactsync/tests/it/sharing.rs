@@ -1,6 +1,10 @@
 //! Several processes on one rate: all of them get on, together no faster than one, whatever becomes of the others or the place.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::Write,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 
@@ -28,12 +32,16 @@ impl<'a> Fleet<'a> {
     }
 
     fn start(&self, number: u64) -> Running {
+        self.start_with(number, &[])
+    }
+
+    fn start_with(&self, number: u64, variables: &[(&str, &str)]) -> Running {
         let (input, report) = (format!("{number}.csv"), format!("{number}.ndjson"));
         let users = (1..=self.rows).map(|row| format!("{},user{row}@example.com\n", number * 10_000 + row));
         self.place.file(&input, std::iter::once("euid,email\n".to_owned()).chain(users).collect::<String>());
         let rate = format!("{RATE}/s");
         let push = ["push", &input, "--rate", &rate, "--share-rate", &self.shared, "--report", &report, "--resume"];
-        Running::start(&mut self.place.command(&push))
+        Running::start(self.place.command(&push).envs(variables.iter().copied()))
     }
 
     fn requests(&self) -> u64 {
@@ -137,4 +145,37 @@ fn a_wait_that_one_of_them_is_told_holds_for_all() {
         process.finish().ends_with(0);
     }
     fleet.assert_all_arrived(3);
+}
+
+/// The library that sets a process's wall clock; none where it isn't installed, with a word about it.
+fn faked_time() -> Option<&'static str> {
+    let installed = ["/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime", "/usr/lib/faketime"];
+    if installed.iter().any(|folder| Path::new(folder).join("libfaketime.so.1").exists()) {
+        return Some("/usr/$LIB/faketime/libfaketime.so.1");
+    }
+    std::io::stdout().write_all(b"skipped: faketime isn't installed\n").unwrap();
+    None
+}
+
+#[test]
+fn wall_clocks_that_are_wrong_by_hours_change_nothing() {
+    let Some(library) = faked_time() else { return };
+    let server = RedisServer::with_password("hidden-word");
+    for shared in [Some("q.rate".to_owned()), server.as_ref().map(|server| server.url("night"))].into_iter().flatten() {
+        let service = Service::with_faults(&[]);
+        let fleet = Fleet::new(&service, &shared, 60);
+        let begun = Instant::now();
+        let wrong = |by| [("LD_PRELOAD", library), ("FAKETIME", by), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+        let running = [fleet.start(1), fleet.start_with(2, &wrong("+5h")), fleet.start_with(3, &wrong("-30h"))];
+        for process in running {
+            process.finish().ends_with(0);
+        }
+        assert!(begun.elapsed() >= least_time(180), "{:?}", begun.elapsed());
+        fleet.assert_all_arrived(3);
+        // The clocks were wrong indeed.
+        let at = |number: u64| {
+            fleet.place.json_lines(&format!("{number}.ndjson"))[0]["at"].as_str().unwrap()[..13].to_owned()
+        };
+        assert!(at(1) != at(2) && at(2) != at(3), "{} {} {}", at(1), at(2), at(3));
+    }
 }
