@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::manifests::{Object, list, objects, only, text, word};
+use crate::support::Workplace;
 
 /// The names of all objects of this kind.
 fn named(kind: &str) -> BTreeSet<String> {
@@ -134,6 +135,37 @@ fn the_redis_is_where_the_quota_looks_for_it() {
     for object in objects().iter().filter(|object| object.kind() == "Service") {
         assert!(!object.name().starts_with("contactsync"), "{}", object.file);
     }
+}
+
+#[test]
+fn the_redis_takes_no_password_that_its_configuration_would_read_otherwise() {
+    let place = Workplace::new();
+    let object = only("redis.yaml", "Deployment");
+    let script = word(object.container("redis"), "/args/0");
+    let script = script.replace("/run/secrets/redis", &place.path("").display().to_string());
+    let starts = |password: &str| {
+        place.file("password", password);
+        // In place of the server, what it would be given.
+        let script = script.replace("exec redis-server -", "exec cat");
+        let ran = std::process::Command::new("sh").args(["-euc", &script]).output().unwrap();
+        let [said, given] = [ran.stderr, ran.stdout].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert!(!said.contains("hidden"), "{said}");
+        (ran.status.success(), given)
+    };
+    for password in ["", "\n", "\"\n", "hidden\"word", "hidden\\word\n"] {
+        assert_eq!(starts(password), (false, String::new()), "{password:?}");
+    }
+    for (password, read) in [("hidden word\n", "hidden word"), ("hidden$(word)'`", "hidden$(word)'`")] {
+        let (is_started, given) = starts(password);
+        assert!(is_started && given.contains(&format!("\nrequirepass \"{read}\"\n")), "{password:?}: {given}");
+    }
+}
+
+#[test]
+fn the_night_has_the_clock_of_its_schedule() {
+    let object = only("nightly.yaml", "CronJob");
+    let zone = list(object.container("contactsync"), "/env").iter().find(|it| it["name"] == "TZ").unwrap();
+    assert_eq!(zone["value"], object.value["spec"]["timeZone"]);
 }
 
 fn only_policy(name: &str) -> Value {
