@@ -90,7 +90,12 @@ pub(crate) fn limit(text: &str) -> Result<Rate, String> {
 
 /// `K/N`, K from 0.
 pub(crate) fn shard(text: &str) -> Result<Shard, String> {
-    text.parse().map_err(|fault: ShardFault| fault.to_string())
+    text.parse().map_err(|fault: ShardFault| match fault {
+        ShardFault::Form if text.contains('$') => {
+            format!("{fault}. Nobody filled in what begins with `$`: is the Job an Indexed one?")
+        }
+        fault => fault.to_string(),
+    })
 }
 
 /// A reason by its word.

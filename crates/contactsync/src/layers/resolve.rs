@@ -258,17 +258,21 @@ fn check_variables(environment: &Environment, keys: &Keys) -> Result<Vec<String>
         keys.iter().filter(|(_, arg)| !is_flag_only(arg)).flat_map(|(_, arg)| variables(arg)).collect();
     let ours = environment.names_with_prefix("CONTACTSYNC_");
     let unknown = ours.filter(|name| !known.iter().any(|known| known == name) && !READ_ELSEWHERE.contains(name));
-    Ok(unknown
-        .map(|name| {
-            let key = name.trim_start_matches("CONTACTSYNC_").to_ascii_lowercase();
-            let meant = if CREDENTIAL_KEYS.contains(&key.as_str()) {
-                format!("; did you mean ENGAGELAB_MA_{}?", key.to_ascii_uppercase())
-            } else {
-                closest(name, known.iter().map(String::as_str))
-                    .map(|known| format!("; did you mean {known}?"))
-                    .unwrap_or_default()
-            };
-            format!("the environment variable {name} is not known and not obeyed{meant}")
-        })
-        .collect())
+    let unknown = unknown.map(|name| {
+        let key = name.trim_start_matches("CONTACTSYNC_").to_ascii_lowercase();
+        let meant = if CREDENTIAL_KEYS.contains(&key.as_str()) {
+            format!("; did you mean ENGAGELAB_MA_{}?", key.to_ascii_uppercase())
+        } else {
+            closest(name, known.iter().map(String::as_str).chain(READ_ELSEWHERE))
+                .map(|known| format!("; did you mean {known}?"))
+                .unwrap_or_default()
+        };
+        format!("the environment variable {name} is not known and not obeyed{meant}")
+    });
+    // Where what starts the runs of a job has left it empty, each of them takes all rows.
+    let shard = "CONTACTSYNC_SHARD";
+    let empty = environment.is_empty(shard).then(|| {
+        format!("the environment variable {shard} is empty and counts as not set: without a shard all rows are taken")
+    });
+    Ok(unknown.chain(empty).collect())
 }

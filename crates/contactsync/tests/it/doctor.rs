@@ -61,7 +61,8 @@ fn a_shard_is_told_and_one_that_is_none_refused_wherever_it_is_set() {
     for shard in ["4/4", "$(JOB_COMPLETION_INDEX)/8"] {
         place.file("own.toml", format!("shard = \"{shard}\"\n"));
         let ran = place.run(&["doctor", "--sandbox", "--config", "own.toml"]).ends_with(2);
-        ran.says("`shard` is set in own.toml").says(shard);
+        let ran = ran.says("`shard` is set in own.toml").says(shard);
+        assert_eq!(ran.stderr.contains("is the Job an Indexed one?"), shard.contains('$'), "{ran}");
     }
     let configured = place.variable("CONTACTSYNC_SHARD", "4/4");
     let ran = configured.run(&["doctor", "--sandbox"]).ends_with(2);

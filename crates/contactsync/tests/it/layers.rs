@@ -340,6 +340,13 @@ fn misspelt_variables_are_warned_of() {
         .says("the environment variable CONTACTSYNC_RAET is not known and not obeyed; did you mean CONTACTSYNC_RATE?")
         .says("did you mean ENGAGELAB_MA_API_KEY?")
         .never_says("hidden-word");
+    let place = place.variable("CONTACTSYNC_REDIS_PASWORD", "hidden-word").variable("CONTACTSYNC_SHARD", "");
+    place
+        .run(&["check", "a.csv"])
+        .ends_with(0)
+        .says("did you mean CONTACTSYNC_REDIS_PASSWORD?")
+        .says("CONTACTSYNC_SHARD is empty and counts as not set: without a shard all rows are taken")
+        .never_says("hidden-word");
 }
 
 #[test]

@@ -54,5 +54,5 @@ pub(super) fn refuse_rows_of_others(
         return Ok(());
     }
     let rows = plan.rows();
-    Err(refused(format!("{others} of the {rows} rows are not of shard {then}, to which the state {path} belongs")))
+    Err(refused(format!("the state {path} belongs to shard {then}; rows that are not of it: {others} of {rows}")))
 }
