@@ -150,7 +150,7 @@ impl fmt::Display for RedisAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bracketed = self.host.contains(':');
         let (open, close) = if bracketed { ("[", "]") } else { ("", "") };
-        write!(f, "Redis at {open}{}{close}:{}, key {}", self.host, self.port, self.key)
+        write!(f, "Redis at {open}{}{close}:{} (key {})", self.host, self.port, self.key)
     }
 }
 

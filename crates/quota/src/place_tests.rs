@@ -33,7 +33,7 @@ fn an_address_has_its_parts() {
     let full = redis("REDISS://sync%40er+1@[::1]:6380/3?key=a%20b");
     assert_eq!((full.tls, full.user.as_deref(), full.port, full.database), (true, Some("sync@er+1"), 6380, 3));
     assert_eq!((full.host.as_str(), full.key.as_str()), ("::1", "a b"));
-    assert_eq!(full.to_string(), "Redis at [::1]:6380, key a b");
+    assert_eq!(full.to_string(), "Redis at [::1]:6380 (key a b)");
 }
 
 #[test]

@@ -118,21 +118,32 @@ impl SharedRate {
                 );
                 Failure::usage(message).with_hint(hint)
             }
-            QuotaError::Unreachable(why) | QuotaError::Refused(why) => {
-                Failure::usage(format!("`--share-rate`: {why}")).with_hint(self.advice())
+            QuotaError::Unreachable(why) => Failure::usage(format!("`--share-rate`: {why}")).with_hint(self.advice()),
+            QuotaError::Refused(why) => Failure::usage(format!("`--share-rate`: {why}")).with_hint(self.mending()),
+        }
+    }
+
+    /// What to do where it is refused.
+    fn mending(&self) -> String {
+        match &self.place {
+            Place::File(_) => self.advice(),
+            Place::Redis(_) if cfg!(not(feature = "redis")) => {
+                "build it with `--features redis`, or share the rate by a file".to_owned()
+            }
+            // Why it is refused says which of these.
+            Place::Redis(_) => {
+                let where_it_is = "what to mend is at the server, in the address or in the password";
+                self.with_source(format!("{where_it_is} (CONTACTSYNC_REDIS_PASSWORD)"))
             }
         }
     }
 
-    /// What to do where it stays refused or out of reach.
+    /// What to do where it stays out of reach.
     pub(crate) fn advice(&self) -> String {
-        if cfg!(not(feature = "redis")) && matches!(self.place, Place::Redis(_)) {
-            return "build it with `--features redis`, or share the rate by a file".to_owned();
-        }
-        let advice = match &self.place {
+        self.with_source(match &self.place {
             Place::File(_) => {
-                "name a file on a local disk, in a folder that is there and that this user may write to; \
-                               it is made where it isn't there"
+                "name a file on a local disk, in a folder that is there and that this user may write to; it is made where it \
+                 isn't there"
                     .to_owned()
             }
             Place::Redis(address) => {
@@ -141,7 +152,11 @@ impl SharedRate {
                     "check host and port{certificate}, user and password (CONTACTSYNC_REDIS_PASSWORD) of the server"
                 )
             }
-        };
+        })
+    }
+
+    /// A piece of advice, with what sets the option where nobody typed it.
+    fn with_source(&self, advice: String) -> String {
         match &self.set_in {
             Some(source) => format!("{advice}; `share_rate` is set in {source}"),
             None => advice,

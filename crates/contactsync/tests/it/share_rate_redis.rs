@@ -37,8 +37,8 @@ fn a_password_lets_in_comes_from_the_environment_and_is_never_told() {
     let ran = without.run(&push("r.ndjson")).ends_with(2);
     let port = url.split(['/', ':', '?']).nth(4).unwrap();
     insta::assert_snapshot!(failure(&ran).replace(port, "PORT"), @r"
-    error: `--share-rate`: Redis at 127.0.0.1:PORT, key night wants a password: set CONTACTSYNC_REDIS_PASSWORD; nothing was sent
-    hint: check host and port, user and password (CONTACTSYNC_REDIS_PASSWORD) of the server
+    error: `--share-rate`: Redis at 127.0.0.1:PORT (key night) wants a password: set CONTACTSYNC_REDIS_PASSWORD; nothing was sent
+    hint: what to mend is at the server, in the address or in the password (CONTACTSYNC_REDIS_PASSWORD)
     ");
     assert!(!without.exists("r.ndjson") && service.record().stats().requests == 0);
     let wrong = place(&service).variable(PASSWORD, "other-word");
@@ -78,7 +78,7 @@ fn another_rate_at_a_server_is_refused_for_the_same_key_alone() {
     let ran = place.run(&["push", "a.csv", "--share-rate", &url, "--report", "r.ndjson"]).ends_with(2);
     let said = failure(&ran);
     assert!(
-        said.contains(", key night: 1 other process shares it at the rate 50/s, and `--rate` is 100/s here"),
+        said.contains(" (key night): 1 other process shares it at the rate 50/s, and `--rate` is 100/s here"),
         "{ran}"
     );
     assert!(!place.exists("r.ndjson"));
@@ -90,7 +90,7 @@ fn another_rate_at_a_server_is_refused_for_the_same_key_alone() {
     place.run(&["push", "a.csv", "--share-rate", &url, "--report", "s.ndjson"]).ends_with(0);
     let doctor = place.run(&["doctor", "--share-rate", &url]).ends_with(0).never_says("hidden-word");
     let line = doctor.stdout.lines().find(|line| line.starts_with("ok    shared rate    Redis at 127.0.0.1:")).unwrap();
-    assert!(line.contains(", key night answers in ") && line.ends_with("at another rate than 100/s"), "{line}");
+    assert!(line.contains(" (key night) answers in ") && line.ends_with("at another rate than 100/s"), "{line}");
 }
 
 #[test]
@@ -105,9 +105,9 @@ fn a_server_that_is_out_of_reach_is_waited_for_and_then_ends_the_run() {
     let lines = ran.stderr.lines().take_while(|line| !line.contains("rows read"));
     let said = lines.filter(|line| !line.contains("  WARN ")).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(said.replace(&port, "PORT"), @r"
-    warning: the shared rate is out of reach: Redis at 127.0.0.1:PORT, key night can't be reached: Connection refused (os error 111)
+    warning: the shared rate is out of reach: Redis at 127.0.0.1:PORT (key night) can't be reached: Connection refused (os error 111)
     hint: nothing starts until it answers; after 1 s the run stops (--outage-wait)
-    error: stopped: the shared rate stayed out of reach for 1 s: Redis at 127.0.0.1:PORT, key night can't be reached: Connection refused (os error 111)
+    error: stopped: the shared rate stayed out of reach for 1 s: Redis at 127.0.0.1:PORT (key night) can't be reached: Connection refused (os error 111)
     hint: check that what `--share-rate` names can be reached from here, then resume
     ");
     assert_eq!(service.record().stats().requests, 0);

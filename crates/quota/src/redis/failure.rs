@@ -76,6 +76,10 @@ impl Failure {
                 _ if gave_password => lasting(format_args!("doesn't take the user or password")),
                 _ => lasting(format_args!("wants a password for this user: {PASSWORD}")),
             },
+            Self::NoDatabase(error) if is_forbidden(&error) => lasting(format_args!(
+                "doesn't let its user choose a database (SELECT): grant him that, or leave `/{}` out of the address",
+                address.database
+            )),
             Self::NoDatabase(error) if is_from_server(&error) && meaning(&error).is_none() => {
                 lasting(format_args!("has no such database: {}", scrubbed(&error, password)))
             }

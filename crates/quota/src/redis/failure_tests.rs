@@ -34,7 +34,7 @@ fn who_lets_nobody_in_may_not_speak_tls() {
     let slow = || Failure::NotConnected(Duration::from_secs(5));
     assert_eq!(
         told(slow(), true, false).to_string(),
-        "Redis at redis.example.com:6380, key nightly let nobody in within 5 seconds, and may not speak TLS"
+        "Redis at redis.example.com:6380 (key nightly) let nobody in within 5 seconds, and may not speak TLS"
     );
     for (tls, is_known) in [(true, true), (false, false)] {
         let told = told(slow(), tls, is_known).to_string();

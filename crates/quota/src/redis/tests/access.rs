@@ -73,6 +73,9 @@ async fn a_user_may_do_what_the_server_allows() {
         assert_refused(&answer, "doesn't let its user do what sharing a rate takes");
         assert!(!format!("{answer:?}").contains(user), "{answer:?}");
     }
+    let elsewhere = RedisAddress { database: 1, ..of("may") };
+    let answer = asked(elsewhere, secrets(Some(PASSWORD))).await;
+    assert_refused(&answer, "doesn't let its user choose a database (SELECT)");
     assert_refused(&asked(of("may"), secrets(Some("wrong"))).await, "doesn't take the user or password");
     assert_refused(&asked(of("may"), secrets(None)).await, "wants a password for this user");
     assert_refused(&asked(of("nobody"), secrets(Some(PASSWORD))).await, "doesn't take the user or password");
@@ -211,7 +214,7 @@ async fn a_host_may_be_an_ipv6_address() {
     }
     let Some(server) = Server::start(&["--bind", "::1"]) else { return };
     let there = RedisAddress { host: "::1".to_owned(), ..address(server.port) };
-    assert_eq!(there.to_string(), format!("Redis at [::1]:{}, key tests", server.port));
+    assert_eq!(there.to_string(), format!("Redis at [::1]:{} (key tests)", server.port));
     assert_eq!(asked(there, Secrets::default()).await, Ok(5));
 }
 
