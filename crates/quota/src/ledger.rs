@@ -135,6 +135,11 @@ impl Ledger {
         }
         let now = self.now;
         self.members.retain(|_, member| now - member.renewed < GONE);
+        // No more is planned ahead than those who are there may have at hand: what others left behind is nobody's.
+        let one = (self.interval as i64).max(LONGEST_LEASE);
+        let at_hand = one.saturating_mul(self.members.len() as i64 + 1).saturating_add(FRESH);
+        self.next = self.next.min(now.saturating_add(at_hand));
+        self.hold = self.hold.min(now.saturating_add(LONGEST_WAIT as i64));
         if self.interval != ask.interval {
             let others = self.members.keys().filter(|member| **member != ask.member).count();
             if others > 0 {

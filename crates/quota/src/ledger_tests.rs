@@ -126,3 +126,19 @@ fn one_that_is_older_than_was_seen_begins_anew() {
     let other = ledger.answer(&Ask { nonce: 9, ..ask("b") }, 5 * SECOND).unwrap();
     assert_eq!(other.known.generation, 8, "all hear of it");
 }
+
+#[test]
+fn what_others_left_behind_far_ahead_is_nobodys() {
+    let mut ledger = used();
+    ledger.next = HOUR;
+    let reply = ledger.answer(&ask("a"), SECOND).unwrap();
+    assert_eq!(reply.planned - reply.now, FRESH + 2 * LONGEST_LEASE);
+    // Somebody who may start once in an hour has an hour at hand.
+    let mut slow = Ledger::default();
+    let of = |member, quiet| Ask { interval: HOUR as u64, want: 1, quiet, ..ask(member) };
+    slow.answer(&of("a", None), 0).unwrap();
+    let planned = ["b", "c", "d"].map(|member| slow.answer(&of(member, None), 0).unwrap().planned);
+    assert_eq!(planned, [FRESH + HOUR, FRESH + 2 * HOUR, FRESH + 3 * HOUR]);
+    let reply = slow.answer(&of("e", None), 20 * SECOND).unwrap();
+    assert_eq!(reply.planned - reply.now, FRESH + HOUR, "all of these are gone");
+}

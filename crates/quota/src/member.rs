@@ -9,8 +9,8 @@ use crate::{
 const MILLISECOND: i64 = 1_000_000;
 /// So much is planned ahead, at least: threads of a busy machine wake some milliseconds late.
 const AHEAD: i64 = 15 * MILLISECOND;
-/// Starts that are planned further from now than this are looked at once more before they are used: by then everybody may
-/// have been asked to wait.
+/// Starts that are planned further from now than this, and than two more asks take, are looked at once more before they are
+/// used: by then everybody may have been asked to wait.
 const FAR: i64 = 50 * MILLISECOND;
 /// So long before their time, at least.
 const LOOK_BEFORE: i64 = 10 * MILLISECOND;
@@ -119,7 +119,8 @@ impl Member {
             label: self.terms.label.clone(),
             want,
             span: (ahead - outstanding * interval).max(interval),
-            earliest: self.round_trip - self.terms.lag as i64,
+            // It hears of them half a round trip later.
+            earliest: self.round_trip / 2 - self.terms.lag as i64,
             wait: hold,
             quiet: self.asked_at.map(|at| now - at),
             known: self.known,
@@ -154,9 +155,10 @@ impl Member {
             (self.far, granted.starts) = (None, Some(far));
         }
         if reply.starts > 0 {
-            let starts = Starts { count: reply.starts, planned: reply.planned + self.offset };
-            self.planned_until = starts.planned + i64::from(starts.count) * self.terms.interval as i64;
-            if starts.planned - got > FAR {
+            let starts = Starts { count: reply.starts, planned: reply.planned.saturating_add(self.offset) };
+            let they_take = i64::from(starts.count).saturating_mul(self.terms.interval as i64);
+            self.planned_until = starts.planned.saturating_add(they_take);
+            if starts.planned - got > FAR + 2 * self.round_trip {
                 self.far = Some(starts);
             } else {
                 granted.starts = Some(starts);

@@ -59,16 +59,22 @@ if known_generation == generation and known_sequence > sequence then
   generation, next = nonce, math.max(next, now + FRESH)
 end
 
-local gone, others, sharers, mine = {}, 0, 1, 'm:' .. me
+local gone, leaving, others, sharers, mine = {}, {}, 0, 1, 'm:' .. me
 for field, value in pairs(members) do
   local comma = find(value, ',', 1, true) or 0
   if now - (tonumber(sub(value, 1, comma - 1)) or 0) >= GONE then
-    gone[#gone + 1] = field
+    gone[#gone + 1], leaving[field] = field, true
   elseif field ~= mine then
     others = others + 1
     if (tonumber(sub(value, comma + 1)) or 0) > now then sharers = sharers + 1 end
   end
 end
+
+-- No more is planned ahead than those who are there may have at hand.
+local there = others
+if members[mine] and not leaving[mine] then there = there + 1 end
+next = math.min(next, now + math.max(held_interval, LONGEST_LEASE) * (there + 1) + FRESH)
+hold = math.min(hold, now + LONGEST_WAIT)
 
 if held_interval ~= interval then
   if others > 0 then return { 'other', held_label, text(others) } end

@@ -50,19 +50,44 @@ pub(super) fn reply(answer: &[String]) -> Result<Result<Reply, OtherRate>, Redis
     read.ok_or_else(|| RedisError::from((ErrorKind::UnexpectedReturnType, "the script's answer can't be read")))
 }
 
+/// Times and counts that the script can say exactly; what lies beyond isn't from it.
+const EXACT: i64 = 1 << 53;
+
 fn starts(answer: &[String]) -> Option<Reply> {
+    let number = |text: &String| text.parse().ok().filter(|number: &i64| (-EXACT..=EXACT).contains(number));
     let [_, generation, sequence, now, planned, starts, sharers, wait, asked] = answer else { return None };
     Some(Reply {
         known: Identity { generation: generation.parse().ok()?, sequence: sequence.parse().ok()? },
-        now: now.parse().ok()?,
-        planned: planned.parse().ok()?,
+        now: number(now)?,
+        planned: number(planned)?,
         starts: starts.parse().ok()?,
         sharers: sharers.parse().ok()?,
-        wait: Wait { nanos: wait.parse().ok()?, asked: asked == "1" },
+        wait: Wait { nanos: number(wait)?.try_into().ok()?, asked: asked == "1" },
     })
 }
 
 fn other(answer: &[String]) -> Option<OtherRate> {
     let [_, label, members] = answer else { return None };
     Some(OtherRate { label: label.clone(), members: members.parse().ok()? })
+}
+
+#[cfg(test)]
+mod answer_tests {
+    use super::*;
+
+    fn read(numbers: [&str; 7]) -> bool {
+        let answer = ["starts"].into_iter().chain(numbers).chain(["1"]).map(str::to_owned);
+        reply(&answer.collect::<Vec<_>>()).is_ok()
+    }
+
+    #[test]
+    fn what_no_script_can_have_said_is_no_answer() {
+        assert!(read(["7", "1", "5", "9", "1", "1", "0"]));
+        for odd in ["9223372036854775807", "-9223372036854775808", "9007199254740993", "x", ""] {
+            assert!(!read(["7", "1", odd, "9", "1", "1", "0"]), "{odd}");
+            assert!(!read(["7", "1", "5", odd, "1", "1", "0"]), "{odd}");
+            assert!(!read(["7", "1", "5", "9", "1", "1", odd]), "{odd}");
+        }
+        assert!(!read(["7", "1", "5", "9", "-1", "1", "0"]) && !read(["7", "1", "5", "9", "1", "1", "-1"]));
+    }
 }

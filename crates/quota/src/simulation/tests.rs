@@ -205,3 +205,18 @@ proptest! {
         prop_assert!(played.refused.is_empty());
     }
 }
+
+#[test]
+fn a_place_that_is_far_away_serves_slowly_and_not_never() {
+    for (round_trip, pods, least) in
+        [(20, 1, 0.97), (40, 3, 0.97), (60, 1, 0.3), (100, 1, 0.2), (200, 1, 0.1), (300, 3, 0.1), (500, 1, 0.04)]
+    {
+        for per_second in [60, 500] {
+            let way = (round_trip * MS / 2 - MS, round_trip * MS / 2 + MS);
+            let played = play(&Scenario { way, time: 20 * SECOND, ..scenario(per_second, 2, pods) });
+            let share = played.share(5 * SECOND, 20 * SECOND);
+            assert!(share.use_of_rate >= least, "{round_trip} ms, {pods} pods, {per_second}/s: {share:?}");
+            assert!(played.most_in_a_second() <= per_second + 2);
+        }
+    }
+}

@@ -111,7 +111,7 @@ async fn a_clock_that_is_set_back_holds_nobody_up() {
     let mut redis = client(server.port);
     let mut known = redis.ask(first_ask("a")).await.unwrap().reply;
     set_clock(&server, file.path(), "-3h", -3 * HOUR).await;
-    for _ in 0..10 {
+    for _ in 0..2 {
         let reply = redis.ask(next_ask("a", known.known)).await.unwrap().reply;
         assert!(reply.now >= known.now && reply.planned >= known.planned + 50 * MILLISECOND, "{reply:?}");
         known = reply;
