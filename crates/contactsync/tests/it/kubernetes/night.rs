@@ -52,7 +52,7 @@ fn a_night_of_eight_pods_ends_whole_whatever_befalls_them() {
     // Some rows fail for good, and are sent again in the morning.
     service.set_faults(&["code=-1:0.01"]);
     let cluster = Cluster::start(&service);
-    cluster.place.file("claims/exports/contacts.csv", export(ROWS, USERS));
+    cluster.place.file("claims/exports/contacts-2026-12-01.csv", export(ROWS, USERS));
     let object = only("job.yaml", "Job");
     let shards = object.job().unwrap()["completions"].as_u64().unwrap();
     let pod = |shard| Pod { object: &object, job: object.name(), index: Some(shard) };
@@ -173,7 +173,7 @@ fn finish_well(running: Running) -> Ran {
 fn what_a_person_has_to_mend_fails_a_shard_at_once_and_the_job_made_again_goes_on() {
     let service = Service::start(SandboxOptions::default());
     let cluster = Cluster::start(&service);
-    cluster.place.file("claims/exports/contacts.csv", export(ROWS, USERS));
+    cluster.place.file("claims/exports/contacts-2026-12-01.csv", export(ROWS, USERS));
     let object = only("job.yaml", "Job");
     let play = |shard| {
         let pod = Pod { object: &object, job: object.name(), index: Some(shard) };
@@ -192,6 +192,6 @@ fn what_a_person_has_to_mend_fails_a_shard_at_once_and_the_job_made_again_goes_o
     let (status, of_other) = play(1);
     assert!(status == Some(0) && of_other > rows / 2, "{of_other} rows");
     // Tonight's export under last night's name.
-    cluster.place.file("claims/exports/contacts.csv", export(ROWS - 1, USERS));
+    cluster.place.file("claims/exports/contacts-2026-12-01.csv", export(ROWS - 1, USERS));
     assert_eq!(play(0), (Some(2), rows));
 }
