@@ -1,13 +1,15 @@
 //! One way to ask for every kind of request: an attempt is judged, its end is counted, and either it is made again or it
 //! ended. What that means for a row or for who asked is theirs to say.
 
+use std::time::Duration;
+
 use model::{Answered, Reason};
 use tokio::time::Instant;
 
 use crate::{
     asked::Ended,
     backoff,
-    effects::Effects,
+    effects::{Effects, Paused},
     failures,
     job::Progress,
     mint::Pause,
@@ -56,6 +58,14 @@ pub(crate) enum Follows {
 }
 
 impl Scheduler {
+    /// Tells of a wait that is longer than what was known before by something that a person notices.
+    pub(crate) fn tell_pause(&self, before: Duration, by_others: bool, now: Instant, effects: &mut Effects) {
+        let time = self.pace.paused_for(now);
+        if time > before + Duration::from_secs(1) {
+            effects.paused = Some(Paused { time, by_others });
+        }
+    }
+
     /// Draws the consequences of an attempt's end for everybody, and says what follows for what was asked.
     pub(crate) fn settle(
         &mut self,
@@ -103,11 +113,13 @@ impl Scheduler {
             }
             Verdict::Again(reason, wait) => {
                 let delay = backoff::backoff(rules.base, rules.cap, progress.spent + 1);
+                let before = self.pace.paused_for(now);
                 let pause = match wait {
                     Wait::ThisRow => None,
                     Wait::Everybody => self.pace.pause(kind.quota(), Pause::Backoff(delay), now),
                     Wait::EverybodyFor(wait) => self.pace.pause(kind.quota(), Pause::Asked(*wait), now),
                 };
+                self.tell_pause(before, false, now, effects);
                 self.stop(pause, effects);
                 if started.is_probe {
                     progress.probes.note(settled.recoveries);

@@ -1,6 +1,9 @@
 //! What is to be done once the lock is free again.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use model::Decision;
 
@@ -28,6 +31,17 @@ pub(crate) enum Part {
     Resolve,
 }
 
+/// Nobody starts for a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Paused {
+    pub(crate) time: Duration,
+    /// Another process that shares the rate was told to wait.
+    pub(crate) by_others: bool,
+}
+
+/// A wait as long as this is told also who doesn't ask for more words: a run that stands still needs a reason.
+const LONG_WAIT: Duration = Duration::from_secs(10);
+
 /// What changed about a mint.
 #[derive(Debug)]
 pub(crate) enum MintChange {
@@ -47,6 +61,8 @@ pub(crate) struct Effects {
     pub(crate) change: Option<Change>,
     /// Something to tell about a mint.
     pub(crate) mint: Option<MintChange>,
+    /// Nobody starts for so long, which is news.
+    pub(crate) paused: Option<Paused>,
     /// Whom to wake.
     pub(crate) workers: Vec<WorkerId>,
     /// Which other parts have something to look at.
@@ -61,6 +77,15 @@ pub(crate) struct Effects {
 impl Effects {
     /// Says what changed about the service and the rate.
     pub(crate) fn tell(&self) {
+        if let Some(Paused { time, by_others }) = self.paused {
+            let seconds = time.as_secs_f64();
+            let whom = if by_others { "another process that shares the rate" } else { "this process" };
+            if time >= LONG_WAIT {
+                tracing::warn!("nothing starts for {seconds:.0} s: the service told {whom} to wait (HTTP 429 or 503)");
+            } else {
+                tracing::info!("nothing starts for {seconds:.1} s: the service told {whom} to wait (HTTP 429 or 503)");
+            }
+        }
         match &self.mint {
             None => {}
             Some(MintChange::Lost(what)) => {

@@ -152,6 +152,11 @@ impl Pace {
         None
     }
 
+    /// For how long nobody starts since somebody was told to wait.
+    pub(crate) fn paused_for(&self, now: Instant) -> Duration {
+        self.paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
     /// When the run has waited long enough for a service, or a mint, that is out of reach.
     pub(crate) fn held_until(&self) -> Option<Instant> {
         let lost = Quota::ALL.into_iter().filter_map(|quota| self.leave(quota).lost_since()).map(|lost| lost.since);

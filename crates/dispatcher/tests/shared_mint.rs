@@ -92,7 +92,8 @@ async fn what_is_planned_ahead_starts_at_its_time() {
     let play = Play { settings: unlimited(), set_up, ..Play::of(1..=5, |_, _| (MS, ok())) };
     let ran = play.run().await;
     assert_eq!((ran.cause, ran.decisions.len()), (None, 5));
-    let gaps: Vec<u128> = ran.seen.windows(2).map(|pair| (pair[1].start - pair[0].start).as_millis()).collect();
+    let gaps: Vec<u128> =
+        ran.seen.windows(2).map(|pair| pair[1].start.as_millis() - pair[0].start.as_millis()).collect();
     assert_eq!(gaps, [100; 4]);
     assert!(ran.seen[0].start >= MS * 300, "{:?}", ran.seen[0]);
     assert_eq!(*seen.left.lock().unwrap(), 1, "others needn't reckon with it any more");

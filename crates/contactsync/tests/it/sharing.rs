@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use quota::{Place, Quota, Secrets, Terms, Wait, Which};
 use rustix::process::Signal;
 
 use crate::{
@@ -145,6 +146,23 @@ fn a_wait_that_one_of_them_is_told_holds_for_all() {
         process.finish().ends_with(0);
     }
     fleet.assert_all_arrived(3);
+}
+
+#[test]
+fn who_stands_still_since_another_was_told_to_wait_says_so() {
+    let service = Service::with_faults(&[]);
+    let fleet = Fleet::new(&service, "q.rate", 3_000);
+    let mut running = fleet.start(1);
+    running.until("it sends", || fleet.requests() > 5);
+    let interval = Duration::from_nanos(10_100_000);
+    let terms = Terms::new(interval, interval, "100/s".to_owned());
+    let file = Place::File(fleet.place.path("q.rate"));
+    let mut other = Quota::new(file, Which::Sending, "other".to_owned(), terms, Secrets::default()).unwrap();
+    let told = Wait { nanos: 60_000_000_000, asked: true };
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(other.ask(0, told)).unwrap();
+    running.until_it_says("s: the service told another process that shares the rate to wait (HTTP 429 or 503)");
+    running.signal(Signal::TERM);
+    running.finish().ends_with(143);
 }
 
 /// The library that sets a process's wall clock; none where it isn't installed, with a word about it.

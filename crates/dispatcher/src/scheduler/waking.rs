@@ -58,7 +58,9 @@ impl Scheduler {
     ) {
         match minted {
             Ok(minted) => {
+                let before = self.pace.paused_for(now);
                 let (was_lost, cause) = self.pace.minted(quota, minted, now);
+                self.tell_pause(before, true, now, effects);
                 effects.mint = was_lost.then_some(MintChange::Back);
                 self.stop(cause, effects);
             }
