@@ -85,6 +85,9 @@ impl std::str::FromStr for Place {
         }
         let decoded = |text: &str| percent_decoded(text).ok_or(PlaceError::BadAddress("the user can't be read"));
         let user = Some(url.username()).filter(|user| !user.is_empty()).map(decoded).transpose()?;
+        if user.as_ref().is_some_and(|user| user.contains(':')) {
+            return Err(PlaceError::Password);
+        }
         let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() {
             return Err(PlaceError::BadAddress("the host is missing"));

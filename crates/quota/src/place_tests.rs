@@ -55,6 +55,7 @@ fn what_is_no_address_is_refused_without_repeating_it() {
         ("http://hidden.example.com/", PlaceError::Neither),
         ("redis://:hidden@cache.example.com?key=a", PlaceError::Password),
         ("redis://user:hidden@cache.example.com", PlaceError::Password),
+        ("redis://user%3Ahidden@cache.example.com?key=a", PlaceError::Password),
         ("redis://cache.example.com", PlaceError::NoKey),
         ("redis://cache.example.com?key=", PlaceError::BadKey),
         ("redis://cache.example.com?key=a{b}", PlaceError::BadKey),

@@ -236,6 +236,7 @@ fn a_password_in_the_url_is_refused_whatever_sets_it_and_never_repeated() {
         ("rediss://me:hidden-word@localhost/0?key=k", in_url),
         ("redis:/me:hidden-word@localhost/0?key=k", like_one),
         ("me:hidden-word@localhost:6379/0?key=k", like_one),
+        ("redis://me%3ahidden-word@localhost/0?key=k", in_url),
     ];
     let commands: [&[&str]; 5] = [
         &["push", "a.csv", "--sandbox"],
