@@ -4,6 +4,7 @@ use std::{
 };
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, error::ContextKind, error::ContextValue, error::ErrorKind};
+use model::Shard;
 use toml::Table;
 
 use super::{
@@ -177,7 +178,18 @@ impl Layers {
         };
         check_profile(profile.as_deref(), &files)?;
         let warnings = check_variables(&environment, keys)?;
-        Ok(Self { environment, files, profile, warnings })
+        let mut layers = Self { environment, files, profile, warnings };
+        layers.warnings.extend(layers.empty_shard(typed));
+        Ok(layers)
+    }
+
+    /// A warning where what starts the runs of a job has left the shard empty, so that each of them takes all rows.
+    fn empty_shard(&self, typed: &ArgMatches) -> Option<String> {
+        let name = "CONTACTSYNC_SHARD";
+        let takes_all = matches!(typed.try_get_one::<Shard>("shard"), Ok(None))
+            && !self.sections().any(|(_, section)| section.contains_key("shard"));
+        (takes_all && self.environment.is_empty(name))
+            .then(|| format!("the environment variable {name} is empty and counts as not set: all rows are taken"))
     }
 
     /// The environment.
@@ -269,10 +281,5 @@ fn check_variables(environment: &Environment, keys: &Keys) -> Result<Vec<String>
         };
         format!("the environment variable {name} is not known and not obeyed{meant}")
     });
-    // Where what starts the runs of a job has left it empty, each of them takes all rows.
-    let shard = "CONTACTSYNC_SHARD";
-    let empty = environment.is_empty(shard).then(|| {
-        format!("the environment variable {shard} is empty and counts as not set: without a shard all rows are taken")
-    });
-    Ok(unknown.chain(empty).collect())
+    Ok(unknown.collect())
 }

@@ -345,8 +345,17 @@ fn misspelt_variables_are_warned_of() {
         .run(&["check", "a.csv"])
         .ends_with(0)
         .says("did you mean CONTACTSYNC_REDIS_PASSWORD?")
-        .says("CONTACTSYNC_SHARD is empty and counts as not set: without a shard all rows are taken")
+        .says("CONTACTSYNC_SHARD is empty and counts as not set: all rows are taken")
         .never_says("hidden-word");
+    place.file("own.toml", "shard = \"0/2\"\n");
+    let cases: [&[&str]; 3] = [
+        &["check", "a.csv", "--shard", "0/2"],
+        &["check", "a.csv", "--config", "own.toml"],
+        &["replay", "absent.ndjson", "--dry-run", "--sandbox"],
+    ];
+    for command in cases {
+        place.run(command).says("did you mean CONTACTSYNC_REDIS_PASSWORD?").never_says("CONTACTSYNC_SHARD");
+    }
 }
 
 #[test]
