@@ -154,7 +154,7 @@ fn who_stands_still_since_another_was_told_to_wait_says_so() {
     let fleet = Fleet::new(&service, "q.rate", 3_000);
     let mut running = fleet.start(1);
     running.until("it sends", || fleet.requests() > 5);
-    let interval = Duration::from_nanos(10_100_000);
+    let interval = Duration::from_micros(10_100);
     let terms = Terms::new(interval, interval, "100/s".to_owned());
     let file = Place::File(fleet.place.path("q.rate"));
     let mut other = Quota::new(file, Which::Sending, "other".to_owned(), terms, Secrets::default()).unwrap();
