@@ -42,7 +42,7 @@ pub(crate) use remembering::{EACH_ITS_OWN, Remembered, Rereading, Uncertain, Who
 pub(crate) use resolving::{OwnIds, ask_ahead};
 pub(crate) use send::{Job, RowSource, send};
 pub(crate) use service_reading::{Comparer, Reading, Told, read_users};
-pub(crate) use sharing::{look_at_shared_rate, told_to_wait};
+pub(crate) use sharing::{look_at_shared_rate, slow_answer, timed_look, told_to_wait};
 pub(crate) use window::WindowGuard;
 
 /// Where rows that were taken in go, and what has to know of them.

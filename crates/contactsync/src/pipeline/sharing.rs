@@ -6,6 +6,9 @@ use tokio::{runtime::Builder, time::Instant};
 
 use crate::{exit::Exit, failure::Failure, settings::SharedRate, terminal::Printer};
 
+/// What is planned ahead at once lasts 50 ms at most: an answer that takes longer than this is late for it now and then.
+const SLOW: Duration = Duration::from_millis(20);
+
 /// Looks whether the rates that a command uses can be shared, before it makes, locks or asks anything. Exit 2 where they
 /// can't; what is only out of reach now is told, and waited for once it is needed.
 pub(crate) fn look_at_shared_rate(shared: Option<&SharedRate>, printer: &Printer) -> Result<(), Failure> {
@@ -13,11 +16,11 @@ pub(crate) fn look_at_shared_rate(shared: Option<&SharedRate>, printer: &Printer
     let cannot_start = |error| Failure::new(Exit::ReadOrWrite, format!("the shared rate can't be asked: {error}"));
     let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
     for (which, _) in &shared.rates {
-        match runtime.block_on(shared.quota(*which)?.look()) {
-            Ok(wait) if wait.nanos == 0 => {}
-            Ok(wait) => {
-                let text = format!("{}: {}", shared.place, told_to_wait(wait));
-                printer.warning(&text, None);
+        match runtime.block_on(timed_look(&mut shared.quota(*which)?)) {
+            Ok((wait, took)) => {
+                for what in [told_to_wait(wait), slow_answer(took)].into_iter().flatten() {
+                    printer.warning(&format!("{}: {what}", shared.place), None);
+                }
             }
             Err(QuotaError::Unreachable(why)) => {
                 let seconds = shared.patience.as_secs_f64();
@@ -36,11 +39,31 @@ pub(crate) fn look_at_shared_rate(shared: Option<&SharedRate>, printer: &Printer
     Ok(())
 }
 
-/// What those who share a rate were told, in words.
-pub(crate) fn told_to_wait(wait: Wait) -> String {
+/// For how long nobody is to start, and how long an answer takes over a connection that is there.
+pub(crate) async fn timed_look(quota: &mut Quota) -> Result<(Wait, Duration), QuotaError> {
+    // The first makes the connection, which a run makes once.
+    quota.look().await?;
+    let asked = Instant::now();
+    let wait = quota.look().await?;
+    Ok((wait, asked.elapsed()))
+}
+
+/// What those who share a rate were told, in words, if anything.
+pub(crate) fn told_to_wait(wait: Wait) -> Option<String> {
     let seconds = Duration::from_nanos(wait.nanos).as_secs() + 1;
     let who = if wait.asked { "the service has asked" } else { "after a 429 of the service another process tells" };
-    format!("nothing starts for another {seconds} s: {who} all who share the rate to wait")
+    (wait.nanos > 0).then(|| format!("nothing starts for another {seconds} s: {who} all who share the rate to wait"))
+}
+
+/// What an answer that took so long means for the rate, if anything.
+pub(crate) fn slow_answer(took: Duration) -> Option<String> {
+    let (took, slow) = (took.as_millis(), SLOW.as_millis());
+    (took > slow).then(|| {
+        format!(
+            "an answer takes {took} ms; above {slow} ms the whole rate may not be reached, since starts are planned at most \
+             50 ms ahead"
+        )
+    })
 }
 
 /// Takes starts from the rates that are shared, where they are, in place of those of this process alone.

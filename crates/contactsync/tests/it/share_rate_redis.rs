@@ -2,11 +2,12 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpListener,
+    net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use quota::{Secrets, Which};
@@ -143,4 +144,39 @@ fn who_is_refused_before_anything_was_asked_ends_as_if_refused_at_once() {
     let ran = running.finish().ends_with(2).never_says("hidden-word");
     assert!(failure(&ran).starts_with("error: stopped: the shared rate is refused: Redis at 127.0.0.1:"), "{ran}");
     assert_eq!(service.record().stats().requests, 0);
+}
+
+/// Hands on what goes to a server, each piece so much later.
+fn far_away(url: &str, later: Duration) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = |url: &str| url.split([':', '?']).nth(2).unwrap().to_owned();
+    let (near, server) = (listener.local_addr().unwrap().port().to_string(), port(url));
+    let far = url.replace(&server, &near);
+    std::thread::spawn(move || {
+        for mut from in listener.incoming().map_while(Result::ok) {
+            let Ok(mut to) = TcpStream::connect(format!("127.0.0.1:{server}")) else { return };
+            let (mut back_from, mut back_to) = (to.try_clone().unwrap(), from.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut back_from, &mut back_to));
+            std::thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(count @ 1..) = from.read(&mut bytes) {
+                    std::thread::sleep(later);
+                    let _ = to.write_all(&bytes[..count]);
+                }
+                let _ = to.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    far
+}
+
+#[test]
+fn a_server_that_is_far_away_is_told_of_and_serves_all_the_same() {
+    let Some(server) = RedisServer::with_password("hidden-word") else { return };
+    let service = Service::with_faults(&[]);
+    let place = place(&service).variable(PASSWORD, "hidden-word");
+    let url = far_away(&server.url("night"), Duration::from_millis(150));
+    let push = ["push", "a.csv", "--share-rate", &url, "--report", "r.ndjson"];
+    place.run(&push).ends_with(0).says("ms; above 20 ms the whole rate may not be reached");
+    assert_eq!(place.json_lines("r.ndjson").len(), 20);
 }

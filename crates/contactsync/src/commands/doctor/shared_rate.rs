@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use quota::{QuotaError, Wait, Which};
 
@@ -8,13 +8,11 @@ use crate::{
     exit::Exit,
     failure::Failure,
     layers::{Layers, Setting},
-    pipeline::told_to_wait,
+    pipeline::{slow_answer, timed_look, told_to_wait},
     settings::SharedRate,
 };
 
 const WHAT: &str = "shared rate";
-/// What is planned ahead at once lasts 50 ms at most: an answer that takes longer than this is late for it now and then.
-const SLOW: Duration = Duration::from_millis(20);
 
 /// Whether the place of a shared rate can be asked, and nobody there keeps to another rate. None where none is shared.
 pub(super) fn shared_rate(
@@ -31,15 +29,9 @@ pub(super) fn shared_rate(
     let cannot_start = |error| Failure::new(Exit::OutOfReach, format!("the shared rate can't be asked: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
     let mut quota = shared.quota(Which::Sending)?;
-    // The first look makes the connection, which a run makes once.
-    let looked = runtime.block_on(async {
-        quota.look().await?;
-        let asked = Instant::now();
-        let wait = quota.look().await?;
-        Ok((asked.elapsed(), wait))
-    });
+    let looked = runtime.block_on(timed_look(&mut quota));
     Ok(Some(match looked {
-        Ok((took, wait)) => answered(&shared, took, wait, &warnings),
+        Ok((wait, took)) => answered(&shared, took, wait, &warnings),
         Err(QuotaError::Unreachable(why)) => ill(WHAT, why, Some(shared.advice()), Exit::OutOfReach),
         Err(error) => {
             let failure = shared.refused(Which::Sending, &error);
@@ -54,14 +46,7 @@ fn answered(shared: &SharedRate, took: Duration, wait: Wait, warnings: &[String]
     let said =
         format!("{} answers in {milliseconds:.1} ms, nobody shares it at another rate than {labels}", shared.place);
     let mut details: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
-    if wait.nanos > 0 {
-        details.push(format!("warning: {}", told_to_wait(wait)));
-    }
-    if took > SLOW {
-        let ms = SLOW.as_millis();
-        details.push(format!(
-            "warning: above {ms} ms the whole rate may not be reached: starts are planned at most 50 ms ahead"
-        ));
-    }
+    let remarks = [told_to_wait(wait), slow_answer(took)];
+    details.extend(remarks.into_iter().flatten().map(|what| format!("warning: {what}")));
     Finding { details: details.join("\n"), ..well(WHAT, said) }
 }
