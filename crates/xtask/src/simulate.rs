@@ -62,7 +62,7 @@ fn scenes(args: &SimulateArgs) -> anyhow::Result<Vec<(&'static str, Scenario)>> 
     let rate = of(args.rate);
     let plan = rate.plan(rate.default_burst()).context("the rate is no limit")?;
     let pod = PodPlan { in_flight: 64, latency: (50 * MS, 200 * MS), from: 0, killed: Vec::new(), told_to_wait: None };
-    let plain = Scenario {
+    let undisturbed = Scenario {
         seed: args.seed,
         time: PLAYED,
         terms: Terms::new(plan.interval, plan.burst_time, format!("{}/s", args.rate)),
@@ -73,7 +73,7 @@ fn scenes(args: &SimulateArgs) -> anyhow::Result<Vec<(&'static str, Scenario)>> 
         jumps: Vec::new(),
     };
     let mut random = fastrand::Rng::with_seed(args.seed);
-    let mut dying = plain.clone();
+    let mut dying = undisturbed.clone();
     for pod in dying.pods.iter_mut().take(args.pods / 5) {
         // Killed twice at random, and back two seconds later.
         let mut at = random.i64(FROM..PLAYED / 2);
@@ -83,23 +83,23 @@ fn scenes(args: &SimulateArgs) -> anyhow::Result<Vec<(&'static str, Scenario)>> 
         }
     }
     let gone = |comes_back_from| Outage { from: 20 * SECOND, to: 20 * SECOND + 800 * MS, comes_back_from };
-    let mut light = plain.clone();
+    let mut light = undisturbed.clone();
     for pod in light.pods.iter_mut().skip(args.pods / 2) {
         *pod = PodPlan { in_flight: 1, ..pod.clone() };
     }
     Ok(vec![
-        ("all could use the whole rate", plain.clone()),
-        ("the same, 20 ms to the server and back", Scenario { way: (9 * MS, 11 * MS), ..plain.clone() }),
+        ("all could use the whole rate", undisturbed.clone()),
+        ("the same, 20 ms to the server and back", Scenario { way: (9 * MS, 11 * MS), ..undisturbed.clone() }),
         ("half of them have one request in flight", light),
         ("a fifth of them is killed twice", dying),
-        ("Redis is gone for 0.8 s, comes back empty", Scenario { outages: vec![gone(None)], ..plain.clone() }),
+        ("Redis is gone for 0.8 s, comes back empty", Scenario { outages: vec![gone(None)], ..undisturbed.clone() }),
         (
             "Redis fails over to a replica 50 ms behind",
-            Scenario { outages: vec![gone(Some(50 * MS))], ..plain.clone() },
+            Scenario { outages: vec![gone(Some(50 * MS))], ..undisturbed.clone() },
         ),
         (
             "the server's clock jumps by an hour and back",
-            Scenario { jumps: vec![(20 * SECOND, 3_600 * SECOND), (40 * SECOND, -3_600 * SECOND)], ..plain },
+            Scenario { jumps: vec![(20 * SECOND, 3_600 * SECOND), (40 * SECOND, -3_600 * SECOND)], ..undisturbed },
         ),
     ])
 }

@@ -29,6 +29,11 @@ pub(crate) struct SendingArgs {
     pub(crate) yes: bool,
 }
 
+/// The help of `--share-rate`, in which brackets are no links.
+const SHARE_RATE: &str = "Keep within one rate together with all processes that name the same file (of a local disk), or the \
+same key in Redis or Valkey: redis://[USER@]HOST[:PORT][/DB]?key=NAME, rediss:// for TLS; the password goes into \
+CONTACTSYNC_REDIS_PASSWORD [default: none]";
+
 /// Where requests go, and how they are retried and stopped: whatever they ask.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sending")]
@@ -80,11 +85,8 @@ pub(crate) struct RequestArgs {
     /// How long to wait for a service that is down before the run stops; 0 turns the outage rule off [default: 15m]
     #[arg(long, value_name = "DURATION", value_parser = values::duration, hide_short_help = true)]
     pub(crate) outage_wait: Option<Duration>,
-    /// Keep within one rate together with all processes that name the same file (of a local disk), or the same key in Redis
-    /// or Valkey: redis://[USER@]HOST[:PORT][/DB]?key=NAME, rediss:// for TLS; the password goes into
-    /// CONTACTSYNC_REDIS_PASSWORD [default: none]
     // Kept as typed and as a secret: it may hold a password, which no message may show.
-    #[arg(long, value_name = "FILE|URL", value_parser = values::secret(), hide_short_help = true)]
+    #[arg(long, value_name = "FILE|URL", value_parser = values::secret(), hide_short_help = true, help = SHARE_RATE)]
     pub(crate) share_rate: Option<SecretString>,
     /// PEM file with further certificate authorities to trust [default: none]
     #[arg(long, value_name = "FILE", hide_short_help = true)]

@@ -87,7 +87,7 @@ fn case(bench: &Bench, program: Option<&Path>, processes: usize, event: Event) -
     if store.is_none() && event == Event::FailsOver {
         return Ok(None);
     }
-    let place = store.as_ref().map_or_else(|| file.display().to_string(), |store| store.url());
+    let place = store.as_ref().map_or_else(|| file.display().to_string(), Store::url);
     let sandbox = Server::sandbox(&bench.program)?;
     let measured = Duration::from_secs(bench.scaled(20, 5));
     let run = Run { bench, url: &sandbox.url, place: &place, time: BEFORE + measured + Duration::from_secs(2) };
