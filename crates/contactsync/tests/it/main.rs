@@ -48,6 +48,7 @@ mod shards_state;
 mod share_rate;
 #[cfg(feature = "redis")]
 mod share_rate_redis;
+#[cfg(feature = "redis")]
 mod sharing;
 mod signals;
 mod slow_disk;
