@@ -7,8 +7,9 @@ use crate::{
 };
 
 const MILLISECOND: i64 = 1_000_000;
-/// So much is planned ahead, at least: threads of a busy machine wake some milliseconds late.
-const AHEAD: i64 = 15 * MILLISECOND;
+/// So much is planned ahead by all who want starts together, at least: threads of a busy machine wake some milliseconds late. And
+/// no more, where answers come soon: who has few requests under way waits for its turn behind it.
+const AHEAD: i64 = 20 * MILLISECOND;
 /// Starts that are planned further from now than this, and than two more asks take, are looked at once more before they are
 /// used: by then everybody may have been asked to wait.
 const FAR: i64 = 50 * MILLISECOND;
@@ -101,7 +102,10 @@ impl Member {
     pub fn step(&self, want: u32, hold: Wait, now: i64, nonce: u64) -> Step {
         let interval = self.terms.interval as i64;
         let ahead = (2 * self.round_trip).clamp(AHEAD, LONGEST_LEASE);
-        let most = (ahead.min(LONGEST_LEASE / i64::from(self.sharers)) / interval).max(1);
+        let mine = ahead / i64::from(self.sharers);
+        let most = (mine / interval).max(1);
+        // Where an answer takes long, what is asked for now is used when what is at hand has long been.
+        let most_held = if ahead > AHEAD { LONGEST_LEASE } else { mine };
         let outstanding = div_ceil((self.planned_until - interval - now).max(0), interval);
         let is_due = self.asked_at.is_none_or(|at| now - at >= RENEW_EVERY);
         let (mut want, mut not_before) = (want, i64::MIN);
@@ -118,7 +122,7 @@ impl Member {
             interval: self.terms.interval,
             label: self.terms.label.clone(),
             want,
-            span: (ahead - outstanding * interval).max(interval),
+            span: (most_held - outstanding * interval).clamp(interval, mine.max(interval)),
             // It hears of them half a round trip later.
             earliest: self.round_trip / 2 - self.terms.lag as i64,
             wait: hold,

@@ -46,12 +46,12 @@ fn it_asks_again_when_half_of_what_it_has_is_used() {
     let at = 1_001 * SECOND;
     let granted = exchange(&mut member, &mut ledger, 50, at);
     let starts = granted.starts.unwrap();
-    assert_eq!(starts.count, 15, "fifteen milliseconds of the rate");
-    let end = starts.planned + 15 * MILLISECOND;
-    match member.step(35, Wait::default(), at + MILLISECOND, 1) {
+    assert_eq!(starts.count, 20, "twenty milliseconds of the rate");
+    let end = starts.planned + 20 * MILLISECOND;
+    match member.step(30, Wait::default(), at + MILLISECOND, 1) {
         // Two of them were planned before now.
-        Step::Ask(ask) => assert!(ask.span < 15 * MILLISECOND),
-        Step::WaitUntil(until) => assert!(until < end - 7 * MILLISECOND && until > at, "{until} of {end}"),
+        Step::Ask(ask) => assert!(ask.span < 20 * MILLISECOND),
+        Step::WaitUntil(until) => assert!(until < end - 10 * MILLISECOND && until > at, "{until} of {end}"),
     }
 }
 

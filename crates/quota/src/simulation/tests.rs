@@ -70,16 +70,19 @@ fn a_round_trip_serves_many_rows() {
 
 #[test]
 fn who_can_use_little_gets_it() {
-    for (in_flight, latency) in [(1, 50 * MS), (2, 100 * MS), (1, 500 * MS), (8, 30 * MS)] {
-        for pods in [2, 10, 30] {
-            let mut scenario = scenario(500, 5, pods);
-            scenario.pods[0] = PodPlan { in_flight, latency: (latency, latency), ..busy(500) };
+    for (in_flight, latency) in [(1, 20 * MS), (2, 20 * MS), (1, 50 * MS), (2, 100 * MS), (1, 500 * MS), (8, 30 * MS)] {
+        for (per_second, pods) in [(500, 2), (500, 10), (500, 30), (1_000, 3), (3_000, 10)] {
+            let mut scenario = scenario(per_second, 5, pods);
+            scenario.pods[0] = PodPlan { in_flight, latency: (latency, latency), ..busy(per_second) };
             let played = play(&scenario);
             let share = played.share(10 * SECOND, 20 * SECOND);
             let could = 10.0 * f64::from(in_flight) * SECOND as f64 / latency as f64;
-            let even = 10.0 * 500.0 / pods as f64;
+            let even = 10.0 * per_second as f64 / pods as f64;
             let got = share.by_pod[0] as f64;
-            assert!(got >= 0.5 * could.min(even), "{in_flight}, {latency}, {pods}: {got} of {could} and {even}");
+            assert!(
+                got >= 0.5 * could.min(even),
+                "{in_flight}, {latency}, {per_second}, {pods}: {got} of {could} and {even}"
+            );
             assert!(share.use_of_rate >= 0.97, "{share:?}");
         }
     }
