@@ -208,6 +208,26 @@ impl Ledger {
 }
 
 #[cfg(test)]
+impl Ask {
+    /// Of a newcomer that wants a start at 100/s.
+    pub(crate) fn of(member: &str, nonce: u64) -> Self {
+        Self {
+            member: member.to_owned(),
+            interval: 10_000_000,
+            label: "100/s".to_owned(),
+            want: 1,
+            span: 1,
+            earliest: 0,
+            wait: Wait::default(),
+            quiet: None,
+            known: Identity::default(),
+            nonce,
+            peek: false,
+        }
+    }
+}
+
+#[cfg(test)]
 #[path = "ledger_tests.rs"]
 mod tests;
 

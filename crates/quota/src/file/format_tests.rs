@@ -1,25 +1,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Ask, Identity, Wait};
+use crate::Ask;
 
 fn contents() -> Contents {
     let mut contents = Contents { clock: "now".to_owned(), ..Contents::default() };
     for member in ["a", "b"] {
-        let ask = Ask {
-            member: member.to_owned(),
-            interval: 10_000_000,
-            label: "100/s".to_owned(),
-            want: 1,
-            span: 1,
-            earliest: 0,
-            wait: Wait::default(),
-            quiet: None,
-            known: Identity::default(),
-            nonce: 5,
-            peek: false,
-        };
-        contents.ledger(Which::Sending).answer(&ask, 17).unwrap();
+        contents.ledger(Which::Sending).answer(&Ask::of(member, 5), 17).unwrap();
     }
     contents
 }

@@ -2,7 +2,6 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::{
-    ledger::Identity,
     member::Granted,
     place::Place,
     quota::{Quota, Secrets},
@@ -80,19 +79,7 @@ async fn a_file_that_was_removed_or_replaced_is_made_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("quota");
     let mut file = SharedFile::new(path.clone(), Which::Sending);
-    let of = |nonce| Ask {
-        member: "one".to_owned(),
-        interval: 10_000_000,
-        label: "100/s".to_owned(),
-        want: 1,
-        span: 1,
-        earliest: 0,
-        wait: Wait::default(),
-        quiet: None,
-        known: Identity::default(),
-        nonce,
-        peek: false,
-    };
+    let of = |nonce| Ask::of("one", nonce);
     let generation = |answer: Result<Answer, QuotaError>| answer.unwrap().reply.known.generation;
     assert_eq!(generation(file.ask(of(1)).await), 1);
     assert_eq!(generation(file.ask(of(2)).await), 1);
