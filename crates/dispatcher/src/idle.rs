@@ -22,6 +22,11 @@ impl Idle {
         Self { waiting: vec![Vec::new(); runtimes], woken: vec![false; homes.len()], homes, woken_count: 0 }
     }
 
+    /// How many there are, busy or not.
+    pub(crate) fn workers(&self) -> usize {
+        self.homes.len()
+    }
+
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.iter().map(Vec::len).sum()
     }

@@ -10,6 +10,12 @@ use crate::mint::{Lease, MintAsk, Minted, Pause};
 /// A mint that is out of reach is asked again so often.
 const ASK_LOST_EVERY: Duration = Duration::from_millis(500);
 
+/// So far a shared rate is planned ahead where others want it too: who asks only when it could start waits so long.
+const PLANNED_AHEAD: Duration = Duration::from_millis(20);
+/// Of what those under way and those behind them could use within that, so many percent are asked for before: with more, some
+/// starts find everybody busy when their time comes, and die.
+const ASKED_BEFORE: u128 = 60;
+
 /// How starts are had.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Supplier {
@@ -35,12 +41,18 @@ pub(crate) struct Supply {
     leases: VecDeque<Lease>,
     not_before: Instant,
     ask_by: Option<Instant>,
+    /// How long a request takes, where others share the rate.
+    takes: Option<Takes>,
     /// Up to when nobody is to start, as far as this quota is concerned, and whether the server asked for it.
     pause: Option<(Instant, bool)>,
     /// The mint doesn't know of it yet.
     is_untold: bool,
     lost: Option<Lost>,
 }
+
+/// How long a request takes: what the latest ones took, each counting for an eighth.
+#[derive(Debug, Default)]
+struct Takes(Option<Duration>);
 
 /// The mint is out of reach.
 #[derive(Debug, Clone)]
@@ -58,6 +70,7 @@ impl Leave {
             leases: VecDeque::new(),
             not_before: now,
             ask_by: (supplier == Supplier::SharedMint).then_some(now),
+            takes: (supplier == Supplier::SharedMint).then(Takes::default),
             pause: None,
             is_untold: false,
             lost: None,
@@ -86,6 +99,20 @@ impl Leave {
     /// How many can start now or later by what the mint gave.
     pub(crate) fn held(&self, now: Instant) -> usize {
         self.supply().map_or(usize::MAX, |supply| supply.leases.iter().map(|lease| lease.alive(now) as usize).sum())
+    }
+
+    /// How many starts, of `workers` who are all busy, could be used by the time that starts are had when asked for now.
+    pub(crate) fn soon(&self, workers: usize) -> usize {
+        let takes = self.supply().and_then(|supply| supply.takes.as_ref()?.0);
+        let Some(takes) = takes else { return 0 };
+        let soon = PLANNED_AHEAD.as_nanos() * workers as u128 * ASKED_BEFORE / 100 / takes.as_nanos().max(1);
+        usize::try_from(soon).unwrap_or(usize::MAX)
+    }
+
+    /// A request took so long.
+    pub(crate) fn took(&mut self, time: Duration) {
+        let Self::Minted(Supply { takes: Some(Takes(takes)), .. }) = self else { return };
+        *takes = Some(takes.map_or(time, |before| (before * 7 + time) / 8));
     }
 
     /// When the time comes of what the mint gave.

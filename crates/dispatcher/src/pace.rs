@@ -83,6 +83,11 @@ impl Pace {
         self.leave.get(quota)
     }
 
+    /// A request of a quota took so long.
+    pub(crate) fn took(&mut self, quota: Quota, time: Duration) {
+        self.leave.get_mut(quota).took(time);
+    }
+
     /// What the mint of a quota is asked, for so many starts.
     pub(crate) fn ask_mint(&mut self, quota: Quota, want: usize, now: Instant) -> MintAsk {
         self.leave.get_mut(quota).ask(want, now)

@@ -4,6 +4,7 @@
 use std::{
     pin::pin,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -66,12 +67,19 @@ pub(crate) async fn work<L: Line>(shared: Arc<Shared>, worker: WorkerId, mut lin
         Counters::sub(&shared.counters.in_flight, 1);
         // Cut off: it is not decided.
         let Some(sent) = sent else { return };
-        job.progress.latency_ms = Some(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
-        left = settle(&shared, &partners, job, started, sent);
+        let took = began.elapsed();
+        job.progress.latency_ms = Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        left = settle(&shared, &partners, job, started, (sent, took));
     }
 }
 
-fn settle(shared: &Shared, partners: &Partners, mut job: Job, started: Started, sent: Result<Reply, Broken>) -> Left {
+fn settle(
+    shared: &Shared,
+    partners: &Partners,
+    mut job: Job,
+    started: Started,
+    (sent, took): (Result<Reply, Broken>, Duration),
+) -> Left {
     if let (Err(broken), Task::Row(Row { contact, .. })) = (&sent, &job.task) {
         tracing::debug!(row = contact.origin.row, line = contact.origin.line, "no answer: {broken}");
     }
@@ -90,6 +98,7 @@ fn settle(shared: &Shared, partners: &Partners, mut job: Job, started: Started, 
     let is_taken_back = is_taken_back(partners, &job, &judged.verdict);
     let kind = job.kind();
     let follows = shared.with(|scheduler, now, effects| {
+        scheduler.pace.took(kind.quota(), took);
         let follows = scheduler.settle(kind, &mut job.progress, started, &judged, now, effects);
         if let (Follows::Ended(ended), Task::Row(_), false) = (&follows, &job.task, is_taken_back) {
             scheduler.count(outcome(*ended).0, effects);

@@ -110,6 +110,25 @@ async fn the_place_hears_of_a_run_at_once_and_as_often_as_it_wants_to() {
     assert!((7..=10).contains(&renewed.len()), "{asked:?}");
 }
 
+/// Behind others who have 20 ms planned; who only asked when it could start would wait them out for each row.
+#[tokio::test(start_paused = true)]
+async fn who_has_one_request_under_way_asks_for_the_next_before() {
+    let seen = Seen::default();
+    let queue = MS * 20;
+    let set_up = seen.place(move |_, ask| {
+        let not_before = Instant::now();
+        Ok(if ask.want == 0 { nothing() } else { Minted { not_before, ..starts(1, queue) } })
+    });
+    let settings = Settings { in_flight: 1, ..unlimited() };
+    let play = Play { settings, set_up, ..Play::of(1..=50, |_, _| (MS * 5, ok())) };
+    let ran = play.run().await;
+    assert_eq!((ran.cause, ran.decisions.len()), (None, 50));
+    assert!(ran.took < (queue + MS * 5) * 50 * 6 / 10, "{:?}", ran.took);
+    let asked = seen.asked.lock().unwrap();
+    let wanted: u32 = asked.iter().map(|(_, ask)| ask.want.min(1)).sum();
+    assert!((50..60).contains(&wanted), "starts that nobody used: {wanted}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_place_out_of_reach_stops_all_starts_and_counts_as_an_outage() {
     let seen = Seen::default();

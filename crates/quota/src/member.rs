@@ -8,7 +8,7 @@ use crate::{
 
 const MILLISECOND: i64 = 1_000_000;
 /// So much is planned ahead by all who want starts together, at least: threads of a busy machine wake some milliseconds late. And
-/// no more, where answers come soon: who has few requests under way waits for its turn behind it.
+/// no more, where answers come soon: who has few requests under way waits for its turn behind it, as far as it didn't ask before.
 const AHEAD: i64 = 20 * MILLISECOND;
 /// Starts that are planned further from now than this, and than two more asks take, are looked at once more before they are
 /// used: by then everybody may have been asked to wait.

@@ -10,6 +10,10 @@ use crate::{
 /// A place out of reach is asked again so often.
 const ASK_LOST_EVERY: Time = 500 * MS;
 
+/// What is planned ahead, and how many percent of what will be of use within it are asked for before: as in the engine.
+const PLANNED_AHEAD: Time = 20 * MS;
+const ASKED_BEFORE: Time = 60;
+
 /// A process as the engine has it: workers, planned starts, one who asks for more.
 #[derive(Debug)]
 pub(super) struct Pod {
@@ -152,7 +156,7 @@ impl Pod {
         }
         let Some(member) = &self.member else { return };
         let held: u32 = self.leases.iter().map(|starts| starts.count).sum();
-        let want = if paused { 0 } else { self.idle.saturating_sub(held) };
+        let want = if paused { 0 } else { self.idle.max(self.soon()).saturating_sub(held) };
         if self.asked_at.is_none() {
             let due = if self.is_lost {
                 self.more_from
@@ -210,6 +214,13 @@ impl Pod {
             }
         }
         false
+    }
+
+    /// How many starts are asked for before there is somebody to use them, as by the engine.
+    fn soon(&self) -> u32 {
+        let (least, most) = self.plan.latency;
+        (Time::from(self.plan.in_flight) * PLANNED_AHEAD * ASKED_BEFORE / 100 / Time::midpoint(least, most).max(1))
+            as u32
     }
 
     fn local(&self, now: Time) -> Time {

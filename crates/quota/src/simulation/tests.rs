@@ -70,20 +70,24 @@ fn a_round_trip_serves_many_rows() {
 
 #[test]
 fn who_can_use_little_gets_it() {
-    for (in_flight, latency) in [(1, 20 * MS), (2, 20 * MS), (1, 50 * MS), (2, 100 * MS), (1, 500 * MS), (8, 30 * MS)] {
-        for (per_second, pods) in [(500, 2), (500, 10), (500, 30), (1_000, 3), (3_000, 10)] {
-            let mut scenario = scenario(per_second, 5, pods);
-            scenario.pods[0] = PodPlan { in_flight, latency: (latency, latency), ..busy(per_second) };
-            let played = play(&scenario);
-            let share = played.share(10 * SECOND, 20 * SECOND);
-            let could = 10.0 * f64::from(in_flight) * SECOND as f64 / latency as f64;
-            let even = 10.0 * per_second as f64 / pods as f64;
-            let got = share.by_pod[0] as f64;
-            assert!(
-                got >= 0.5 * could.min(even),
-                "{in_flight}, {latency}, {per_second}, {pods}: {got} of {could} and {even}"
-            );
-            assert!(share.use_of_rate >= 0.97, "{share:?}");
+    let lights =
+        [(1, 1), (1, 2), (1, 5), (2, 5), (4, 5), (1, 10), (2, 10), (4, 10), (1, 20), (1, 50), (2, 100), (1, 500)];
+    for (in_flight, latency) in lights {
+        for (per_second, pods) in [(100, 2), (500, 2), (500, 3), (500, 30), (1_000, 3), (3_000, 10), (5_000, 2)] {
+            for light in [1, pods / 2] {
+                let mut scenario = scenario(per_second, 5, pods);
+                scenario.time = 15 * SECOND;
+                let little = PodPlan { in_flight, latency: (latency * MS, latency * MS), ..busy(per_second) };
+                scenario.pods[..light].fill(little);
+                let share = play(&scenario).share(5 * SECOND, 15 * SECOND);
+                let could = 10.0 * f64::from(in_flight) * 1_000.0 / latency as f64;
+                let even = 10.0 * per_second as f64 / pods as f64;
+                let what = format!("{light} of {pods} with {in_flight} in flight, {latency} ms, {per_second}/s");
+                for got in &share.by_pod[..light] {
+                    assert!(*got as f64 >= 0.5 * could.min(even), "{what}: {got} of {could} and {even}");
+                }
+                assert!(share.use_of_rate >= 0.97, "{what}: {share:?}");
+            }
         }
     }
 }
