@@ -1,6 +1,10 @@
 //! A sandbox in the test's own process, so that what arrived can be looked at.
 
-use std::sync::Arc;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    sync::Arc,
+};
 
 use sandbox::{Record, Sandbox, SandboxOptions};
 use tokio::runtime::Runtime;
@@ -31,8 +35,23 @@ impl Service {
         self.sandbox.set_faults(&faults);
     }
 
-    /// Waits until nothing is under way: what a run that was killed had sent is carried out or not from here on.
+    /// Waits until nothing is left of clients that are gone: what a run that was killed had sent is carried out or not from here
+    /// on, also what still lay in connections that were not accepted, or not read.
     pub(crate) fn settle(&self) {
+        // Connections are accepted one after the other: once this one is answered, those before it were.
+        let mut last = TcpStream::connect(self.sandbox.address()).unwrap();
+        last.write_all(b"GET /_sandbox/stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        last.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        while self.sandbox.connections() > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(self.record().in_flight(), 0);
+    }
+
+    /// Waits until no request is under way, while clients live on.
+    pub(crate) fn until_none_is_in_flight(&self) {
         while self.record().in_flight() > 0 {
             std::thread::yield_now();
         }

@@ -118,7 +118,7 @@ fn a_redis_that_goes_away_and_comes_back_empty_holds_all_up_and_loses_nothing() 
         process.until_it_says("nothing starts until it answers");
     }
     // What each had at hand is used or dead by now.
-    service.settle();
+    service.until_none_is_in_flight();
     let before = fleet.requests();
     server.start_again();
     for process in running {

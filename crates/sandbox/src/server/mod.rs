@@ -77,6 +77,12 @@ impl Sandbox {
         Arc::clone(&self.record)
     }
 
+    /// How many connections are open, of those that it has accepted.
+    pub fn connections(&self) -> usize {
+        // One more task accepts them.
+        self.tasks.len().saturating_sub(1)
+    }
+
     /// From here on requests meet these faults. Meant for a sandbox that keeps all of what arrives.
     pub fn set_faults(&self, faults: &[Fault]) {
         *self.faults.write().unwrap_or_else(PoisonError::into_inner) = faults.into();

@@ -179,6 +179,8 @@ fn campaign(seed: u64, slow_disk: Option<&SlowDisk>, newer: Option<usize>, kills
             break;
         }
         running.finish();
+        // What the service had been sent lands before the next try's.
+        service.settle();
         killed += 1;
         let kind = match moment {
             Moment::After(_) => &kills.any,
@@ -303,12 +305,15 @@ impl Seeds {
     /// Tries each, a few at a time.
     pub(crate) fn each(&self, attempt: impl Fn(u64) + Sync) {
         let next = AtomicU64::new(self.first);
+        let attempts = || {
+            let seeds = std::iter::repeat_with(|| next.fetch_add(1, Relaxed));
+            seeds.take_while(|seed| *seed < self.first + self.count).for_each(&attempt);
+        };
         std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    let seeds = std::iter::repeat_with(|| next.fetch_add(1, Relaxed));
-                    seeds.take_while(|seed| *seed < self.first + self.count).for_each(&attempt);
-                });
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(attempts)).collect();
+            for thread in threads {
+                // What the seed said is what is told last.
+                thread.join().unwrap_or_else(|said| std::panic::resume_unwind(said));
             }
         });
     }
