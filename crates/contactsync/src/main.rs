@@ -18,6 +18,8 @@ mod plan;
 mod reading;
 mod rejected;
 mod reports;
+#[cfg(test)]
+mod schemas;
 mod settings;
 mod signals;
 mod spool;

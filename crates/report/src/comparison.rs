@@ -26,6 +26,7 @@ pub struct Comparison {
 /// Contacts of one name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct NameChanges {
     /// Nothing was known of them.
     pub new: u64,

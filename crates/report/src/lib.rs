@@ -25,6 +25,8 @@ mod replay;
 mod resume;
 mod row_set;
 mod run_file;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod sheet;
 mod skim;
 mod source;
@@ -54,7 +56,8 @@ pub use run_file::{Finished, Requests, Run, RunFile, RunInput};
 pub use sheet::{Sheet, SheetError, write_sheet};
 pub use source::SourceReport;
 pub use summary::{
-    CheckSummary, EXPIRED, InputSummary, Latency, Summary, Verified, duration, listed_in, of_shard, share_line,
+    CheckSummary, EXPIRED, InputSummary, Latency, STOPPED_BY, Summary, Verified, duration, listed_in, of_shard,
+    share_line,
 };
 pub use tally::Tally;
 pub use time::rfc3339;

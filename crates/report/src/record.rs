@@ -8,21 +8,26 @@ use crate::{
     time::Times,
 };
 
-/// The fields, named once: as JSON, as the columns of CSV, and for whoever reads them. The one in the middle is there only
-/// where rows are keyed by it.
+/// The fields, named once: as JSON, as the columns of CSV, for their schema, and for whoever reads them. The one in the
+/// middle is there only where rows are keyed by it.
 macro_rules! fields {
     (
-        $life:lifetime, $first:ident: $first_type:ty, $($before:ident: $before_type:ty),+;
-        $id:ident: $id_type:ty;
-        $($name:ident: $type:ty),+ $(,)?
+        $life:lifetime,
+        $(#[$first_is:meta])* $first:ident: $first_type:ty,
+        $($(#[$before_is:meta])* $before:ident: $before_type:ty),+;
+        $(#[$id_is:meta])* $id:ident: $id_type:ty;
+        $($(#[$is:meta])* $name:ident: $type:ty),+ $(,)?
     ) => {
         #[cfg_attr(test, derive(serde::Serialize))]
-        struct Record<$life> {
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+        pub(crate) struct Record<$life> {
+            $(#[$first_is])*
             $first: $first_type,
-            $($before: $before_type,)+
-            #[cfg_attr(test, serde(skip_serializing_if = "Option::is_none"))]
+            $($(#[$before_is])* $before: $before_type,)+
+            $(#[$id_is])*
+            #[cfg_attr(any(test, feature = "schema"), serde(skip_serializing_if = "Option::is_none"))]
             $id: Option<$id_type>,
-            $($name: $type),+
+            $($(#[$is])* $name: $type),+
         }
 
         /// The names of the fields that every record has, in their order.
@@ -82,20 +87,44 @@ macro_rules! fields {
 
 fields! {
     'a,
+    /// The input as it was given; `-` is standard input.
     source: &'a str,
+    /// The data record of that input, from 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     row: u64,
+    /// The physical line on which it starts; a header is line 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     line: u64,
+    /// As it stood in the input, empty where it is missing; with `--identify-by` the number obtained.
     euid: &'a str;
+    /// The organisation's own id; only in reports of runs with `--identify-by`.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     id: &'a str;
+    /// How the row ended.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::outcome"))]
     outcome: Word<'a>,
+    /// Why; empty for a plain success. `contactsync explain` knows each.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::reason"))]
     reason: Word<'a>,
+    /// The code of the last answer.
     code: Option<i64>,
+    /// The message of the last answer, without credentials; for a rejected row the validator's.
     message: Option<&'a str>,
+    /// The HTTP status of the last answer.
+    #[cfg_attr(feature = "schema", schemars(range(min = 100, max = 999)))]
     http_status: Option<u16>,
+    /// Attempts made; 0 means never sent.
     attempts: u32,
+    /// Milliseconds that the last attempt took.
     latency_ms: Option<u64>,
+    /// When the row was decided: RFC 3339 in UTC, with milliseconds.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::time"))]
     at: Word<'a>,
+    /// What was sent or would have been, by contact name.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<std::collections::BTreeMap<String, String>>"))]
     contacts: Option<&'a Contacts>,
+    /// The text of a row that could not be read, at most 4 KiB.
+    #[cfg_attr(feature = "schema", schemars(length(max = 4096)))]
     raw: Option<&'a str>,
 }
 

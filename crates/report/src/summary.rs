@@ -9,46 +9,86 @@ use serde::Serialize;
 
 use crate::run_file::Requests;
 
+/// What can stop a run: the words of `stopped_by`.
+pub const STOPPED_BY: [&str; 7] = ["signal", "credentials", "max_failures", "outage", "time", "input", "report"];
+
 /// Why a row that failed or differed is `expired`, for people.
 pub const EXPIRED: &str = "decided too long ago (--max-age), or before their user was last set (--state)";
 
 /// What became of a run, for programs; [`Summary::for_people`] for people.
 #[derive(Debug, Clone, Serialize)]
-#[expect(missing_docs, reason = "the fields are described in docs/report.md, under these names")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Summary {
+    /// Rows read: those of all outcomes, and those that were not decided.
     pub rows_read: u64,
+    /// Rows that the API accepted.
     pub synced: u64,
+    /// Rows that were not sent, since the service has what they hold.
     pub unchanged: u64,
+    /// Rows that validation refused; never sent.
     pub rejected: u64,
+    /// Rows that the API refused, or that were given up.
     pub failed: u64,
+    /// Rows that were read and not decided; `--resume` sends them.
     pub not_sent: u64,
+    /// Of a replay: rows left alone, since a later row of their EUID was accepted. Of a verify: rows that later rows replace.
     pub superseded: u64,
+    /// Of a replay: rows left alone, since they were decided too long ago.
     pub expired: u64,
+    /// Requests for rows; of a verify those that read users.
     pub attempts: u64,
+    /// Of these, those after the first.
     pub retries: u64,
+    /// How long the last try took.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub elapsed_seconds: f64,
+    /// Rows decided a second, in the last try.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub rows_per_second: f64,
+    /// What stopped the run; null where nothing did.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::stopped_by"))]
     pub stopped_by: Option<&'static str>,
+    /// The exit status that the run ends with.
     pub exit_code: u8,
+    /// Rows by reason, of all that have one.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::reasons"))]
     pub reasons: BTreeMap<String, u64>,
+    /// Rows sent by the code of their last answer.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::codes"))]
     pub codes: BTreeMap<String, u64>,
+    /// Latency of last attempts.
     pub latency_ms: Latency,
+    /// The report, as it was given.
     pub report: String,
+    /// The base URL, or `sandbox`.
     pub target: String,
+    /// Whether it was a sandbox: nothing left the machine.
     pub sandbox: bool,
+    /// Rows that earlier tries had decided.
     pub resumed_rows: u64,
+    /// The version of the program.
     pub version: &'static str,
+    /// When the last try began: RFC 3339 in UTC.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::time"))]
     pub started_at: String,
+    /// When it ended.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::time"))]
     pub finished_at: String,
+    /// How far each input was read.
     pub inputs: Vec<InputSummary>,
+    /// Requests that read users, retries included.
     pub profile_requests: u64,
+    /// Requests that asked for EUIDs, retries included.
     pub register_requests: u64,
     /// Of a verify.
     #[serde(flatten)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     pub verified: Option<Verified>,
+    /// Users that the state knows and no row had; null where that isn't known.
     pub vanished: Option<u64>,
-    /// Whose rows these are, where not everybody's.
+    /// Whose rows these are, where not everybody's: `K/N`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::shard"))]
     pub shard: Option<Shard>,
     /// Where they are listed, if anywhere: for people only.
     #[serde(skip)]
@@ -57,9 +97,11 @@ pub struct Summary {
 
 /// What a verify found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the fields are described in docs/report.md, under these names")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Verified {
+    /// Rows of which the service holds all that they answer for.
     pub landed: u64,
+    /// Rows of which it doesn't.
     pub different: u64,
     /// What `not_sent` is elsewhere.
     pub not_checked: u64,
@@ -67,16 +109,21 @@ pub struct Verified {
 
 /// Latency of last attempts, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "percentiles")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Latency {
+    /// Half of them took no longer.
     pub p50: u64,
+    /// Nine in ten.
     pub p90: u64,
+    /// Ninety-nine in a hundred.
     pub p99: u64,
+    /// The longest.
     pub max: u64,
 }
 
 /// How far an input was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct InputSummary {
     /// As given.
     pub source: String,
@@ -88,17 +135,28 @@ pub struct InputSummary {
 
 /// What became of a check.
 #[derive(Debug, Clone, Serialize)]
-#[expect(missing_docs, reason = "the fields are described in docs/report.md, under these names")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct CheckSummary {
+    /// Rows read: the valid and the rejected ones.
     pub rows_read: u64,
+    /// Rows that nothing is wrong with.
     pub valid: u64,
+    /// Rows that validation refuses.
     pub rejected: u64,
+    /// How long it took.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub elapsed_seconds: f64,
+    /// Rows read a second.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub rows_per_second: f64,
+    /// Rows by reason.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::reasons"))]
     pub reasons: BTreeMap<String, u64>,
+    /// The exit status that it ends with.
     pub exit_code: u8,
-    /// Whose rows these are, where not everybody's.
+    /// Whose rows these are, where not everybody's: `K/N`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::shard"))]
     pub shard: Option<Shard>,
 }
 

@@ -33,7 +33,7 @@ enum Command {
     Crash(crash::CrashArgs),
     /// Play many processes on one rate, on paper clocks: who gets what, and whether the rate is kept
     Simulate(simulate::SimulateArgs),
-    /// Write docs/reference.md
+    /// Write docs/reference.md and docs/schema
     Docs,
     // What follows are processes that the benchmarks start.
     #[command(hide = true)]

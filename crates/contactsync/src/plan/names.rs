@@ -9,6 +9,7 @@ const MOST_NAMES: usize = 1_000;
 
 /// How often a contact would be set, by what is known of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct NameCount {
     /// Nothing is known of it.
     pub(crate) new: u64,

@@ -13,26 +13,42 @@ const MOST_TOLD: usize = 20;
 
 /// What a push would do, for programs; [`PlanSummary::for_people`] for people.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub(crate) struct PlanSummary {
     #[serde(flatten)]
     check: CheckSummary,
+    /// Rows that earlier tries have decided.
     resumed_rows: u64,
+    /// Rows that would not be sent, since what they hold is known to be there.
     unchanged: u64,
+    /// Rows that would be sent.
     to_send: u64,
+    /// Of these, those that would clear a contact.
     clears: u64,
+    /// Contacts that would be sent, by name.
     names: BTreeMap<String, NameCount>,
+    /// Those of further names.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "NameCount"))]
     other_names: Option<NameCount>,
+    /// With `--identify-by`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "IdsNotKnown"))]
     ids_not_known: Option<IdsNotKnown>,
+    /// Users that the state knows and no row has; null where that isn't known.
     vanished: Option<u64>,
+    /// How long it takes at the least; null at an unlimited rate.
+    #[cfg_attr(test, schemars(range(min = 0)))]
     seconds_at_rate: Option<f64>,
+    /// The base URL, or `sandbox`.
     target: String,
 }
 
 /// Ids whose EUIDs would be asked for.
 #[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 struct IdsNotKnown {
+    /// Rows that have one.
     rows: u64,
     /// Each counted once; null without a state.
     ids: Option<u64>,

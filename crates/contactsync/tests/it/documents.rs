@@ -1,4 +1,4 @@
-//! What the documents promise: every command in them runs as printed, and tables agree with the program.
+//! What the documents promise: every command in them runs as printed.
 
 use std::{path::Path, process::Command};
 
@@ -60,21 +60,4 @@ fn every_command_in_the_documents_ends_as_it_says() {
         }
     }
     assert!(ran > 10, "only {ran} commands were found");
-}
-
-#[test]
-fn the_table_of_exit_statuses_is_that_of_the_program() {
-    let manual = Workplace::new().run(&["man"]).ends_with(0).stdout.replace("\\-", "-").replace("\\*(Aq", "'");
-    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
-    let table = readme.split("## Exit status").nth(1).unwrap().split("## ").next().unwrap();
-    let rows: Vec<Vec<&str>> = table
-        .lines()
-        .filter(|line| line.starts_with("| "))
-        .skip(1)
-        .map(|line| line.split('|').map(str::trim).collect())
-        .collect();
-    assert_eq!(rows.len(), 12, "{table}");
-    for row in rows {
-        assert!(manual.contains(row[1]) && manual.contains(row[2]), "{row:?} is not in the manual:\n{manual}");
-    }
 }

@@ -17,6 +17,9 @@ use std::{
 use model::{Decision, Outcome, Reason};
 use serde::Serialize;
 
+#[cfg(feature = "schema")]
+pub(crate) use json::Json;
+
 pub use ids::IdsOfRows;
 pub use nights::{Night, attempts_of, unfinished};
 pub use shards::{ShardsOfInput, ShardsThere};
@@ -63,6 +66,7 @@ const MOST_KEPT_BYTES: usize = 32 << 20;
 
 /// Rows by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Outcomes {
     /// Accepted.
     pub synced: u64,

@@ -15,6 +15,7 @@ const MOST_WARNINGS: usize = 10;
 
 /// The reports of an input that was divided into shards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct ShardsOfInput {
     /// The inputs, as given.
     pub inputs: Vec<String>,
@@ -24,6 +25,7 @@ pub struct ShardsOfInput {
 
 /// The shards of one number of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct ShardsThere {
     /// Those whose reports are there.
     pub there: BTreeSet<u32>,

@@ -30,8 +30,10 @@ struct Counts {
 
 /// What happened in one step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
 pub struct Bucket {
     /// When it begins.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::time"))]
     pub at: String,
     /// Requests made for the rows that were decided in it.
     pub requests: u64,
