@@ -365,6 +365,14 @@ impl std::fmt::Display for Reason {
 mod tests {
     use super::*;
 
+    /// Rows are counted by it.
+    #[test]
+    fn each_stands_at_its_number() {
+        for (number, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, number, "{}", reason.as_str());
+        }
+    }
+
     #[test]
     fn words_are_distinct_and_read_back() {
         for reason in Reason::ALL {
