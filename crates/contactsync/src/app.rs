@@ -5,26 +5,36 @@ use crate::{
     commands,
     exit::Exit,
     failure::Failure,
+    last_words::LastWords,
     layers::{Environment, Resolved, Source, Unresolved, resolve, user_file},
     settings::{CommandLine, DryRunSettings, PushSettings, ReplaySettings, VerifySettings, served_sandbox},
     signals::Signals,
     terminal::{Printer, Stderr, Style, start_log},
 };
 
-/// How long the end of the program waits for those who read standard error.
+/// How long the end of the program waits for each of those who have something left to do.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Obeys a command line and returns the status to end with. `end` ends the process at once, because of a signal.
 pub(crate) fn run(arguments: Vec<OsString>, environment: Environment, end: fn(Exit)) -> Exit {
     let stderr = Stderr::new();
-    let exit = start(arguments, environment, end, &stderr);
-    stderr.flush(LAST_WORDS);
+    let last_words = LastWords::default();
+    let last = stderr.clone();
+    last_words.add(move |_, most| last.flush(most));
+    let exit = start(arguments, environment, end, &stderr, &last_words);
+    last_words.say(exit, LAST_WORDS);
     exit
 }
 
-fn start(arguments: Vec<OsString>, environment: Environment, end: fn(Exit), stderr: &Stderr) -> Exit {
+fn start(
+    arguments: Vec<OsString>,
+    environment: Environment,
+    end: fn(Exit),
+    stderr: &Stderr,
+    last_words: &LastWords,
+) -> Exit {
     let early = Printer::new(Style::of(&crate::args::TerminalArgs::default(), &environment), stderr);
-    let signals = match Signals::listen(stderr.clone(), end) {
+    let signals = match Signals::listen(last_words.clone(), end) {
         Ok(signals) => signals,
         Err(error) => {
             let failure = Failure::new(Exit::Bug, format!("signals can't be listened to: {error}"));

@@ -10,7 +10,7 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{exit::Exit, terminal::Stderr};
+use crate::{exit::Exit, last_words::LastWords};
 
 /// A signal that stops a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +48,11 @@ impl Signal {
 #[derive(Debug, Clone)]
 pub(crate) struct Signals {
     heard: Arc<Heard>,
-    stderr: Stderr,
+    last_words: LastWords,
     end: fn(Exit),
 }
 
-/// How long an end at once waits for those who read standard error.
+/// How long an end at once waits for each of those who have something left to do.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// What comes again so soon is the same signal: `timeout` sends it to the program, and then to its group.
@@ -79,8 +79,8 @@ impl Drop for Graceful {
 
 impl Signals {
     /// Listens from now on. `end` ends the process with a status, once what was said is written.
-    pub(crate) fn listen(stderr: Stderr, end: fn(Exit)) -> io::Result<Self> {
-        let signals = Self { heard: Arc::default(), stderr, end };
+    pub(crate) fn listen(last_words: LastWords, end: fn(Exit)) -> io::Result<Self> {
+        let signals = Self { heard: Arc::default(), last_words, end };
         let ignores_hangup = hangup_is_ignored();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let handle = runtime.enter();
@@ -122,8 +122,13 @@ impl Signals {
 
     /// Ends the process at once.
     pub(crate) fn end(&self, exit: Exit) {
-        self.stderr.flush(LAST_WORDS);
+        self.last_words.say(exit, LAST_WORDS);
         (self.end)(exit);
+    }
+
+    /// What is to be done before the program ends.
+    pub(crate) fn last_words(&self) -> &LastWords {
+        &self.last_words
     }
 
     /// From here on, until what is returned is dropped, the first signal asks for a stop.

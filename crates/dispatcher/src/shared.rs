@@ -90,6 +90,10 @@ impl Shared {
             let mut scheduler = self.scheduler.lock().unwrap_or_else(PoisonError::into_inner);
             let result = act(&mut scheduler, now, &mut effects);
             scheduler.wake(now, &mut effects);
+            if effects.change.is_some() || effects.mint.is_some() {
+                // Under the lock, so that what was said last holds.
+                self.counters.held.store(u64::from(scheduler.pace.held_until().is_some()), Relaxed);
+            }
             result
         };
         self.carry_out(effects);

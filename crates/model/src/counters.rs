@@ -23,6 +23,8 @@ pub struct Counters {
     pub profile_requests: AtomicU64,
     /// Requests under way.
     pub in_flight: AtomicU64,
+    /// 1 while sending is held because the service, or a shared rate, is out of reach.
+    pub held: AtomicU64,
     /// Rows synced, in the report.
     pub synced: AtomicU64,
     /// Rows that equal what the API holds.

@@ -1,9 +1,9 @@
 //! The file of a report: created or opened, locked, and never anybody else's.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -38,6 +38,34 @@ pub fn replace<T, E: From<io::Error>>(path: &Path, write: impl FnOnce(&mut File)
     let path = destination(path);
     let (temporary, file) = create_beside(&path)?;
     put_in_place(file, &temporary, &path, write)
+}
+
+/// Whether to wait for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// What is written is on the disk.
+    Synced,
+    /// It is on its way there: a reader finds it whole all the same.
+    Unsynced,
+}
+
+/// The same by a file that everybody may read, whatever the umask. Not for pipes and devices.
+pub fn replace_public(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
+    let path = destination(path);
+    let (temporary, mut file) = create_beside(&path)?;
+    let written = (|| {
+        file.write_all(bytes)?;
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        if durability == Durability::Synced {
+            file.sync_all()?;
+        }
+        fs::rename(&temporary, &path)
+    })();
+    if written.is_err() {
+        // It may not be there at all.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
 }
 
 /// The same by a file that is to become the other one.
@@ -190,7 +218,7 @@ mod tests {
             let (left, _) = create_beside(&path).unwrap();
             assert!(left.to_string_lossy().ends_with(&format!("-{expected}")), "{}", left.display());
         }
-        replace(&path, |file| io::Write::write_all(file, b"{}")).unwrap();
+        replace(&path, |file| file.write_all(b"{}")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"{}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "the two that were left, and the file");
     }

@@ -4,7 +4,7 @@ use std::{
     io::{self, Write},
     mem,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use model::{Decision, Outcome};
@@ -122,6 +122,26 @@ impl Storage for Stream {
     }
 }
 
+/// What the records that were handed to a file add up to, as they become more. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct LiveTally(Arc<Mutex<Tally>>);
+
+impl LiveTally {
+    /// One that begins with what this one counted.
+    pub fn new(tally: Tally) -> Self {
+        Self(Arc::new(Mutex::new(tally)))
+    }
+
+    /// What it is by now.
+    pub fn look(&self) -> Tally {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn merge(&self, further: &Tally) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).merge(further);
+    }
+}
+
 /// A report that is being written. Records wait in memory until [`Journal::write`] or [`Journal::sync`]; after an error
 /// nothing more is written, since nobody can know what is on the disk.
 #[derive(Debug)]
@@ -134,7 +154,7 @@ pub struct Journal {
     buffer: Vec<u8>,
     times: Times,
     pending: Tally,
-    tally: Tally,
+    written: LiveTally,
     unsynced: bool,
     is_resumable: bool,
     /// After an error.
@@ -187,7 +207,7 @@ impl Journal {
             buffer: Vec::new(),
             times: Times::default(),
             pending: Tally::default(),
-            tally,
+            written: LiveTally::new(tally),
             unsynced: true,
             is_resumable: true,
             is_broken: false,
@@ -254,7 +274,7 @@ impl Journal {
         let packed = compressed(self.format.compression, &self.buffer)?;
         self.storage.write_all(packed.as_deref().unwrap_or(&self.buffer))?;
         self.buffer.clear();
-        self.tally.merge(&mem::take(&mut self.pending));
+        self.written.merge(&mem::take(&mut self.pending));
         self.unsynced = true;
         Ok(())
     }
@@ -279,8 +299,13 @@ impl Journal {
     }
 
     /// What the records that were handed to the file add up to.
-    pub fn tally(&self) -> &Tally {
-        &self.tally
+    pub fn tally(&self) -> Tally {
+        self.written.look()
+    }
+
+    /// The same as it grows, for whoever looks from elsewhere.
+    pub fn live_tally(&self) -> LiveTally {
+        self.written.clone()
     }
 
     /// Records that wait, or that an error kept from the file.

@@ -39,9 +39,9 @@ mod unpack;
 pub use comparison::{Change, Comparison, ComparisonFigures, NameChanges};
 pub use decided::Decided;
 pub use error::ReportError;
-pub use file::{destination, folder_of, is_special, refuse_existing, replace};
+pub use file::{Durability, destination, folder_of, is_special, refuse_existing, replace, replace_public};
 pub use format::{Compression, Encoding, ReportFormat};
-pub use journal::{ContactsPolicy, Journal, JournalOptions, Storage};
+pub use journal::{ContactsPolicy, Journal, JournalOptions, LiveTally, Storage};
 pub use keys::KeyComparison;
 pub use overview::{
     Bucket, Filter, IdsOfRows, Night, Outcomes, Overview, ShardsOfInput, ShardsThere, Survey, Timeline, attempts_of,

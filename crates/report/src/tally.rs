@@ -15,6 +15,8 @@ const LATENCY_STEPS: u64 = 30;
 #[derive(Debug, Clone)]
 pub struct Tally {
     outcomes: [u64; Outcome::ALL.len()],
+    /// Of these, those with a reason, by it.
+    outcomes_by_reason: BTreeMap<(Outcome, Reason), u64>,
     /// Rows by reason.
     pub reasons: BTreeMap<String, u64>,
     /// Rows by the code of their last answer.
@@ -53,6 +55,7 @@ impl Default for Tally {
         let latency = Histogram::new_with_bounds(1, LONGEST_LATENCY_MS, 3).expect("the bounds are in order");
         Self {
             outcomes: [0; Outcome::ALL.len()],
+            outcomes_by_reason: BTreeMap::new(),
             reasons: BTreeMap::new(),
             codes: BTreeMap::new(),
             attempts: 0,
@@ -72,6 +75,7 @@ impl Tally {
     pub(crate) fn add_figures(&mut self, row: &Figures) {
         self.outcomes[row.outcome as usize] += 1;
         if let Some(reason) = row.reason {
+            *self.outcomes_by_reason.entry((row.outcome, reason)).or_default() += 1;
             count(&mut self.reasons, reason.as_str());
         }
         match row.code {
@@ -97,6 +101,9 @@ impl Tally {
         for (mine, theirs) in self.outcomes.iter_mut().zip(other.outcomes) {
             *mine += theirs;
         }
+        for (key, rows) in &other.outcomes_by_reason {
+            *self.outcomes_by_reason.entry(*key).or_default() += rows;
+        }
         for (mine, theirs) in [(&mut self.reasons, &other.reasons), (&mut self.codes, &other.codes)] {
             for (name, rows) in theirs {
                 *mine.entry(name.clone()).or_default() += rows;
@@ -110,6 +117,17 @@ impl Tally {
     /// Rows that ended so.
     pub fn rows(&self, outcome: Outcome) -> u64 {
         self.outcomes[outcome as usize]
+    }
+
+    /// Rows by how they ended and why; without a reason also where there are none.
+    pub fn rows_by_reason(&self) -> impl Iterator<Item = (Outcome, Option<Reason>, u64)> + '_ {
+        let with = self.outcomes_by_reason.iter().map(|((outcome, reason), rows)| (*outcome, Some(*reason), *rows));
+        let without = Outcome::ALL.into_iter().map(|outcome| {
+            let of_it = self.outcomes_by_reason.iter().filter(|((of, _), _)| *of == outcome);
+            let with: u64 = of_it.map(|(_, rows)| rows).sum();
+            (outcome, None, self.rows(outcome).saturating_sub(with))
+        });
+        without.chain(with)
     }
 
     /// All rows.
@@ -132,6 +150,21 @@ impl Tally {
             (from, to, self.latency.count_between(from, to))
         };
         (0..steps).map(bucket).collect()
+    }
+
+    /// How many rows had a last attempt that took at most so many milliseconds.
+    pub fn latency_at_most(&self, ms: u64) -> u64 {
+        self.latency.count_between(0, ms)
+    }
+
+    /// How many rows had an attempt whose latency is known.
+    pub fn latency_count(&self) -> u64 {
+        self.latency.len()
+    }
+
+    /// What the last attempts took together, in milliseconds: each is known to a thousandth.
+    pub fn latency_sum_ms(&self) -> u64 {
+        self.latency.iter_recorded().map(|step| step.value_iterated_to() * step.count_since_last_iteration()).sum()
     }
 
     /// Percentiles of the last attempts' latency.

@@ -38,6 +38,10 @@ pub(crate) struct AroundArgs {
     /// What is posted [default: json: the summary as --summary writes it]
     #[arg(long, value_name = "FORMAT", requires = "notify", hide_short_help = true)]
     pub(crate) notify_format: Option<NotifyFormat>,
+    /// Write metrics for Prometheus to this file, every 15 seconds and at the end; its name ends in .prom, and tells its series
+    /// from those of other jobs (set in the environment or a configuration it holds for push alone) [default: none]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) metrics_file: Option<PathBuf>,
     /// Hold a lock on this file while running; where another run holds it, end with status 2 [default: none]
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) lock: Option<PathBuf>,

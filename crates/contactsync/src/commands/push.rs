@@ -10,6 +10,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     lock::{Patience, RunLock},
+    monitor::Monitor,
     opening::{again, folder_for_copies, open_inputs},
     pipeline::{
         CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Rereading, Resumed, RowSource, Uncertain, Whose,
@@ -62,6 +63,7 @@ pub(crate) fn push(
         (None, Some(_)) => Some(Remembered::of_run(&sending, &folder)?),
         (None, None) => None,
     };
+    let monitor = Monitor::start("push", &sending, printer, signals.last_words())?;
     // What ends with the run knows nothing of other nights.
     let kept = remembered.as_ref().filter(|remembered| remembered.is_kept);
     let mut now = begun_run(&input, sending.deciding(), sending.target.name());
@@ -84,7 +86,8 @@ pub(crate) fn push(
         }
         let overtaking = rereading.and_then(|rereading| Some((rereading.may_be_overtaken()?, rereading)));
         if then.inputs.len() == now.inputs.len()
-            && let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer)
+            && let Some(exit) =
+                finished_earlier(then, &resumption.decided, &report, &sending, &command_line, &monitor, printer)
         {
             return Ok(exit);
         }
@@ -109,7 +112,7 @@ pub(crate) fn push(
         let decided = resumption.as_ref().map(|resumption| &resumption.decided);
         let known = kept.map(|remembered| remembered.known(&folder));
         if let Err(refused) = keep_limits(&limits, &input, &inputs, decided, known, sending.progress, printer) {
-            tell_refused(&refused, decided, &report, &sending, printer);
+            tell_refused(&refused, decided, &report, &sending, &monitor, printer);
             return Err(refused.failure);
         }
     }
@@ -130,7 +133,19 @@ pub(crate) fn push(
     let resumed = decided.map(|decided| Box::new(Resumed { decided, passed }));
     let rows = RowSource::Inputs { inputs, settings: Box::new(input), asked, resumed, superseded: None };
     send(
-        Job { settings: sending, rows, journal, report, run, remembered, compared, ids, carried_over, command_line },
+        Job {
+            settings: sending,
+            rows,
+            journal,
+            report,
+            run,
+            remembered,
+            compared,
+            ids,
+            carried_over,
+            command_line,
+            monitor,
+        },
         printer,
         signals,
     )

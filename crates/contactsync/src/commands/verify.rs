@@ -11,6 +11,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     lock::{Patience, RunLock},
+    monitor::Monitor,
     opening::{again, folder_for_copies, open_inputs},
     pipeline::{
         CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Resumed, RowSource, Whose, WindowGuard, carry_over,
@@ -62,6 +63,7 @@ pub(crate) fn verify(
         let hint = "name the state of the pushes with `--state`: it is made by `push --identify-by … --state FILE`";
         return Err(Failure::usage(message).with_hint(hint.to_owned()));
     }
+    let monitor = Monitor::start("verify", &sending, printer, signals.last_words())?;
     let unread = |input: &reader::InputName| RunInput { source: input.source().to_string(), ..RunInput::default() };
     let mut now = Run {
         command: "verify".to_owned(),
@@ -88,7 +90,8 @@ pub(crate) fn verify(
             &mut |_, _| Ok(()),
         )?;
         if then.inputs.len() == now.inputs.len()
-            && let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer)
+            && let Some(exit) =
+                finished_earlier(then, &resumption.decided, &report, &sending, &command_line, &monitor, printer)
         {
             return Ok(exit);
         }
@@ -103,7 +106,7 @@ pub(crate) fn verify(
             let stopped_by = (failure.exit == Exit::ReadOrWrite).then_some("input");
             let refused = Refused { failure, rows: 0, stopped_by };
             let decided = resumption.as_ref().map(|resumption| &resumption.decided);
-            tell_refused(&refused, decided, &report, &sending, printer);
+            tell_refused(&refused, decided, &report, &sending, &monitor, printer);
             return Err(refused.failure);
         }
     };
@@ -128,7 +131,19 @@ pub(crate) fn verify(
     let ids = input_kind.map(|kind| OwnIds::new(kind, remembered.as_ref(), &sending, &folder)).transpose()?;
     let compared = Comparison::default();
     send(
-        Job { settings: sending, rows, journal, report, run, remembered, compared, ids, carried_over, command_line },
+        Job {
+            settings: sending,
+            rows,
+            journal,
+            report,
+            run,
+            remembered,
+            compared,
+            ids,
+            carried_over,
+            command_line,
+            monitor,
+        },
         printer,
         signals,
     )

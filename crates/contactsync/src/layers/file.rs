@@ -18,7 +18,7 @@ use crate::failure::Failure;
 
 /// What the current folder's file must not hold: whoever wrote that folder, an archive or a checkout say, could else
 /// read credentials, run commands, choose where contacts and passwords go, or which files are written.
-const NOT_IN_THE_CURRENT_FOLDER: [&str; 13] = [
+const NOT_IN_THE_CURRENT_FOLDER: [&str; 14] = [
     "base_url",
     "region",
     "proxy",
@@ -31,6 +31,7 @@ const NOT_IN_THE_CURRENT_FOLDER: [&str; 13] = [
     "summary",
     "notify",
     "lock",
+    "metrics_file",
     "share_rate",
 ];
 /// No configuration is longer.

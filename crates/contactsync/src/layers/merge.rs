@@ -93,7 +93,9 @@ fn needs_absent_sandbox(command: &Command, arg: &Arg, above: &[&Arg]) -> bool {
 fn belongs_to_a_push(command: &Command, arg: &Arg, above: &[&Arg]) -> bool {
     let writes_another = matches!(command.get_name(), "check" | "replay" | "verify");
     let needs_report = matches!(arg.get_id().as_str(), "report" | "resume" | "accept_new_key");
-    writes_another && needs_report && !above.iter().any(|a| a.get_id() == "report")
+    // And what watches the push is not to take another run for it.
+    let is_metrics_file = arg.get_id() == "metrics_file";
+    writes_another && is_metrics_file || writes_another && needs_report && !above.iter().any(|a| a.get_id() == "report")
 }
 
 fn exclude_each_other(command: &Command, one: &Arg, other: &Arg) -> bool {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use model::escape_controls;
 use report::{ContactsPolicy, Decided, InputSummary, Journal, Requests, Resumption, Run, Summary};
 
@@ -13,6 +14,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     lock::Patience,
+    monitor::{Before, Monitor, Sources},
     settings::{CommandLine, SendingSettings, Target},
     terminal::Printer,
 };
@@ -84,6 +86,7 @@ pub(crate) fn finished_earlier(
     report: &Path,
     settings: &SendingSettings,
     command_line: &CommandLine,
+    monitor: &Monitor,
     printer: &Printer,
 ) -> Option<Exit> {
     let finished = then.finished.as_ref()?;
@@ -99,6 +102,8 @@ pub(crate) fn finished_earlier(
         // The report lost records since.
         return None;
     }
+    monitor.follow(|| Sources::of_decided(decided, summary.rows_read, then.requests));
+    monitor.finished_earlier(finished.at.parse().ok().map(Timestamp::as_millisecond));
     let at = escape_controls(&finished.at).into_owned();
     let what = if verifies { "check" } else { "send" };
     printer.note(&format!("this run finished at {at}: there is nothing left to {what}"));
@@ -130,6 +135,7 @@ pub(crate) fn tell_refused(
     decided: Option<&Decided>,
     report: &Path,
     settings: &SendingSettings,
+    monitor: &Monitor,
     printer: &Printer,
 ) {
     let target = (report, settings.target.name(), matches!(settings.target, Target::Sandbox(_)));
@@ -139,6 +145,11 @@ pub(crate) fn tell_refused(
         shard: settings.shard,
         ..summary_of_refused(decided, refused.rows, settings.verifies.is_some(), target)
     };
+    monitor.follow(|| match decided {
+        Some(decided) => Sources::of_decided(decided, summary.rows_read, Requests::default()),
+        None => Sources { before: Before { rows: summary.rows_read, ..Before::default() }, ..Sources::default() },
+    });
+    monitor.stopped_by(summary.stopped_by);
     settings.report.write_summary(&summary, refused.failure.exit, printer);
     notify(settings.notify.as_ref(), &summary, printer);
 }

@@ -233,7 +233,7 @@ fn write(mut writer: WriteBehind<RunRecord>, mut channel: Channel, stop: &Stop) 
         }
     }
     let WriteBehind { journal, unchanged, lost, .. } = writer;
-    let mut tally = journal.tally().clone();
+    let mut tally = journal.tally();
     tally.add_rows(Outcome::Unchanged, unchanged);
     JournalEnd { tally, lost: lost + journal.unwritten(), error }
 }

@@ -36,6 +36,7 @@ pub(crate) use comparing::{PassedOver, Resumed, compare_inputs, refuse_another_c
 pub(crate) use continuing::{
     CarriedOver, Refused, carry_over, finished_earlier, open_journal, report_path, tell_refused,
 };
+pub(crate) use journaling::RequestFigures;
 pub(crate) use outcome::{per_second, stopped_by};
 pub(crate) use questions::with_asker;
 pub(crate) use remembering::{EACH_ITS_OWN, Remembered, Rereading, Uncertain, Whose, uncertain_users, usage_of};
@@ -43,6 +44,7 @@ pub(crate) use resolving::{OwnIds, ask_ahead};
 pub(crate) use send::{Job, RowSource, send};
 pub(crate) use service_reading::{Comparer, Reading, Told, read_users};
 pub(crate) use sharing::{look_at_shared_rate, slow_answer, timed_look, told_to_wait};
+pub(crate) use unchanged::UnchangedRows;
 pub(crate) use window::WindowGuard;
 
 /// Where rows that were taken in go, and what has to know of them.

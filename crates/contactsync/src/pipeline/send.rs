@@ -30,6 +30,7 @@ use super::{
 use crate::{
     exit::Exit,
     failure::Failure,
+    monitor::{Before, Monitor, Sources},
     reading::{Positions, Reading},
     settings::{CommandLine, InputSettings, SendingSettings, StateSettings, Target},
     signals::Signals,
@@ -56,6 +57,7 @@ pub(crate) struct Job {
     pub(crate) ids: Option<OwnIds>,
     pub(crate) carried_over: CarriedOver,
     pub(crate) command_line: CommandLine,
+    pub(crate) monitor: Monitor,
 }
 
 /// Where the rows come from.
@@ -110,7 +112,8 @@ impl Runtimes {
 }
 
 async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes) -> Result<(Exit, Summary), Failure> {
-    let Job { settings, rows, journal, report, run, remembered, compared, ids, carried_over, command_line } = job;
+    let Job { settings, rows, journal, report, run, remembered, compared, ids, carried_over, command_line, monitor } =
+        job;
     let started_at = Timestamp::now().as_millisecond();
     let started = Instant::now();
     let requests_before = carried_over.requests;
@@ -161,6 +164,14 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     };
     let key = settings.target.key_fingerprint();
     let requests = RequestFigures { counters: Arc::clone(&counters), retries: Arc::default() };
+    monitor.follow(|| Sources {
+        counters: Arc::clone(&counters),
+        tally: journal.live_tally(),
+        unchanged: Some(unchanged.clone()),
+        writes_unchanged: settings.report.unchanged,
+        requests: requests.clone(),
+        before: Before::from(&carried_over),
+    });
     let run = run.map(|file| {
         let requests = requests.clone();
         RunRecord::new(file, positions.clone(), unchanged.clone(), comparison.clone(), key.clone(), requests)
@@ -244,6 +255,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         shard: settings.shard,
         vanished_listed: settings.state.as_ref().and_then(StateSettings::list),
     });
+    monitor.stopped_by(summary.stopped_by);
     let mut steps = outcome.intake.never_seen.clone();
     steps.extend(outcome.next_steps(&command_line, &report, is_resumable));
     printer.note(&summary.for_people(&steps));

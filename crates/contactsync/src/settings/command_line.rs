@@ -9,8 +9,18 @@ use clap::{Arg, ArgAction, CommandFactory};
 use crate::{args::Cli, layers::options};
 
 /// Options of a push that a replay of its report doesn't take over.
-const NOT_REPLAYED: [&str; 9] =
-    ["report", "resume", "force", "summary", "accept_new_key", "fail_on", "notify", "notify_format", "until"];
+const NOT_REPLAYED: [&str; 10] = [
+    "report",
+    "resume",
+    "force",
+    "summary",
+    "accept_new_key",
+    "fail_on",
+    "notify",
+    "notify_format",
+    "until",
+    "metrics_file",
+];
 
 /// What was typed, to be typed again with little changed.
 #[derive(Debug, Clone)]

@@ -43,8 +43,22 @@ impl Output {
         &self.path
     }
 
-    fn is_stdout(&self) -> bool {
+    pub(super) fn is_stdout(&self) -> bool {
         self.path == Path::new(STANDARD_STREAM)
+    }
+
+    /// Writes bytes to standard output, a pipe or a device.
+    pub(crate) fn write_bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        let written = if self.is_stdout() {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes).and_then(|()| stdout.flush())
+        } else {
+            replace(&self.path, |file| file.write_all(bytes))
+        };
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
     }
 
     /// Writes it. A file is replaced whole, a pipe or a device is written to; a reader that went away is no fault: it had

@@ -5,9 +5,9 @@ use model::Shard;
 use quota::Which;
 
 use super::{
-    inputs::InputSettings, notify::NotifySettings, outputs::ReportSettings, plan::input_and_limits,
-    sandbox::pushed_sandbox, service::ServiceSettings, share_rate::SharedRate, state::StateSettings, target::Target,
-    verify::Verifying, window::SendingWindow,
+    inputs::InputSettings, monitor::MonitorSettings, notify::NotifySettings, outputs::ReportSettings,
+    plan::input_and_limits, sandbox::pushed_sandbox, service::ServiceSettings, share_rate::SharedRate,
+    state::StateSettings, target::Target, verify::Verifying, window::SendingWindow,
 };
 use crate::{
     args::{
@@ -49,6 +49,8 @@ pub(crate) struct SendingSettings {
     pub(crate) canary: Option<CanarySettings>,
     /// Who hears of the end.
     pub(crate) notify: Option<NotifySettings>,
+    /// Who watches it.
+    pub(crate) monitor: MonitorSettings,
     /// What the API last accepted, where that is kept.
     pub(crate) state: Option<StateSettings>,
     /// Whose rows are sent, where not everybody's.
@@ -155,6 +157,7 @@ impl SendingSettings {
             accept_new_key: resume.accept_new_key,
             canary: None,
             notify: NotifySettings::of(around, requests)?,
+            monitor: MonitorSettings::of(around, &mut warnings)?,
             state: None,
             shard,
             compares: None,
@@ -192,7 +195,8 @@ impl SendingSettings {
         let lock = self.lock.iter().map(|path| ("--lock", path.clone()));
         let state = self.state.iter().flat_map(StateSettings::outputs);
         let shared = self.shared_rate.iter().filter_map(SharedRate::output);
-        self.report.outputs().into_iter().chain(lock).chain(state).chain(shared).collect()
+        let metrics = self.monitor.metrics_file.iter().map(|file| ("--metrics-file", file.output.path().to_owned()));
+        self.report.outputs().into_iter().chain(lock).chain(metrics).chain(state).chain(shared).collect()
     }
 }
 

@@ -23,6 +23,7 @@ mod kubernetes;
 mod layers;
 mod manual;
 mod mend;
+mod metrics;
 mod never_skipped;
 mod nights;
 mod oracle;

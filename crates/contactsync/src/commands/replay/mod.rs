@@ -17,6 +17,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     lock::{Patience, RunLock},
+    monitor::Monitor,
     opening::default_folder,
     pipeline::{
         CarriedOver, Job, OwnIds, Remembered, RowSource, WindowGuard, carry_over, finished_earlier,
@@ -84,6 +85,7 @@ pub(crate) fn replay(
     let open = |state| Remembered::open(state, &sending, &whose, &mut patience);
     let remembered = sending.state.as_ref().map(open).transpose()?;
     let remembered = remembered.map(|it| Remembered { only_sets: true, ..it });
+    let monitor = Monitor::start("replay", &sending, printer, signals.last_words())?;
     let state_deciding = sending.state.iter().flat_map(StateSettings::deciding);
     let mut now = Run {
         command: "replay".to_owned(),
@@ -101,7 +103,8 @@ pub(crate) fn replay(
         now.inputs = as_inputs(&sources)?;
         refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
         refuse_changed_reports(then, &now)?;
-        if let Some(exit) = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, printer) {
+        let earlier = finished_earlier(then, &resumption.decided, &report, &sending, &command_line, &monitor, printer);
+        if let Some(exit) = earlier {
             return Ok(exit);
         }
         carry_over(then, &mut now);
@@ -156,7 +159,19 @@ pub(crate) fn replay(
     let rows = RowSource::Replay { rows: plan.into_rows()?, reports };
     let compared = Comparison::default();
     let end = send(
-        Job { settings: sending, rows, journal, report, run, remembered, compared, ids, carried_over, command_line },
+        Job {
+            settings: sending,
+            rows,
+            journal,
+            report,
+            run,
+            remembered,
+            compared,
+            ids,
+            carried_over,
+            command_line,
+            monitor,
+        },
         printer,
         signals,
     );
