@@ -9,18 +9,20 @@ use crate::{
     layers::{Environment, Resolved, Source, Unresolved, resolve, user_file},
     settings::{CommandLine, DryRunSettings, PushSettings, ReplaySettings, VerifySettings, served_sandbox},
     signals::Signals,
-    terminal::{Printer, Stderr, Style, start_log},
+    terminal::{LateWriter, LogFile, Printer, Style, start_log},
 };
 
 /// How long the end of the program waits for each of those who have something left to do.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// Those who read standard error are waited for at most so long.
+const LAST_READ: Duration = Duration::from_secs(1);
 
 /// Obeys a command line and returns the status to end with. `end` ends the process at once, because of a signal.
 pub(crate) fn run(arguments: Vec<OsString>, environment: Environment, end: fn(Exit)) -> Exit {
-    let stderr = Stderr::new();
+    let stderr = LateWriter::stderr();
     let last_words = LastWords::default();
     let last = stderr.clone();
-    last_words.add(move |_, most| last.flush(most));
+    last_words.add(move |_, most| _ = last.flush(most.min(LAST_READ)));
     let exit = start(arguments, environment, end, &stderr, &last_words);
     last_words.say(exit, LAST_WORDS);
     exit
@@ -30,7 +32,7 @@ fn start(
     arguments: Vec<OsString>,
     environment: Environment,
     end: fn(Exit),
-    stderr: &Stderr,
+    stderr: &LateWriter,
     last_words: &LastWords,
 ) -> Exit {
     let early = Printer::new(Style::of(&crate::args::TerminalArgs::default(), &environment), stderr);
@@ -48,7 +50,16 @@ fn start(
         Err(unresolved) => return refuse(unresolved, &early),
     };
     let Cli { terminal, .. } = &resolved.cli;
-    let printer = Printer::new(Style::of(terminal, resolved.layers.environment()), stderr);
+    let mut printer = Printer::new(Style::of(terminal, resolved.layers.environment()), stderr);
+    if let Some(path) = &terminal.log_file {
+        match LogFile::open(path, &printer, last_words) {
+            Ok(file) => printer = printer.with_log_file(file),
+            Err(failure) => {
+                printer.failure(&failure);
+                return failure.exit;
+            }
+        }
+    }
     start_log(&printer, terminal.verbose);
     for warning in &resolved.layers.warnings {
         printer.warning(warning, None);

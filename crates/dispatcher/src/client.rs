@@ -4,9 +4,9 @@ use std::{error::Error, time::Duration};
 
 use reqwest::{
     Certificate, Client, ClientBuilder, Proxy, Url,
-    header::{CONTENT_TYPE, HeaderValue},
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{certificate::CertificateFault, settings::HttpSettings};
 
@@ -26,6 +26,9 @@ pub enum TransportError {
     /// The API key or secret.
     #[error("the API key or secret holds characters that can't be sent")]
     Credentials,
+    /// A header of the user's.
+    #[error("a header holds characters that can't be sent")]
+    Header,
     /// Anything else.
     #[error("the HTTP client could not be set up: {0}")]
     Client(String),
@@ -91,14 +94,36 @@ pub fn is_loopback(url: &Url) -> bool {
 /// HTTP status. The address may hold a secret, so no error shows it.
 pub async fn post_json(settings: &HttpSettings, address: &Url, body: Vec<u8>) -> Result<u16, String> {
     let settings = HttpSettings { base_url: address.clone(), ..settings.clone() };
-    let built = builder(&settings, 0).map_err(|error| error.to_string())?.timeout(settings.timeout).build();
-    let client = built.map_err(|error| causes(&error.without_url()))?;
-    let content_type = HeaderValue::from_static("application/json");
-    let posted = client.post(address.clone()).header(CONTENT_TYPE, content_type).body(body).send().await;
-    posted.map(|response| response.status().as_u16()).map_err(|error| match CertificateFault::behind(&error) {
-        Some(fault) => format!("the server's certificate doesn't verify: {fault} ({})", fault.advice()),
-        None => causes(&error.without_url()),
-    })
+    let poster = Poster::new(&settings, &[]).map_err(|error| error.to_string())?;
+    poster.post(address, "application/json", body).await
+}
+
+/// Posts to others than the API, by the same way as requests go: proxy, authorities, timeouts. Never with credentials of ours.
+#[derive(Debug, Clone)]
+pub struct Poster(Client);
+
+impl Poster {
+    /// One for addresses below the base URL, with further headers, which may hold secrets.
+    pub fn new(settings: &HttpSettings, headers: &[(String, SecretString)]) -> Result<Self, TransportError> {
+        let mut all = HeaderMap::new();
+        for (name, value) in headers {
+            let name = HeaderName::try_from(name.as_str()).map_err(|_| TransportError::Header)?;
+            let mut value = HeaderValue::try_from(value.expose_secret()).map_err(|_| TransportError::Header)?;
+            value.set_sensitive(true);
+            all.append(name, value);
+        }
+        build(builder(settings, 1)?.timeout(settings.timeout).default_headers(all)).map(Self)
+    }
+
+    /// Returns the HTTP status. The address may hold a secret, so no error shows it.
+    pub async fn post(&self, address: &Url, content_type: &'static str, body: Vec<u8>) -> Result<u16, String> {
+        let content_type = HeaderValue::from_static(content_type);
+        let posted = self.0.post(address.clone()).header(CONTENT_TYPE, content_type).body(body).send().await;
+        posted.map(|response| response.status().as_u16()).map_err(|error| match CertificateFault::behind(&error) {
+            Some(fault) => format!("the server's certificate doesn't verify: {fault} ({})", fault.advice()),
+            None => causes(&error.without_url()),
+        })
+    }
 }
 
 /// The chain of causes in one line. The outermost says only that a request failed, so it is left out where there is more.

@@ -16,6 +16,7 @@ use crate::{
     asker::Asker,
     canary::Canary,
     handing_on,
+    happening::Listener,
     intake::Intake,
     leave::Supplier,
     memory::Memory,
@@ -53,6 +54,7 @@ pub struct Dispatcher<L> {
     canary: Option<Canary>,
     accepted_contacts: bool,
     asker: Option<oneshot::Sender<Asker>>,
+    listener: Option<Listener>,
 }
 
 impl<L: Lines> Dispatcher<L> {
@@ -64,7 +66,17 @@ impl<L: Lines> Dispatcher<L> {
             ByQuota { sending: local(settings.rate, settings.burst), reading: local(reading, reading.default_burst()) };
         let (runtimes, partners) = (Vec::new(), Partners::default());
         let settings = settings.clone();
-        Self { settings, lines, runtimes, partners, mints, canary: None, accepted_contacts: true, asker: None }
+        Self {
+            settings,
+            lines,
+            runtimes,
+            partners,
+            mints,
+            canary: None,
+            accepted_contacts: true,
+            asker: None,
+            listener: None,
+        }
     }
 
     /// Shares the workers out over further runtimes.
@@ -118,6 +130,13 @@ impl<L: Lines> Dispatcher<L> {
         self
     }
 
+    /// Tells somebody what happens to the sending.
+    #[must_use]
+    pub fn with_listener(mut self, listener: Listener) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
     /// Lets only a few rows in at first.
     #[must_use]
     pub fn with_canary(mut self, canary: Canary) -> Self {
@@ -137,7 +156,7 @@ impl<L: Lines> Dispatcher<L> {
         counters: Arc<Counters>,
         stop: Stop,
     ) -> Dispatched {
-        let Self { settings, lines, runtimes, partners, mut mints, canary, accepted_contacts, asker } = self;
+        let Self { settings, lines, runtimes, partners, mut mints, canary, accepted_contacts, asker, listener } = self;
         let in_flight = settings.in_flight.max(1);
         let homes: Vec<usize> = (0..in_flight).map(|worker| worker % (runtimes.len() + 1)).collect();
         let supplier = |mint: &Option<Box<dyn Mint>>| match mint {
@@ -155,8 +174,8 @@ impl<L: Lines> Dispatcher<L> {
         );
         let codes = Codes { retry: settings.retry_codes.clone(), ok: settings.ok_codes.clone() };
         let note = canary.as_ref().map(|canary| canary.decided.clone());
-        let shared =
-            Arc::new(Shared::new(scheduler, in_flight, stop.clone(), counters, codes, accepted_contacts, note));
+        let shared = Shared::new(scheduler, in_flight, stop.clone(), counters, codes, accepted_contacts, note);
+        let shared = Arc::new(shared.heard_by(listener));
 
         if let Some(asker) = asker {
             // Who wanted it may be gone.

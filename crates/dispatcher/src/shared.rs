@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     effects::{Effects, Part},
+    happening::{Happening, Listener},
     idle::WorkerId,
     scheduler::{Next, Scheduler, Start},
     stop::Stop,
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     /// Whether anything was accepted in this run.
     pub(crate) any_accepted: AtomicBool,
     canary: Option<mpsc::Sender<Decision>>,
+    listener: Option<Listener>,
     /// Rows that came in.
     pub(crate) rows_in: AtomicU64,
     /// Decisions that were handed on.
@@ -76,9 +78,15 @@ impl Shared {
             accepted_contacts,
             any_accepted: AtomicBool::new(false),
             canary,
+            listener: None,
             rows_in: AtomicU64::new(0),
             handed_on: AtomicU64::new(0),
         }
+    }
+
+    /// The same, with somebody who hears what happens.
+    pub(crate) fn heard_by(self, listener: Option<Listener>) -> Self {
+        Self { listener, ..self }
     }
 
     /// Does something under the lock, and afterwards what follows from it.
@@ -102,6 +110,9 @@ impl Shared {
 
     fn carry_out(&self, effects: Effects) {
         effects.tell();
+        if let Some(listener) = &self.listener {
+            self.tell(listener, &effects);
+        }
         let Effects { stop, closed, workers, parts, canary, .. } = effects;
         if let Some(cause) = stop {
             self.stop.because(cause);
@@ -128,6 +139,16 @@ impl Shared {
         }
         if closed {
             self.closed.cancel();
+        }
+    }
+
+    fn tell(&self, listener: &Listener, effects: &Effects) {
+        if effects.change.is_some() || effects.mint.is_some() {
+            let is_held = Counters::get(&self.counters.held) > 0;
+            listener.hear(if is_held { Happening::Held } else { Happening::GoesOn });
+        }
+        if let Some(paused) = effects.paused {
+            listener.hear(Happening::Waits(paused.time));
         }
     }
 

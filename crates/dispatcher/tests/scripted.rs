@@ -4,12 +4,20 @@
 
 mod support;
 
-use std::{collections::HashMap, num::NonZeroU64, time::Duration};
+use std::{
+    collections::HashMap,
+    num::NonZeroU64,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use dispatcher::{Broken, CertificateFault, MaxFailures, Rate, Reply, Settings, StopCause};
+use dispatcher::{Broken, CertificateFault, Happening, Listener, MaxFailures, Rate, Reply, Settings, StopCause};
 use model::{Outcome, Reason};
 use proptest::prelude::*;
-use support::{MS, Seen, network, ok, peak, reply, run, run_open, server_error, unlimited};
+use support::{MS, Play, Seen, network, ok, peak, reply, run, run_open, server_error, unlimited};
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
@@ -228,6 +236,28 @@ async fn an_outage_holds_sending_and_fails_no_row() {
         held.windows(2).all(|pair| pair[0].end <= pair[1].start && pair[0].euid != pair[1].euid),
         "one at a time, in turn"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_listens_hears_of_holds_and_waits() {
+    let (heard, limited) = (Arc::new(Mutex::new(Vec::new())), AtomicBool::new(false));
+    let (down, began) = (Duration::from_mins(5), Instant::now());
+    let play = Play::of(1..=200, move |euid, _| {
+        let answer = if began.elapsed() < down {
+            network(false)
+        } else if euid == 150 && !limited.swap(true, Relaxed) {
+            Ok(Reply { status: 429, retry_after: Some("7".to_owned()), ..Reply::default() })
+        } else {
+            ok()
+        };
+        (MS, answer)
+    });
+    let all = Arc::clone(&heard);
+    let listener = Listener::new(move |happening| all.lock().unwrap().push(happening));
+    let ran = Play { set_up: Box::new(move |dispatcher| dispatcher.with_listener(listener)), ..play }.run().await;
+    assert_eq!((ran.cause, ran.decisions.len()), (None, 200));
+    let seven = Duration::from_secs(7);
+    assert_eq!(*heard.lock().unwrap(), [Happening::Held, Happening::GoesOn, Happening::Waits(seven)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,6 +42,11 @@ pub(crate) struct AroundArgs {
     /// from those of other jobs (set in the environment or a configuration it holds for push alone) [default: none]
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) metrics_file: Option<PathBuf>,
+    /// Deliver traces and metrics over OTLP (protobuf over HTTP) to a collector at this address, as https://HOST:4318; what it wants
+    /// in headers goes into OTEL_EXPORTER_OTLP_HEADERS; needs a build with the feature otel [default: none]
+    // Kept as typed and as a secret: it may hold user info, which no message may show.
+    #[arg(long, value_name = "URL", value_parser = values::secret(), hide_short_help = true)]
+    pub(crate) otlp_endpoint: Option<SecretString>,
     /// Hold a lock on this file while running; where another run holds it, end with status 2 [default: none]
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) lock: Option<PathBuf>,

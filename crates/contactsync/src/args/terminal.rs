@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use clap::{ArgAction, Args, ValueEnum};
 
 /// What is shown while something runs.
@@ -13,6 +15,10 @@ pub(crate) struct TerminalArgs {
     /// How messages and log are written [default: text]
     #[arg(long, global = true, value_name = "FORMAT", hide_short_help = true)]
     pub(crate) log_format: Option<LogFormat>,
+    /// Also write the log, and what is said, to this file, a JSON object a line: what is worth knowing and worse, with -vv and
+    /// -vvv as much as is shown; what stands in it stays [default: none]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub(crate) log_file: Option<PathBuf>,
     /// Whether to use colour [default: auto: on a terminal, unless NO_COLOR is set]
     #[arg(long, global = true, value_name = "WHEN", hide_short_help = true)]
     pub(crate) color: Option<ColorChoice>,

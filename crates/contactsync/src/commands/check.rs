@@ -35,7 +35,8 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
     if let Some(path) = &report.path {
         report.refuse_existing(path)?;
     }
-    let LookedAt { inputs, asked, .. } = open_inputs(&settings, report.path.as_deref(), &report.outputs(), printer)?;
+    let outputs = [report.outputs(), printer.outputs()].concat();
+    let LookedAt { inputs, asked, .. } = open_inputs(&settings, report.path.as_deref(), &outputs, printer)?;
     let journal = match &report.path {
         Some(path) => Some(begin_report(path, &report)?),
         None => None,

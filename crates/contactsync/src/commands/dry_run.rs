@@ -37,7 +37,7 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     } = settings;
     let shared_rate = compares.as_ref().and_then(|planned| planned.shared_rate.as_ref());
     let outputs = report.outputs().into_iter().chain(state.iter().flat_map(StateSettings::outputs));
-    let outputs: Vec<_> = outputs.chain(shared_rate.and_then(SharedRate::output)).collect();
+    let outputs: Vec<_> = outputs.chain(shared_rate.and_then(SharedRate::output)).chain(printer.outputs()).collect();
     refuse_shared_outputs(&[], &outputs)?;
     look_at_shared_rate(shared_rate, printer)?;
     let mut patience = Patience::new(lock_wait, printer);

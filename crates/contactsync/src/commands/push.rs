@@ -36,7 +36,7 @@ pub(crate) fn push(
         printer.warning(warning, None);
     }
     let window = WindowGuard::watch(&sending.window, signals, printer);
-    let outputs = sending.outputs();
+    let outputs = [sending.outputs(), printer.outputs()].concat();
     // Before the lock makes a file of one of them.
     refuse_shared_outputs(&[], &outputs)?;
     look_at_shared_rate(sending.shared_rate.as_ref(), printer)?;

@@ -31,7 +31,7 @@ const COURSE_WIDTH: u64 = 40;
 /// `report`: adds reports up.
 pub(crate) fn report(args: &SurveyArgs, printer: &Printer) -> Result<(), Failure> {
     let reports = open_reports(&args.reports)?;
-    refuse_outputs(&reports, args)?;
+    refuse_outputs(&reports, args, printer)?;
     let filter = Filter {
         reasons: args.reason.clone(),
         codes: args.code.clone(),
@@ -66,14 +66,14 @@ pub(crate) fn report(args: &SurveyArgs, printer: &Printer) -> Result<(), Failure
     Ok(())
 }
 
-fn refuse_outputs(reports: &[SourceReport], args: &SurveyArgs) -> Result<(), Failure> {
+fn refuse_outputs(reports: &[SourceReport], args: &SurveyArgs, printer: &Printer) -> Result<(), Failure> {
     let names: Vec<String> = reports.iter().map(|report| report.path().display().to_string()).collect();
     let ids = reports.iter().map(SourceReport::file_id).collect::<Result<Vec<_>, _>>()?;
     let files: Vec<_> = names.iter().map(String::as_str).zip(ids.into_iter().map(Some)).collect();
     let json = args.json.then(|| PathBuf::from(STANDARD_STREAM));
     let outputs = [("--csv", args.csv.clone()), ("--html", args.html.clone()), ("--json", json)];
     let outputs: Vec<(&str, PathBuf)> =
-        outputs.into_iter().filter_map(|(option, path)| Some((option, path?))).collect();
+        outputs.into_iter().filter_map(|(option, path)| Some((option, path?))).chain(printer.outputs()).collect();
     refuse_shared_outputs(&files, &outputs)
 }
 

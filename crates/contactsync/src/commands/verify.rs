@@ -40,7 +40,7 @@ pub(crate) fn verify(
         printer.warning(warning, None);
     }
     let window = WindowGuard::watch(&sending.window, signals, printer);
-    let outputs = sending.outputs();
+    let outputs = [sending.outputs(), printer.outputs()].concat();
     refuse_shared_outputs(&[], &outputs)?;
     look_at_shared_rate(sending.shared_rate.as_ref(), printer)?;
     let mut patience = Patience::new(sending.lock_wait, printer);

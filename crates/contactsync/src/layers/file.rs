@@ -18,7 +18,7 @@ use crate::failure::Failure;
 
 /// What the current folder's file must not hold: whoever wrote that folder, an archive or a checkout say, could else
 /// read credentials, run commands, choose where contacts and passwords go, or which files are written.
-const NOT_IN_THE_CURRENT_FOLDER: [&str; 14] = [
+const NOT_IN_THE_CURRENT_FOLDER: [&str; 16] = [
     "base_url",
     "region",
     "proxy",
@@ -31,7 +31,9 @@ const NOT_IN_THE_CURRENT_FOLDER: [&str; 14] = [
     "summary",
     "notify",
     "lock",
+    "log_file",
     "metrics_file",
+    "otlp_endpoint",
     "share_rate",
 ];
 /// No configuration is longer.
@@ -184,7 +186,7 @@ fn secret_in(table: &Table) -> Option<&str> {
     table.iter().find_map(|(key, value)| {
         let secret = match key.as_str() {
             "api_key" | "api_secret" | "sandbox_api_key" | "sandbox_api_secret" => true,
-            "proxy" | "base_url" => holds_password(value),
+            "proxy" | "base_url" | "otlp_endpoint" => holds_password(value),
             _ => false,
         };
         secret.then_some(key.as_str())

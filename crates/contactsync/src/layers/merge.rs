@@ -117,7 +117,7 @@ fn shown(arg: &Arg, values: &[String]) -> Option<String> {
         "sandbox_api_key" | "sandbox_api_secret" | "notify" => None,
         // What names no place may hold a password all the same.
         "share_rate" if values.iter().any(|value| value.parse::<quota::Place>().is_err()) => None,
-        "proxy" | "base_url" if values.iter().any(|value| value.contains('@')) => None,
+        "proxy" | "base_url" | "otlp_endpoint" if values.iter().any(|value| value.contains('@')) => None,
         _ => match arg.get_action() {
             ArgAction::SetTrue => Some("true".to_owned()),
             ArgAction::Count => Some(values.len().to_string()),

@@ -20,10 +20,21 @@ pub(crate) struct Figures {
     pub(crate) in_flight: u64,
     pub(crate) held: bool,
     pub(crate) started_at_ms: i64,
+    /// Now.
+    #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "only what is delivered bears its time"))]
+    pub(crate) at_ms: i64,
     pub(crate) ended: Option<Ended>,
     pub(crate) stopped_by: Option<&'static str>,
     /// Rows that this try has decided.
     pub(crate) decided_now: u64,
+}
+
+/// Of which moment figures are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) started_at_ms: i64,
+    pub(super) at_ms: i64,
+    pub(super) ended: Option<Ended>,
 }
 
 /// The end of a run.
@@ -48,8 +59,7 @@ impl Figures {
     pub(super) fn of(
         about: &About,
         sources: &Sources,
-        started_at_ms: i64,
-        ended: Option<Ended>,
+        Times { started_at_ms, at_ms, ended }: Times,
         stopped_by: Option<&'static str>,
     ) -> Self {
         let Sources { counters, tally, unchanged, writes_unchanged, requests, before } = sources;
@@ -82,10 +92,23 @@ impl Figures {
             in_flight: Counters::get(&counters.in_flight),
             held: ended.is_none() && Counters::get(&counters.held) > 0,
             started_at_ms,
+            at_ms,
             ended,
             stopped_by,
             decided_now: decided.saturating_sub(before.rows),
         }
+    }
+}
+
+#[cfg(feature = "otel")]
+impl Figures {
+    /// Rows by how they ended.
+    pub(crate) fn rows_by_outcome(&self) -> impl Iterator<Item = (Outcome, u64)> + '_ {
+        let of = |outcome| self.rows.iter().filter(move |(of, ..)| *of == outcome).map(|(.., rows)| rows).sum();
+        Outcome::ALL
+            .into_iter()
+            .filter(|outcome| self.about.can_end(*outcome))
+            .map(move |outcome| (outcome, of(outcome)))
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) fn start(
         output: settings.output.clone(),
         sync: settings.sync.clone(),
         is_replaced: settings.is_replaced,
+        every: EVERY,
         succeeded_before: None,
         last: None,
         printer: printer.clone(),
@@ -93,6 +94,7 @@ struct MetricsFile {
     sync: String,
     /// It is a file, which is replaced; what a pipe or a device gets, it gets once, at the end.
     is_replaced: bool,
+    every: Duration,
     succeeded_before: Option<f64>,
     /// When it was last written, and how many rows were decided by then.
     last: Option<(Instant, u64)>,
@@ -104,7 +106,7 @@ struct MetricsFile {
 impl MetricsFile {
     fn write_on(&mut self, watched: &Watched, ends: &Receiver<Exit>) {
         loop {
-            match ends.recv_timeout(EVERY) {
+            match ends.recv_timeout(self.every) {
                 Err(RecvTimeoutError::Timeout) if !self.is_replaced => {}
                 Err(RecvTimeoutError::Timeout) => self.write_or_tell(&watched.figures(None), Durability::Unsynced),
                 Ok(exit) => return self.write_or_tell(&watched.figures(Some(exit)), Durability::Synced),
@@ -164,7 +166,49 @@ fn last_success(path: &Path) -> io::Result<Option<f64>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
+    use crate::{
+        layers::Environment,
+        monitor::About,
+        terminal::{LateWriter, Style},
+    };
+
+    #[test]
+    fn it_is_written_again_and_again_and_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.prom");
+        let about =
+            About { command: "push", target: "sandbox".to_owned(), sandbox: true, verifies: false, rate_limit: 1.0 };
+        let style = Style::of(&crate::args::TerminalArgs::default(), &Environment::default());
+        let mut file = MetricsFile {
+            output: Output::new("metrics file", &path),
+            sync: "a".to_owned(),
+            is_replaced: true,
+            every: Duration::from_millis(1),
+            succeeded_before: None,
+            last: None,
+            printer: Printer::new(style, &LateWriter::stderr()),
+            has_told: false,
+        };
+        let (end, ends) = sync_channel(1);
+        let writing = std::thread::spawn(move || file.write_on(&Watched::new(about), &ends));
+        let mut seen = std::collections::BTreeSet::new();
+        while seen.len() < 3 {
+            // A new file takes the place of the one before, so one is always there once there was one.
+            match std::fs::metadata(&path) {
+                Ok(metadata) => _ = seen.insert((metadata.ino(), metadata.mtime_nsec())),
+                Err(_) => assert!(seen.is_empty()),
+            }
+        }
+        assert!(std::fs::read_to_string(&path).unwrap().contains("contactsync_running{sync=\"a\"} 1"));
+        end.send(Exit::MaxFailures).unwrap();
+        writing.join().unwrap();
+        let last = std::fs::read_to_string(&path).unwrap();
+        assert!(last.contains("contactsync_run_exit_code{sync=\"a\"} 4"), "{last}");
+        assert!(last.contains("contactsync_run_stopped{sync=\"a\",cause=\"max_failures\"} 1"), "{last}");
+    }
 
     #[test]
     fn what_is_no_metrics_file_says_nothing_of_a_success() {

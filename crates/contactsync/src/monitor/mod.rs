@@ -3,23 +3,40 @@
 
 mod figures;
 mod metrics_file;
+#[cfg(feature = "otel")]
+mod otlp;
 mod prometheus;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dispatcher::Listener;
 use jiff::Timestamp;
 use model::Counters;
 use report::{Decided, LiveTally, Requests};
 
+use self::figures::Times;
 pub(crate) use self::figures::{Ended, Figures};
+#[cfg(feature = "otel")]
+use self::otlp::Trace;
 use crate::{
     exit::Exit,
     failure::Failure,
     last_words::LastWords,
     pipeline::{CarriedOver, RequestFigures, UnchangedRows},
-    settings::{MonitorSettings, SendingSettings},
+    settings::SendingSettings,
     terminal::Printer,
 };
+
+/// What a run is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Inputs are compared and looked through; nothing is sent yet.
+    Planning,
+    /// Rows are sent, or read back.
+    Sending,
+    /// All is written down.
+    Finishing,
+}
 
 /// What a run is, as far as it is known when it begins.
 #[derive(Debug, Clone)]
@@ -80,6 +97,8 @@ struct Watched {
     about: About,
     started_at_ms: i64,
     known: Mutex<Known>,
+    #[cfg(feature = "otel")]
+    trace: Option<Mutex<Trace>>,
 }
 
 #[derive(Debug, Default)]
@@ -99,19 +118,28 @@ impl Monitor {
         printer: &Printer,
         last_words: &LastWords,
     ) -> Result<Self, Failure> {
-        let MonitorSettings { metrics_file } = &sending.monitor;
-        if metrics_file.is_none() {
+        let settings = &sending.monitor;
+        if !settings.is_wanted() {
             return Ok(Self::default());
         }
-        let watched = Arc::new(Watched {
-            about: About::of(command, sending),
-            started_at_ms: Timestamp::now().as_millisecond(),
-            known: Mutex::default(),
-        });
-        if let Some(settings) = metrics_file {
+        let watched = Watched::new(About::of(command, sending));
+        #[cfg(feature = "otel")]
+        let watched = Watched {
+            trace: settings.otlp.is_some().then(|| Trace::begin(command).map(Mutex::new)).transpose()?,
+            ..watched
+        };
+        let watched = Arc::new(watched);
+        // The one that may keep the end of the program waiting for longest is begun first, and so comes last.
+        #[cfg(feature = "otel")]
+        if let Some(settings) = &settings.otlp {
+            otlp::start(settings, Arc::clone(&watched), printer, last_words)?;
+        }
+        if let Some(settings) = &settings.metrics_file {
             metrics_file::start(settings, Arc::clone(&watched), printer, last_words)?;
         }
-        Ok(Self(Some(watched)))
+        let monitor = Self(Some(watched));
+        monitor.phase(Phase::Planning);
+        Ok(monitor)
     }
 
     /// From here on there are figures.
@@ -119,6 +147,26 @@ impl Monitor {
         if let Some(watched) = &self.0 {
             watched.known().sources = Some(sources());
         }
+    }
+
+    /// The run has come to this.
+    pub(crate) fn phase(&self, phase: Phase) {
+        #[cfg(feature = "otel")]
+        if let Some(watched) = &self.0 {
+            watched.with_trace(|trace| trace.phase(phase));
+        }
+        #[cfg(not(feature = "otel"))]
+        let _ = phase;
+    }
+
+    /// Who hears what happens to the sending, where anybody wants to.
+    pub(crate) fn listener(&self) -> Option<Listener> {
+        #[cfg(feature = "otel")]
+        if let Some(watched) = self.0.as_ref().filter(|watched| watched.trace.is_some()) {
+            let watched = Arc::clone(watched);
+            return Some(Listener::new(move |happening| _ = watched.with_trace(|trace| trace.happened(happening))));
+        }
+        None
     }
 
     /// What stopped the run, in the summary's word.
@@ -136,7 +184,38 @@ impl Monitor {
     }
 }
 
+#[cfg(feature = "otel")]
 impl Watched {
+    /// The run ended with this status, and with it its trace.
+    fn end_trace(&self, exit: Exit) {
+        let figures = self.figures(Some(exit));
+        self.with_trace(|trace| trace.end(&figures, exit));
+    }
+
+    fn ended_spans(&self) -> Vec<opentelemetry_proto::tonic::trace::v1::Span> {
+        self.with_trace(|trace| trace.ended()).unwrap_or_default()
+    }
+
+    fn forget_spans(&self, count: usize) {
+        self.with_trace(|trace| trace.forget(count));
+    }
+
+    fn with_trace<T>(&self, act: impl FnOnce(&mut Trace) -> T) -> Option<T> {
+        self.trace.as_ref().map(|trace| act(&mut trace.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl Watched {
+    fn new(about: About) -> Self {
+        Self {
+            about,
+            started_at_ms: Timestamp::now().as_millisecond(),
+            known: Mutex::default(),
+            #[cfg(feature = "otel")]
+            trace: None,
+        }
+    }
+
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,7 +228,7 @@ impl Watched {
         let ended = exit.map(|exit| Ended { at_ms: now, exit, succeeded_at_ms: known.finished_at_ms.unwrap_or(now) });
         let stopped_by = known.stopped_by.or_else(|| exit.and_then(word_of));
         drop(known);
-        Figures::of(&self.about, &sources, self.started_at_ms, ended, stopped_by)
+        Figures::of(&self.about, &sources, Times { started_at_ms: self.started_at_ms, at_ms: now, ended }, stopped_by)
     }
 }
 

@@ -30,7 +30,7 @@ use super::{
 use crate::{
     exit::Exit,
     failure::Failure,
-    monitor::{Before, Monitor, Sources},
+    monitor::{Before, Monitor, Phase, Sources},
     reading::{Positions, Reading},
     settings::{CommandLine, InputSettings, SendingSettings, StateSettings, Target},
     signals::Signals,
@@ -210,7 +210,12 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
         let looker = CanaryLooker { settings: canary, stop: stop.clone(), printer: printer.clone() };
         tokio::spawn(looker.look(watch));
     }
+    if let Some(listener) = monitor.listener() {
+        dispatcher = dispatcher.with_listener(listener);
+    }
+    monitor.phase(Phase::Sending);
     let sent = dispatcher.run(taken, decided, Arc::clone(&counters), stop.clone()).await;
+    monitor.phase(Phase::Finishing);
     let bug = |what: &str| Failure::new(Exit::Bug, format!("{what} broke off: please report this"));
     let intake = intake.await.map_err(|_| bug("reading"))?;
     let mut journaled = journaling.end().await.map_err(|_| bug("the report"))?;

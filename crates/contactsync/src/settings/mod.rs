@@ -7,6 +7,8 @@ mod credentials;
 mod inputs;
 mod monitor;
 mod notify;
+#[cfg(feature = "otel")]
+mod otlp;
 mod output;
 mod outputs;
 mod plan;
@@ -27,8 +29,10 @@ mod window;
 pub(crate) use command_line::CommandLine;
 pub(crate) use credentials::Credentials;
 pub(crate) use inputs::InputSettings;
-pub(crate) use monitor::{MetricsFileSettings, MonitorSettings};
+pub(crate) use monitor::MetricsFileSettings;
 pub(crate) use notify::NotifySettings;
+#[cfg(feature = "otel")]
+pub(crate) use otlp::OtlpSettings;
 pub(crate) use output::{Output, STANDARD_STREAM};
 pub(crate) use outputs::{ReportSettings, refuse_shared_outputs};
 pub(crate) use plan::{DryRunSettings, PlannedService};

@@ -157,7 +157,7 @@ impl SendingSettings {
             accept_new_key: resume.accept_new_key,
             canary: None,
             notify: NotifySettings::of(around, requests)?,
-            monitor: MonitorSettings::of(around, &mut warnings)?,
+            monitor: MonitorSettings::of(around, requests, layers, &mut warnings)?,
             state: None,
             shard,
             compares: None,

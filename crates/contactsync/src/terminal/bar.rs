@@ -8,7 +8,7 @@ use std::{
 
 use indicatif::TermLike;
 
-use super::stderr::{Importance, Stderr};
+use super::late_writer::{Importance, LateWriter};
 
 /// Its size where standard error is no terminal.
 const OTHERWISE: (u16, u16) = (80, 24);
@@ -16,14 +16,14 @@ const OTHERWISE: (u16, u16) = (80, 24);
 /// The terminal as a bar sees it: each drawing is gathered, and handed over as a whole.
 #[derive(Debug)]
 pub(super) struct BarTerminal {
-    stderr: Stderr,
+    stderr: LateWriter,
     hidden: Arc<AtomicBool>,
     drawing: Mutex<String>,
 }
 
 impl BarTerminal {
     /// Nothing is drawn while `hidden`.
-    pub(super) fn new(stderr: &Stderr, hidden: &Arc<AtomicBool>) -> Self {
+    pub(super) fn new(stderr: &LateWriter, hidden: &Arc<AtomicBool>) -> Self {
         Self { stderr: stderr.clone(), hidden: Arc::clone(hidden), drawing: Mutex::default() }
     }
 

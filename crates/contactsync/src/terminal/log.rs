@@ -1,35 +1,61 @@
 use std::io::{self, Write};
 
 use tracing::Level;
-use tracing_subscriber::{filter::Targets, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt, registry::Registry, util::SubscriberInitExt,
+};
 
 use super::printer::Printer;
 
 /// Whose events are logged. What HTTP and TLS crates say is never among them: it can hold headers, and so credentials.
 const OURS: [&str; 7] = ["contactsync", "reader", "validator", "dispatcher", "report", "sandbox", "model"];
 
-/// Starts the log: warnings, or as many levels more as `verbose` says.
+/// Starts the log: warnings, or as many levels more as `verbose` says. A log file has what is worth knowing in any case.
 pub(crate) fn start_log(printer: &Printer, verbose: u8) {
     let style = printer.style();
-    let level = match (style.quiet, verbose) {
-        (true, _) => Level::ERROR,
-        (false, 0) => Level::WARN,
-        (false, 1) => Level::INFO,
-        (false, 2) => Level::DEBUG,
-        (false, _) => Level::TRACE,
+    let asked = match verbose {
+        0 => Level::WARN,
+        1 => Level::INFO,
+        2 => Level::DEBUG,
+        _ => Level::TRACE,
     };
-    let targets = Targets::new().with_targets(OURS.map(|target| (target, level)));
-    let lines = tracing_subscriber::fmt::layer().with_ansi(style.color).with_writer(Lines(printer.clone()));
-    let registry = tracing_subscriber::registry().with(targets);
+    let shown = if style.quiet { Level::ERROR } else { asked };
+    let lines = tracing_subscriber::fmt::layer().with_ansi(style.color);
+    let lines = lines.with_writer(Lines { printer: printer.clone(), to: To::StandardError });
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
+    layers.push(if style.json {
+        Box::new(lines.json().with_filter(ours(shown)))
+    } else {
+        Box::new(lines.with_filter(ours(shown)))
+    });
+    if printer.log_file().is_some() {
+        let lines = Lines { printer: printer.clone(), to: To::LogFile };
+        let lines = tracing_subscriber::fmt::layer().json().with_writer(lines);
+        layers.push(Box::new(lines.with_filter(ours(asked.max(Level::INFO)))));
+    }
     // It fails only where a log was started before, and then that one goes on.
-    let _ = if style.json { registry.with(lines.json()).try_init() } else { registry.with(lines).try_init() };
+    let _ = tracing_subscriber::registry().with(layers).try_init();
 }
 
-struct Lines(Printer);
+fn ours(level: Level) -> Targets {
+    Targets::new().with_targets(OURS.map(|target| (target, level)))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum To {
+    StandardError,
+    LogFile,
+}
+
+#[derive(Clone)]
+struct Lines {
+    printer: Printer,
+    to: To,
+}
 
 /// One event, printed as a whole.
 struct Line {
-    printer: Printer,
+    lines: Lines,
     bytes: Vec<u8>,
 }
 
@@ -37,7 +63,7 @@ impl<'a> MakeWriter<'a> for Lines {
     type Writer = Line;
 
     fn make_writer(&'a self) -> Line {
-        Line { printer: self.0.clone(), bytes: Vec::new() }
+        Line { lines: self.clone(), bytes: Vec::new() }
     }
 }
 
@@ -54,6 +80,9 @@ impl Write for Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.printer.log(&self.bytes);
+        match (self.lines.to, self.lines.printer.log_file()) {
+            (To::LogFile, Some(file)) => file.write(&self.bytes),
+            _ => self.lines.printer.log(&self.bytes),
+        }
     }
 }

@@ -1,5 +1,6 @@
 use std::{
     io::{self, IsTerminal},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -13,7 +14,8 @@ use model::escape_controls;
 
 use super::{
     bar::BarTerminal,
-    stderr::{Importance, Stderr},
+    late_writer::{Importance, LateWriter},
+    log_file::LogFile,
 };
 use crate::{
     args::{ColorChoice, LogFormat, TerminalArgs},
@@ -57,16 +59,33 @@ const BEFORE_A_QUESTION: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Printer {
     style: Style,
-    stderr: Stderr,
+    stderr: LateWriter,
     bar: Arc<Mutex<Option<ProgressBar>>>,
     bar_hidden: Arc<AtomicBool>,
+    /// What is said is written down there too, whatever is shown.
+    log_file: Option<LogFile>,
 }
 
 impl Printer {
     /// A printer without a bar.
-    pub(crate) fn new(style: Style, stderr: &Stderr) -> Self {
+    pub(crate) fn new(style: Style, stderr: &LateWriter) -> Self {
         stderr.tell_dropped_as(if style.json { dropped_json } else { dropped_text });
-        Self { style, stderr: stderr.clone(), bar: Arc::default(), bar_hidden: Arc::default() }
+        Self { style, stderr: stderr.clone(), bar: Arc::default(), bar_hidden: Arc::default(), log_file: None }
+    }
+
+    /// The same, which also writes down what it says.
+    pub(crate) fn with_log_file(self, log_file: LogFile) -> Self {
+        Self { log_file: Some(log_file), ..self }
+    }
+
+    /// What it writes beside standard error, with the option that asks for it.
+    pub(crate) fn outputs(&self) -> Vec<(&'static str, PathBuf)> {
+        self.log_file.iter().map(|file| ("--log-file", file.path().to_owned())).collect()
+    }
+
+    /// Where it writes down what it says.
+    pub(super) fn log_file(&self) -> Option<&LogFile> {
+        self.log_file.as_ref()
     }
 
     /// How it writes.
@@ -81,20 +100,17 @@ impl Printer {
 
     /// Something that may not be as the user thinks.
     pub(crate) fn warning(&self, text: &str, hint: Option<&str>) {
-        if !self.style.quiet {
-            self.message(Kind::Warning, text, hint);
-        }
+        self.message(Kind::Warning, text, hint);
     }
 
     /// Something worth knowing; may have several lines.
     pub(crate) fn note(&self, text: &str) {
-        if !self.style.quiet {
-            self.message(Kind::Note, text, None);
-        }
+        self.message(Kind::Note, text, None);
     }
 
     /// A line of progress: like one of the log, it is the first to be dropped.
     pub(super) fn progress(&self, text: &str) {
+        self.write_down(Kind::Note, text, None);
         self.write(self.rendered(Kind::Note, text, None).as_bytes(), Importance::Log);
     }
 
@@ -149,7 +165,16 @@ impl Printer {
     }
 
     fn message(&self, kind: Kind, text: &str, hint: Option<&str>) {
-        self.raw(self.rendered(kind, text, hint).as_bytes());
+        self.write_down(kind, text, hint);
+        if kind == Kind::Error || !self.style.quiet {
+            self.raw(self.rendered(kind, text, hint).as_bytes());
+        }
+    }
+
+    fn write_down(&self, kind: Kind, text: &str, hint: Option<&str>) {
+        if let Some(file) = &self.log_file {
+            file.write(json(kind, text, hint).as_bytes());
+        }
     }
 
     fn rendered(&self, kind: Kind, text: &str, hint: Option<&str>) -> String {
@@ -230,6 +255,12 @@ fn dropped(lines: usize) -> String {
     format!("{lines} lines were dropped here: nobody read standard error")
 }
 
+/// The same where a log file couldn't keep up.
+pub(super) fn dropped_from_file(lines: usize) -> Vec<u8> {
+    let text = format!("{lines} lines were dropped here: the log file could not be written as quickly as they came");
+    json(Kind::Warning, &text, None).into_bytes()
+}
+
 fn dropped_text(lines: usize) -> Vec<u8> {
     format!("warning: {}\n", dropped(lines)).into_bytes()
 }
@@ -243,7 +274,7 @@ mod tests {
     use super::*;
 
     fn printer(color: bool) -> Printer {
-        Printer::new(Style { quiet: false, color, json: false, draws: false }, &Stderr::new())
+        Printer::new(Style { quiet: false, color, json: false, draws: false }, &LateWriter::stderr())
     }
 
     #[test]

@@ -21,12 +21,15 @@ mod explain;
 mod inputs;
 mod kubernetes;
 mod layers;
+mod log_file;
 mod manual;
 mod mend;
 mod metrics;
 mod never_skipped;
 mod nights;
 mod oracle;
+#[cfg(feature = "otel")]
+mod otlp;
 mod own_ids;
 mod own_ids_checked;
 mod own_ids_mended;

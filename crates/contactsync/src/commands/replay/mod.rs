@@ -44,7 +44,7 @@ pub(crate) fn replay(
     let mut patience = Patience::new(wait, printer);
     let mut sources = open_reports(&settings.reports)?;
     if let Some(sending) = &settings.sending {
-        refuse_shared_outputs(&[], &sending.outputs())?;
+        refuse_shared_outputs(&[], &[sending.outputs(), printer.outputs()].concat())?;
         look_at_shared_rate(sending.shared_rate.as_ref(), printer)?;
     }
     for source in &mut sources {
@@ -68,7 +68,7 @@ pub(crate) fn replay(
         printer.warning(warning, None);
     }
     let window = WindowGuard::watch(&sending.window, signals, printer);
-    let outputs = sending.outputs();
+    let outputs = [sending.outputs(), printer.outputs()].concat();
     let _lock = sending.lock.as_deref().map(|path| RunLock::take(path, &mut patience)).transpose()?;
     let report = report_path(&sending)?;
     let names: Vec<String> = sources.iter().map(|source| source.path().display().to_string()).collect();

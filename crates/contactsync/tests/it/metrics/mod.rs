@@ -140,7 +140,7 @@ fn every_end_is_in_it() {
         (&["code=40050:1"], &[], 3, Some("credentials")),
         (&["code=55105:1"], &["--max-failures", "1"], 4, Some("max_failures")),
         (&["drop:1"], &["--outage-wait", "1ms"], 6, Some("outage")),
-        (&["hang:1"], &["--max-duration", "1ms", "--grace", "1ms"], 7, Some("time")),
+        (&["hang:1"], &["--max-duration", "5s", "--grace", "1ms"], 7, Some("time")),
     ] {
         let found = ended(&Service::with_faults(faults), options, status);
         assert_eq!(found.value("contactsync_run_exit_code", &[]), f64::from(status));
@@ -285,7 +285,7 @@ fn one_that_cannot_be_written_is_refused_before_anything_is_sent() {
     push("a.csv").says("--metrics-file a.csv would overwrite the input a.csv");
     push("r.ndjson").says("--report and --metrics-file name the same file");
     if cfg!(target_os = "linux") {
-        push("/proc/a.prom").says("the metrics file /proc/a.prom can't be written");
+        push("/sys/a.prom").says("the metrics file /sys/a.prom can't be written");
     }
     assert_eq!(service.record().stats().requests, 0);
     assert_eq!(place.read("a.csv"), users(3));
@@ -350,4 +350,14 @@ fn set_below_the_command_line_it_is_that_of_the_push_alone() {
     push.never_says("metrics");
     place.file("contactsync.toml", "metrics_file = \"/tmp/elsewhere.prom\"\n");
     place.run(&["push", "--sandbox", "a.csv"]).ends_with(2).says("may not set `metrics_file`");
+}
+
+#[cfg(not(feature = "otel"))]
+#[test]
+fn a_program_that_cannot_deliver_says_which_feature_it_lacks() {
+    let place = Workplace::new();
+    place.file("a.csv", users(3));
+    let push = ["push", "--sandbox", "a.csv", "--otlp-endpoint", "http://127.0.0.1:4318", "--report", "r.ndjson"];
+    place.run(&push).ends_with(2).says("built without the feature `otel`").says("--features otel");
+    assert!(!place.exists("r.ndjson"));
 }

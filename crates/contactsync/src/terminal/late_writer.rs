@@ -24,14 +24,14 @@ pub(super) enum Importance {
     Drawing,
 }
 
-/// Standard error. A thread of its own writes to it, so that a reader who has stopped reading, or a terminal that is
-/// held, holds up nobody else. What would wait beyond a bound is dropped, and counted.
+/// Standard error, or a log file. A thread of its own writes to it, so that a reader who has stopped reading, a terminal that
+/// is held, or a disk that takes its time, holds up nobody else. What would wait beyond a bound is dropped, and counted.
 #[derive(Clone)]
-pub(crate) struct Stderr(Arc<Shared>);
+pub(crate) struct LateWriter(Arc<Shared>);
 
-impl fmt::Debug for Stderr {
+impl fmt::Debug for LateWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stderr").finish_non_exhaustive()
+        f.debug_struct("LateWriter").finish_non_exhaustive()
     }
 }
 
@@ -57,10 +57,18 @@ struct Waiting {
     told_dropped: fn(usize) -> Vec<u8>,
 }
 
-impl Stderr {
-    /// The process's. Its thread starts with the first write.
-    pub(crate) fn new() -> Self {
+impl LateWriter {
+    /// Standard error. Its thread starts with the first write.
+    pub(crate) fn stderr() -> Self {
         Self::to(Box::new(io::stderr()))
+    }
+
+    /// Something else, whose thread of this name starts now.
+    pub(super) fn start(name: &str, sink: Box<dyn Write + Send>) -> io::Result<Self> {
+        let writer = Self::to(Box::new(io::sink()));
+        writer.0.lock().sink = None;
+        writer.start_thread(name, sink)?;
+        Ok(writer)
     }
 
     fn to(sink: Box<dyn Write + Send>) -> Self {
@@ -99,7 +107,7 @@ impl Stderr {
         }
         let mut waiting = self.0.lock();
         if let Some(sink) = waiting.sink.take() {
-            waiting.is_alone = !self.start_thread(sink);
+            waiting.is_alone = self.start_thread("stderr", sink).is_err();
         }
         if waiting.is_alone {
             // To wait is better than silence.
@@ -119,23 +127,24 @@ impl Stderr {
         self.0.filled.notify_one();
     }
 
-    /// Waits until everything is written, at most so long.
-    pub(crate) fn flush(&self, most: Duration) {
+    /// Waits until everything is written, at most so long. Whether it is.
+    pub(crate) fn flush(&self, most: Duration) -> bool {
         let until = Instant::now() + most;
         let mut waiting = self.0.lock();
         while !waiting.is_done() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                return false;
             }
             waiting = self.0.emptied.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        true
     }
 
-    fn start_thread(&self, mut sink: Box<dyn Write + Send>) -> bool {
+    fn start_thread(&self, name: &str, mut sink: Box<dyn Write + Send>) -> io::Result<()> {
         let shared = Arc::clone(&self.0);
         let write = move || shared.write_what_comes(&mut *sink);
-        std::thread::Builder::new().name("stderr".to_owned()).spawn(write).is_ok()
+        std::thread::Builder::new().name(name.to_owned()).spawn(write).map(drop)
     }
 }
 
@@ -238,7 +247,7 @@ mod tests {
     fn what_does_not_fit_is_dropped_and_told_once_and_messages_find_room() {
         let (let_go, may_write) = sync_channel(0);
         let (written, shown) = sync_channel(100);
-        let stderr = Stderr::to(Box::new(Held { may_write, written }));
+        let stderr = LateWriter::to(Box::new(Held { may_write, written }));
         stderr.tell_dropped_as(|lines| format!("{lines} dropped\n").into_bytes());
         let line = [vec![b'x'; LOG_WAITING / 8 - 1], vec![b'\n']].concat();
         for _ in 0..20 {
@@ -260,7 +269,7 @@ mod tests {
     fn what_was_dropped_last_is_told_at_the_end() {
         let (let_go, may_write) = sync_channel(0);
         let (written, shown) = sync_channel(100);
-        let stderr = Stderr::to(Box::new(Held { may_write, written }));
+        let stderr = LateWriter::to(Box::new(Held { may_write, written }));
         stderr.tell_dropped_as(|lines| format!("{lines} dropped\n").into_bytes());
         for _ in 0..2 {
             stderr.write(&vec![b'x'; ALL_WAITING], Importance::Message);

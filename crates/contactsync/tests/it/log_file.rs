@@ -1,0 +1,142 @@
+//! The log file: what stands in it, what never does, and that it never stands in a run's way.
+
+use std::{io::Write, os::unix::fs::PermissionsExt, process::Stdio};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::{
+    service::{Service, users},
+    support::{Running, Workplace},
+};
+
+/// The lines, each with a time and a level.
+#[track_caller]
+fn lines(place: &Workplace, name: &str) -> Vec<Value> {
+    let lines = place.json_lines(name);
+    for line in &lines {
+        assert!(line["timestamp"].is_string() && line["level"].is_string() && line["target"].is_string(), "{line}");
+    }
+    lines
+}
+
+fn says(lines: &[Value], level: &str, text: &str) -> bool {
+    lines.iter().any(|line| line["level"] == level && line["fields"]["message"].as_str().unwrap().contains(text))
+}
+
+#[test]
+fn events_and_messages_are_written_down_and_standard_error_stays_as_it_is() {
+    let place = Workplace::new().variable("CONTACTSYNC_RATE", "unlimited");
+    place.file("a.csv", users(3) + "x,nobody@example.com\n");
+    let push = ["push", "--sandbox", "a.csv", "--report", "r.ndjson", "--force"];
+    let without = place.run(&push).ends_with(1).stderr;
+    let with = place.run(&[&push[..], &["--log-file", "l.ndjson"]].concat()).ends_with(1).stderr;
+    let first = |text: &str| text.lines().next().unwrap().to_owned();
+    assert_eq!((first(&with), with.lines().count()), (first(&without), without.lines().count()));
+    let written = lines(&place, "l.ndjson");
+    assert!(says(&written, "INFO", "rate is set in"), "{written:#?}");
+    assert!(says(&written, "INFO", "euid_invalid") && says(&written, "INFO", "target: the sandbox"), "{written:#?}");
+    assert!(!written.iter().any(|line| line["level"] == "DEBUG"));
+    assert_eq!(std::fs::metadata(place.path("l.ndjson")).unwrap().permissions().mode() & 0o777, 0o600);
+    // What nobody is shown is written all the same, behind what was there; errors too.
+    place.run(&["-q", "push", "--sandbox", "missing.csv", "--log-file", "l.ndjson"]).ends_with(2);
+    let more = lines(&place, "l.ndjson");
+    assert!(more.len() > written.len() && more[..written.len()] == written);
+    assert!(says(&more, "ERROR", "missing.csv"));
+    place.run(&["-vv", "check", "a.csv", "--log-file", "more.ndjson"]).ends_with(1);
+    place.run(&[&push[..], &["-vv", "--log-file", "more.ndjson"]].concat()).ends_with(1);
+    assert!(says(&lines(&place, "more.ndjson"), "DEBUG", "synced"));
+}
+
+#[test]
+fn no_value_and_no_secret_is_ever_in_it() {
+    let service = Service::with_faults(&["code=55105:0.3", "drop:0.2", "status=502:0.2"]);
+    let place = service.workplace();
+    let rows = (1..=60).map(|row| format!("77700{row},private{row}@example.com\n")).collect::<String>();
+    place.file("a.csv", format!("euid,email\n{rows}x,hidden@example.com\n,lost@example.com\n"));
+    let options = ["--retry-base", "1ms", "--log-file", "l.ndjson", "--report", "r.ndjson", "--canary", "5", "--yes"];
+    let ran = place.run(&[&["-vvv", "push", "a.csv", "--max-failures", "none"][..], &options].concat());
+    assert!(matches!(ran.status, Some(0 | 1)), "{ran}");
+    let written = place.read("l.ndjson");
+    assert!(written.lines().count() > 60);
+    for secret in ["private", "hidden", "lost@", "@example.com", "77700", "sandbox-secret", "sandbox-key"] {
+        assert!(!written.contains(secret), "{secret} is in the log");
+    }
+}
+
+#[test]
+fn one_that_cannot_be_opened_is_refused_before_anything() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("a.csv", users(3));
+    place.file("data.ndjson", "{\"euid\":1,\"email\":\"a@example.com\"}\n");
+    let push = |name: &str| place.run(&["push", "a.csv", "--report", "r.ndjson", "--log-file", name]).ends_with(2);
+    push("no/l.ndjson").says("the log file no/l.ndjson can't be opened");
+    push(".").says("the log file . can't be opened");
+    push("-").says("is the name of a file");
+    push("a.csv").says("the log file a.csv holds something else than a log");
+    push("data.ndjson").says("holds something else than a log");
+    push("r.ndjson").says("--report and --log-file name the same file");
+    place.file("contactsync.toml", "log_file = \"l.ndjson\"\n");
+    place.run(&["push", "a.csv"]).ends_with(2).says("may not set `log_file`");
+    assert_eq!(service.record().stats().requests, 0);
+    assert_eq!((place.read("a.csv"), place.read("data.ndjson").lines().count()), (users(3), 1));
+}
+
+#[test]
+fn a_full_disk_is_told_once_and_stops_nothing() {
+    if !std::path::Path::new("/dev/full").exists() {
+        std::io::stdout().write_all(b"skipped: there is no /dev/full\n").unwrap();
+        return;
+    }
+    let place = Workplace::new();
+    place.file("a.csv", users(300));
+    let push = ["-vv", "push", "--sandbox", "a.csv", "--rate", "unlimited", "--log-file", "/dev/full"];
+    let ran = place.run(&push).ends_with(0);
+    assert_eq!(ran.stderr.matches("the log file /dev/full can't be written").count(), 1, "{ran}");
+}
+
+#[test]
+fn a_disk_that_hangs_holds_neither_the_run_nor_its_end() {
+    let place = Workplace::new();
+    place.file("a.csv", users(5_000));
+    let pipe = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, place.path("l"), pipe, rustix::fs::Mode::from_raw_mode(0o600), 0).unwrap();
+    // Somebody has it open and never reads.
+    let held = std::fs::OpenOptions::new().read(true).write(true).open(place.path("l")).unwrap();
+    let push = ["-vvv", "push", "--sandbox", "a.csv", "--rate", "unlimited", "--log-file", "l", "--report", "r.ndjson"];
+    place.run(&push).ends_with(0).says("the log file l lacks the end of the log");
+    assert_eq!(place.json_lines("r.ndjson").len(), 5_000);
+    drop(held);
+}
+
+#[test]
+fn a_signal_leaves_it_whole() {
+    let service = Service::with_faults(&["hang:1"]);
+    let place = service.workplace();
+    place.file("a.csv", users(100));
+    let push = ["push", "a.csv", "--log-file", "l.ndjson", "--grace", "1ms", "--report", "r.ndjson"];
+    let mut running = Running::start(&mut place.command(&push));
+    running.until("requests are under way", || service.record().stats().requests > 0);
+    running.signal(Signal::TERM);
+    running.finish().ends_with(143);
+    let written = lines(&place, "l.ndjson");
+    assert!(says(&written, "ERROR", "stopped by a signal"));
+    let last = written.last().unwrap()["fields"]["message"].as_str().unwrap().to_owned();
+    assert!(last.contains(&service.url()), "{last}");
+}
+
+#[test]
+fn it_can_be_truncated_while_it_is_written() {
+    let place = Workplace::new();
+    let mut command = place.command(&["check", "-", "--log-file", "l.ndjson"]);
+    let mut running = Running::start(command.stdin(Stdio::piped()));
+    let rows = "x,a@example.com\n".repeat(20_000);
+    running.child().stdin.as_mut().unwrap().write_all(format!("euid,email\n{rows}").as_bytes()).unwrap();
+    running.until("lines are written", || place.read_if_there("l.ndjson").lines().count() >= 10);
+    std::fs::OpenOptions::new().write(true).open(place.path("l.ndjson")).unwrap().set_len(0).unwrap();
+    drop(running.child().stdin.take());
+    running.finish().ends_with(1);
+    let written = lines(&place, "l.ndjson");
+    assert!(says(&written, "INFO", "rows read in") && written.len() < 10, "{written:#?}");
+}
