@@ -16,13 +16,17 @@ const LONG_ABOUT: &str = "Reads contacts from CSV, TSV, NDJSON and JSON files, c
 Marketing Automation, one request a user: in order for each user, within a rate, with retries, and with a record in \
 the report for every row.";
 /// The variables that are read, and what they set.
-pub(crate) const VARIABLES: [(&str, &str); 6] = [
+pub(crate) const VARIABLES: [(&str, &str); 7] = [
     ("ENGAGELAB_MA_API_KEY, ENGAGELAB_MA_API_SECRET", "credentials of the API data source"),
     ("ENGAGELAB_MA_API_KEY_FILE, ENGAGELAB_MA_API_SECRET_FILE", "files that hold them instead"),
     ("ENGAGELAB_MA_BASE_URL", "where requests go, as --base-url"),
     (
         "CONTACTSYNC_REDIS_PASSWORD, CONTACTSYNC_REDIS_PASSWORD_FILE",
         "password of the Redis that --share-rate names, or a file that holds it",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES",
+        "where --otlp-endpoint isn't given, what goes along, and who says it (feature otel)",
     ),
     ("CONTACTSYNC_<OPTION>", "any other option, as CONTACTSYNC_RATE=50/s; repeated ones a line each"),
     ("NO_COLOR", "no colour"),

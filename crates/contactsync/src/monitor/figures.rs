@@ -1,7 +1,7 @@
 use model::{Counters, Outcome, Reason};
 
 use super::{About, Sources};
-use crate::exit::Exit;
+use crate::{exit::Exit, pipeline::UnchangedRows};
 
 /// Up to which latencies answers are counted together, in milliseconds.
 pub(crate) const LATENCY_BOUNDS_MS: [u64; 14] =
@@ -64,7 +64,7 @@ impl Figures {
     ) -> Self {
         let Sources { counters, tally, unchanged, writes_unchanged, requests, before } = sources;
         let tally = tally.look();
-        let passed_over = unchanged.as_ref().map_or(0, |rows| rows.passed_over());
+        let passed_over = unchanged.as_ref().map_or(0, UnchangedRows::passed_over);
         // The others have a record, or a decision that got none.
         let without_record = if *writes_unchanged { passed_over } else { Counters::get(&counters.unchanged) };
         let mut rows = Vec::new();

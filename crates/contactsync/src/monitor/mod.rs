@@ -156,7 +156,7 @@ impl Monitor {
             watched.with_trace(|trace| trace.phase(phase));
         }
         #[cfg(not(feature = "otel"))]
-        let _ = phase;
+        let _ = (self, phase);
     }
 
     /// Who hears what happens to the sending, where anybody wants to.
@@ -166,6 +166,8 @@ impl Monitor {
             let watched = Arc::clone(watched);
             return Some(Listener::new(move |happening| _ = watched.with_trace(|trace| trace.happened(happening))));
         }
+        #[cfg(not(feature = "otel"))]
+        let _ = self;
         None
     }
 

@@ -1,7 +1,9 @@
 //! Traces and metrics over OTLP, as a collector in the test's own process takes them.
 
+#![expect(clippy::float_cmp, reason = "counts are exact")]
+
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::TcpListener,
     sync::{Arc, Mutex},
 };

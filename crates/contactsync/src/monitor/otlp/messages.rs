@@ -35,17 +35,17 @@ pub(super) fn resource(attributes: &[(String, String)]) -> Resource {
     Resource { attributes, ..Resource::default() }
 }
 
-fn scope() -> Option<InstrumentationScope> {
-    Some(InstrumentationScope {
+fn scope() -> InstrumentationScope {
+    InstrumentationScope {
         name: "contactsync".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..InstrumentationScope::default()
-    })
+    }
 }
 
 /// What delivers spans.
 pub(super) fn trace_request(resource: &Resource, spans: Vec<Span>) -> ExportTraceServiceRequest {
-    let scope_spans = vec![ScopeSpans { scope: scope(), spans, schema_url: String::new() }];
+    let scope_spans = vec![ScopeSpans { scope: Some(scope()), spans, schema_url: String::new() }];
     let resource = Some(resource.clone());
     ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans { resource, scope_spans, schema_url: String::new() }],
@@ -54,7 +54,8 @@ pub(super) fn trace_request(resource: &Resource, spans: Vec<Span>) -> ExportTrac
 
 /// What delivers metrics.
 pub(super) fn metrics_request(resource: &Resource, figures: &Figures) -> ExportMetricsServiceRequest {
-    let scope_metrics = vec![ScopeMetrics { scope: scope(), metrics: metrics(figures), schema_url: String::new() }];
+    let scope_metrics =
+        vec![ScopeMetrics { scope: Some(scope()), metrics: metrics(figures), schema_url: String::new() }];
     let resource = Some(resource.clone());
     ExportMetricsServiceRequest {
         resource_metrics: vec![ResourceMetrics { resource, scope_metrics, schema_url: String::new() }],
@@ -65,7 +66,7 @@ fn metrics(figures: &Figures) -> Vec<Metric> {
     let times = Times::of(figures);
     let rows = figures.rows.iter().map(|(outcome, reason, rows)| {
         let reason = reason.map(|reason| text("reason", reason.as_str()));
-        (std::iter::once(text("outcome", outcome.as_str())).chain(reason).collect(), *rows)
+        (std::iter::once(text("outcome", outcome.as_str())).chain(reason).collect::<Vec<_>>(), *rows)
     });
     let attempts = figures.attempts.iter().map(|(kind, attempts)| (vec![text("kind", kind)], *attempts));
     let mut all = vec![

@@ -7,7 +7,8 @@ mod trace;
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, sync_channel},
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::{RecvTimeoutError, sync_channel},
     },
     time::Duration,
 };
@@ -40,29 +41,39 @@ pub(super) fn start(
 ) -> Result<(), Failure> {
     let poster = Poster::new(&settings.http, &settings.headers).map_err(Failure::usage)?;
     let resource = resource(&settings.attributes);
-    let mut delivery =
-        Delivery { settings: settings.clone(), poster, resource, watched, printer: printer.clone(), has_told: false };
+    let told = Told { printer: printer.clone(), has_told: Arc::default() };
+    let mut delivery = Delivery { settings: settings.clone(), poster, resource, watched, told: told.clone() };
     let unstarted = |error| Failure::usage(format!("the delivery to `--otlp-endpoint` can't be started: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unstarted)?;
     let (end, ends) = oneshot::channel();
-    let (delivered, is_delivered) = sync_channel::<bool>(1);
+    let (delivered, is_delivered) = sync_channel::<()>(1);
     let deliver = move || {
         runtime.block_on(delivery.go_on(ends));
-        let _ = delivered.send(delivery.has_told);
+        let _ = delivered.send(());
     };
     std::thread::Builder::new().name("otlp".to_owned()).spawn(deliver).map_err(unstarted)?;
-    let printer = printer.clone();
     last_words.add(move |exit, most| {
         // It may have ended by a panic, and then nobody takes this.
         let _ = end.send(exit);
-        say_whether(&is_delivered, most.min(LAST_DELIVERY), &printer);
+        if is_delivered.recv_timeout(most.min(LAST_DELIVERY)) == Err(RecvTimeoutError::Timeout) {
+            told.once("the collector did not take the last metrics and spans in time", None);
+        }
     });
     Ok(())
 }
 
-fn say_whether(is_delivered: &Receiver<bool>, most: Duration, printer: &Printer) {
-    if is_delivered.recv_timeout(most) == Err(RecvTimeoutError::Timeout) {
-        printer.warning("`--otlp-endpoint`: the collector did not take the last metrics and spans in time", None);
+/// Says once that something was not delivered.
+#[derive(Clone)]
+struct Told {
+    printer: Printer,
+    has_told: Arc<AtomicBool>,
+}
+
+impl Told {
+    fn once(&self, what: &str, hint: Option<&str>) {
+        if !self.has_told.swap(true, Relaxed) {
+            self.printer.warning(&format!("`--otlp-endpoint`: {what}"), hint);
+        }
     }
 }
 
@@ -71,9 +82,7 @@ struct Delivery {
     poster: Poster,
     resource: Resource,
     watched: Arc<Watched>,
-    printer: Printer,
-    /// That something could not be delivered was told.
-    has_told: bool,
+    told: Told,
 }
 
 impl Delivery {
@@ -113,12 +122,9 @@ impl Delivery {
             Ok(status) => Some(format!("HTTP {status}")),
             Err(error) => Some(error),
         });
-        if let Some(fault) = faults.into_iter().next()
-            && !self.has_told
-        {
-            self.has_told = true;
-            let text = format!("`--otlp-endpoint`: metrics or spans could not be delivered: {fault}");
-            self.printer.warning(&text, Some("the run goes on; what can't be delivered later either is told no more"));
+        if let Some(fault) = faults.into_iter().next() {
+            let hint = "the run goes on; what can't be delivered later either is told no more";
+            self.told.once(&format!("metrics or spans could not be delivered: {fault}"), Some(hint));
         }
     }
 }

@@ -104,13 +104,9 @@ fn is_name(name: &str) -> bool {
 }
 
 fn float(text: &str) -> f64 {
-    match text {
-        "+Inf" => f64::INFINITY,
-        _ => {
-            assert!(text.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte)), "{text}");
-            text.parse().unwrap()
-        }
-    }
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte));
+    assert!(is_number || text == "+Inf", "{text}");
+    text.parse().unwrap()
 }
 
 fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
@@ -122,13 +118,11 @@ fn sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
         assert!(label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{line}");
         let (value, behind) = quoted(behind);
         assert!(labels.insert(label.to_owned(), value).is_none(), "twice: {label} in {line}");
-        match behind.strip_prefix(',') {
-            Some(further) => rest = further,
-            None => {
-                rest = behind.strip_prefix("} ").unwrap();
-                break;
-            }
-        }
+        let Some(further) = behind.strip_prefix(',') else {
+            rest = behind.strip_prefix("} ").unwrap();
+            break;
+        };
+        rest = further;
     }
     assert!(labels.contains_key("sync"), "{line}");
     (name.to_owned(), labels, float(rest))

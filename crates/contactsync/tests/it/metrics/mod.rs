@@ -1,5 +1,7 @@
 //! The metrics file: what stands in it, when it is written, and that it never stands in a run's way.
 
+#![expect(clippy::float_cmp, reason = "counts and times are exact")]
+
 mod exposition;
 
 use std::{
