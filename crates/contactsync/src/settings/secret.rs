@@ -10,6 +10,9 @@ use crate::{
 /// A key, secret or password is never longer.
 const MOST_BYTES: u64 = 64 << 10;
 
+/// Where container runtimes and systemd put secrets for a process.
+const HANDED_OVER: [&str; 2] = ["/run/secrets", "/run/credentials"];
+
 /// Where the environment holds a secret.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SecretVariables {
@@ -47,8 +50,10 @@ impl SecretVariables {
         let (text, mode) = read_file(&path).map_err(|error| {
             Failure::usage(format!("{} names {}, which can't be read: {error}", self.file_variable, path.display()))
         })?;
-        // Secrets that a container's runtime mounts are often readable by all who are in there, so this is no error.
-        if mode & 0o077 != 0 && !path.starts_with("/run/secrets") {
+        // Secrets that a container's runtime mounts are often readable by all who are in there, so this is no error; what systemd
+        // hands to a unit is nobody else's, though the mode of its file shows the unit's own leave as that of a group.
+        let is_handed_over = HANDED_OVER.iter().any(|folder| path.starts_with(folder));
+        if mode & 0o077 != 0 && !is_handed_over {
             warnings.push(format!("{} holds a secret and can be read by others: `chmod 600` it", path.display()));
         }
         Ok(without_line_end(&text))

@@ -14,6 +14,7 @@ mod config;
 mod crash;
 mod credentials;
 mod decision_table;
+mod deploy;
 mod disk;
 mod doctor;
 mod documents;

@@ -30,7 +30,7 @@ fn jobs() -> Vec<Object> {
 }
 
 /// Every status that the program can end with, as its manual lists them.
-fn statuses() -> BTreeSet<i32> {
+pub(crate) fn statuses() -> BTreeSet<i32> {
     let manual = Workplace::new().run(&["man"]).ends_with(0).stdout;
     let section = manual.split(".SH \"EXIT STATUS\"\n").nth(1).unwrap().split(".SH ").next().unwrap();
     let entries = section.split(".TP\n").skip(1);
