@@ -114,6 +114,18 @@ until_so 'it is given up' '[ "$(of away ActiveState)" = failed ]'
 is status "$(of away ExecMainStatus) $(restarts away)" '6 3'
 until_so 'mail' 'grep -qs "contactsync away on" /out/mail'
 
+echo '--- two jobs share a rate by a file'
+for job in one other; do
+  job $job 200 'share_rate = "/var/lib/contactsync/quota/engagelab"'
+  printf '[Service]\nStateDirectory=contactsync/quota\n' >>/etc/systemd/system/contactsync@$job.service.d/quick.conf
+done
+systemctl daemon-reload
+systemctl start contactsync@one contactsync@other
+for job in one other; do
+  over $job
+  is result "$(of $job Result) $(figure $job synced)" 'success 200'
+done
+
 echo '--- no credentials: nothing is started'
 job bare 10 ''
 rm /etc/contactsync/bare.key
