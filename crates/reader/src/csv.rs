@@ -1,7 +1,9 @@
 //! Records of delimited text: plain rows by the run, all others over `csv_core`. Lines are counted here, and a record's bytes
 //! stay at hand until it is whole: a quote that never closes must not swallow the file.
 
+mod escapes;
 mod faults;
+mod header;
 
 use std::{borrow::Cow, mem, sync::Arc};
 
@@ -11,17 +13,22 @@ use model::{
     sheet::{self, unprotect_formulas, unprotect_id},
 };
 
+use self::{
+    escapes::{Escaped, first_escape},
+    header::refuse_key_of_sheet,
+};
 use crate::{
     batch::{BATCH_BYTES, BATCH_FIELDS, BATCH_RECORDS},
     csv_parser::{CsvParser, Next},
     delimiter::{separator_line, sniff},
-    encoding,
+    dump::Dump,
     error::{OpenError, ReadError},
     layout::Layout,
     naming::Naming,
-    options::{Format, Header, ReaderOptions, RowKey},
+    options::{Escapes, Format, Header, Quotes, ReaderOptions, RowKey},
     plain::{Enough, PlainRows},
     text::{Text, lines, raw_text},
+    window::LineCounter,
 };
 
 pub(crate) struct CsvRecords {
@@ -41,6 +48,7 @@ pub(crate) struct CsvRecords {
     apostrophes: Apostrophes,
     /// The key is an id of a sheet's, which stands behind an apostrophe.
     has_protected_ids: bool,
+    escapes: Escaped,
 }
 
 /// What apostrophes in front of formulas are.
@@ -64,12 +72,20 @@ impl CsvRecords {
         naming: &Naming,
         utf8: bool,
     ) -> Result<Self, OpenError> {
-        let by_line = separator_line(&mut text)?;
-        let tab = (format == Format::Tsv).then_some(b'\t');
+        let quotes = options.quotes() == Quotes::Double;
+        let escapes = options.escapes == Some(Escapes::Backslash);
+        let dump = Dump::new(escapes, quotes);
+        let by_line = if dump.is_some() { None } else { separator_line(&mut text)? };
+        // Rows are no header, and values hold commas.
+        let rows_alone = escapes && options.header != Header::Present;
+        let tab = (format == Format::Tsv || rows_alone).then_some(b'\t');
         let delimiter = match options.delimiter.or(by_line).or(tab) {
             Some(delimiter) => delimiter,
-            None => sniff(&mut text)?,
+            None => sniff(&mut text, quotes)?,
         };
+        if dump.is_some() {
+            text.lines = LineCounter::of_line_feeds();
+        }
         let mut records = Self {
             parser: CsvParser::new(text, delimiter, MAX_RECORD_BYTES),
             plain: None,
@@ -91,7 +107,9 @@ impl CsvRecords {
             hint: None,
             apostrophes: Apostrophes::Data,
             has_protected_ids: false,
+            escapes: if options.escapes.is_none() { Escaped::Watched } else { Escaped::Settled },
         };
+        records.parser.dump = dump;
         let mut headers = match &options.header {
             Header::Absent { columns } => columns.iter().map(|name| name.trim().to_owned()).collect(),
             Header::Present => records.read_header(input)?,
@@ -99,12 +117,13 @@ impl CsvRecords {
         if sheet::is_sheet(&headers) {
             refuse_key_of_sheet(input, &headers, naming)?;
             records.apostrophes = Apostrophes::Sheet;
+            records.escapes = Escaped::Settled;
             records.has_protected_ids = naming.key() != RowKey::Euid;
             headers = headers.iter().map(|header| unprotect_formulas(header).into_owned()).collect();
         }
         records.layout = Layout::new(input, headers, naming)?;
         // The rows of a sheet may have to be changed.
-        if records.apostrophes == Apostrophes::Data {
+        if records.apostrophes == Apostrophes::Data && dump.is_none() {
             records.plain = PlainRows::new(delimiter, records.layout.width, MAX_RECORD_BYTES);
         }
         Ok(records)
@@ -130,7 +149,7 @@ impl CsvRecords {
 
     /// Whether a record follows; blank lines before it are let go of.
     pub(crate) fn has_more(&mut self) -> Result<bool, ReadError> {
-        self.parser.text.skip_empty_lines()
+        self.parser.skip_empty_lines()
     }
 
     pub(crate) fn rows(&self) -> u64 {
@@ -142,8 +161,25 @@ impl CsvRecords {
         self.hint.take_if(|hint| !hint.is_empty()).inspect(|_| self.hint = Some(""))
     }
 
+    /// The line of the first backslash that looks like a dump's escape, once.
+    pub(crate) fn take_escape(&mut self) -> Option<u64> {
+        let Escaped::Seen(line) = self.escapes else { return None };
+        self.escapes = Escaped::Settled;
+        Some(line)
+    }
+
     /// Fills an empty batch. False at the end of the input.
     pub(crate) fn fill(&mut self, batch: &mut RecordBatch) -> Result<bool, ReadError> {
+        let more = self.fill_with_records(batch);
+        if self.escapes == Escaped::Watched
+            && let Some(line) = first_escape(batch)
+        {
+            self.escapes = Escaped::Seen(line);
+        }
+        more
+    }
+
+    fn fill_with_records(&mut self, batch: &mut RecordBatch) -> Result<bool, ReadError> {
         batch.columns = Arc::clone(&self.layout.columns);
         batch.is_table = true;
         loop {
@@ -235,6 +271,11 @@ impl CsvRecords {
                     format!("more than {MAX_RECORD_BYTES} bytes (1 MiB) in a record, most likely for a stray quote");
                 self.take_first_line(batch, last, &fault);
             }
+            Next::Malformed { bytes, column, fault } => {
+                let message = format!("{}: {fault}", self.layout.describe(column));
+                self.push_unread(batch, Rejection::new(Reason::MalformedRow, message), bytes);
+                self.parser.text.pass(bytes);
+            }
             Next::TooLong => self.take_too_long(batch)?,
         }
         Ok(true)
@@ -324,12 +365,10 @@ impl CsvRecords {
     }
 
     fn take_too_long(&mut self, batch: &mut RecordBatch) -> Result<(), ReadError> {
-        self.parser.give_up();
         let line = self.parser.text.lines.line();
         let shown = self.parser.text.window.bytes().len().min(MAX_RECORD_BYTES);
         let raw = raw_text(&self.parser.text.window.bytes()[..shown]);
-        self.parser.text.pass(MAX_RECORD_BYTES);
-        let bytes = MAX_RECORD_BYTES as u64 + self.parser.text.skip_line()?;
+        let bytes = self.parser.skip_too_long()?;
         let place = lines(line, self.parser.text.lines.line());
         let message = format!("{place}: the record has {bytes} bytes, more than {MAX_RECORD_BYTES} (1 MiB)");
         self.push_head(batch, Rejection::new(Reason::MalformedRow, message), line, raw);
@@ -353,44 +392,6 @@ impl CsvRecords {
             raw: Some(raw),
         });
     }
-
-    fn read_header(&mut self, input: &str) -> Result<Vec<String>, OpenError> {
-        let header_fault = |fault: String| OpenError::Header { input: input.to_owned(), fault };
-        let mut arena = Vec::new();
-        match self.parser.next(&mut arena, 0)? {
-            Next::End => Err(OpenError::Empty(input.to_owned())),
-            Next::UnclosedQuote { .. } => Err(header_fault("a quote in it is never closed".to_owned())),
-            Next::TooLong | Next::TooManyLines { .. } => Err(header_fault("it is longer than 1 MiB".to_owned())),
-            Next::Record { bytes, fields, .. } => {
-                let mut start = 0;
-                let mut headers = Vec::with_capacity(fields);
-                for end in &self.parser.ends[..fields] {
-                    let Ok(header) = std::str::from_utf8(&arena[start..*end]) else {
-                        let likely = encoding::likely(&self.parser.text.window.bytes()[..bytes]);
-                        let fault = format!(
-                            "column {} is not valid in this encoding, most likely `--encoding {likely}`",
-                            headers.len() + 1
-                        );
-                        return Err(header_fault(fault));
-                    };
-                    headers.push(header.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}').to_owned());
-                    start = *end;
-                }
-                self.parser.text.pass(bytes);
-                Ok(headers)
-            }
-        }
-    }
-}
-
-/// Refuses what would take a code or a line's number for whom a row is of.
-fn refuse_key_of_sheet(input: &str, headers: &[String], naming: &Naming) -> Result<(), OpenError> {
-    let is_euid = |header: &str| naming.key() == RowKey::Euid && header.eq_ignore_ascii_case("euid");
-    let own = headers.iter().find(|header| sheet::is_own_column(header) && naming.is_key(header) && !is_euid(header));
-    own.map_or(Ok(()), |own| {
-        let (input, column, columns) = (input.to_owned(), own.clone(), headers.to_vec());
-        Err(OpenError::KeyOfSheet { input, key: naming.key(), column, columns })
-    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::ops::Range;
 use csv_core::ReadRecordResult;
 
 use crate::{
+    dump::{Dump, DumpFault},
     error::ReadError,
     quotes::{QuoteScan, is_open_behind},
     text::Text,
@@ -20,10 +21,14 @@ pub(crate) struct CsvParser {
     /// Ends of the current record's fields, within its part of the arena.
     pub(crate) ends: Vec<usize>,
     core: csv_core::Reader,
-    delimiter: u8,
+    pub(crate) delimiter: u8,
     quotes: QuoteScan,
     /// Longest record, in bytes.
-    longest: usize,
+    pub(crate) longest: usize,
+    /// It is a dump, which is read in another way.
+    pub(crate) dump: Option<Dump>,
+    /// What is asked for next is the header.
+    pub(crate) is_header: bool,
     /// All bytes ever parsed.
     #[cfg(test)]
     work: u64,
@@ -39,6 +44,8 @@ pub(crate) enum Next {
     TooLong,
     /// A record that is too long, over several lines, and stands outside quotes where it gets so; up to that line.
     TooManyLines { last: u64 },
+    /// A record of a dump of so many bytes, and what is wrong with it from a column on.
+    Malformed { bytes: usize, column: usize, fault: DumpFault },
     /// Nothing.
     End,
 }
@@ -91,14 +98,34 @@ impl CsvParser {
             delimiter,
             quotes: QuoteScan::new(delimiter),
             longest,
+            dump: None,
+            is_header: false,
             #[cfg(test)]
             work: 0,
         }
     }
 
+    /// Lets go of empty lines. False where nothing follows.
+    pub(crate) fn skip_empty_lines(&mut self) -> Result<bool, ReadError> {
+        if self.dump.is_some() { self.skip_empty_lines_of_dump() } else { self.text.skip_empty_lines() }
+    }
+
+    /// Lets go of a record that is too long, up to the next line end. Returns its bytes.
+    pub(crate) fn skip_too_long(&mut self) -> Result<u64, ReadError> {
+        if let Some(dump) = self.dump {
+            return self.skip_record_of_dump(dump);
+        }
+        self.give_up();
+        self.text.pass(self.longest);
+        Ok(self.longest as u64 + self.text.skip_line()?)
+    }
+
     /// Parses the next record into the arena, from `used` on. Its bytes stay in the window. Each byte is parsed once: a
     /// record that goes on behind its first line is parsed further only where it is known to end.
     pub(crate) fn next(&mut self, arena: &mut Vec<u8>, used: usize) -> Result<Next, ReadError> {
+        if let Some(dump) = self.dump {
+            return self.next_of_dump(dump, arena, used);
+        }
         if !self.text.skip_empty_lines()? {
             return Ok(Next::End);
         }

@@ -11,6 +11,10 @@ pub struct ReaderOptions {
     pub format: Option<Format>,
     /// The CSV delimiter; none: a tab for TSV, else told from the header line.
     pub delimiter: Option<u8>,
+    /// What a backslash is in CSV; none: data, and what looks like an escape is told.
+    pub escapes: Option<Escapes>,
+    /// What a quote is in CSV; none: as [`ReaderOptions::quotes`] says.
+    pub quotes: Option<Quotes>,
     /// Whether CSV has a header.
     pub header: Header,
     /// The encoding where no byte order mark tells it; none: UTF-8.
@@ -32,6 +36,12 @@ pub struct ReaderOptions {
 }
 
 impl ReaderOptions {
+    /// What a quote is: databases that escape with backslashes put nothing in quotes unless they are told to.
+    pub fn quotes(&self) -> Quotes {
+        let usual = if self.escapes == Some(Escapes::Backslash) { Quotes::None } else { Quotes::Double };
+        self.quotes.unwrap_or(usual)
+    }
+
     pub(crate) fn meter(&self, input: &str) -> Arc<Meter> {
         Meter::new(self.digest, self.marks.get(input).copied().unwrap_or(0))
     }
@@ -42,6 +52,8 @@ impl Default for ReaderOptions {
         Self {
             format: None,
             delimiter: None,
+            escapes: None,
+            quotes: None,
             header: Header::Present,
             encoding: None,
             key: RowKey::Euid,
@@ -101,6 +113,24 @@ pub enum Format {
     Ndjson,
     /// A JSON array of objects.
     Json,
+}
+
+/// What a backslash is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escapes {
+    /// Data.
+    None,
+    /// What it stands before is part of a value, or with it stands for something else: `\t`, `\n`, `\\`; a field `\N` is null.
+    Backslash,
+}
+
+/// What a quote is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quotes {
+    /// Data.
+    None,
+    /// A field that begins with one goes on to the next, and two stand for one.
+    Double,
 }
 
 /// Where the names of CSV columns come from.

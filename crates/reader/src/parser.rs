@@ -84,6 +84,14 @@ impl Parser {
         }
     }
 
+    /// The line of the first backslash that looks like a dump's escape where nobody said what it is, once.
+    pub(crate) fn take_escape(&mut self) -> Option<u64> {
+        match self {
+            Self::Csv(records) => records.take_escape(),
+            Self::Ndjson(_) | Self::Json(_) => None,
+        }
+    }
+
     /// The likely encoding, once: after the first row that was not valid.
     pub(crate) fn take_hint(&mut self) -> Option<&'static str> {
         match self {

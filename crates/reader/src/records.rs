@@ -118,7 +118,13 @@ impl Records {
                 "{name}: is a sheet of `report --csv`: its apostrophes in front of formulas and ids are no part of the values"
             )
         });
-        hint.into_iter().chain(sheet).map(Notice).collect()
+        let escape = self.parser.take_escape().map(|line| {
+            format!(
+                "{name}: line {line} has backslashes as a database's dump has them (\\n, \\t, \\\\), and they are sent as they \
+                 stand: for a dump say `--escape backslash`, else `--escape none`"
+            )
+        });
+        hint.into_iter().chain(sheet).chain(escape).map(Notice).collect()
     }
 }
 

@@ -57,17 +57,23 @@ impl Window {
     }
 }
 
-/// Counts physical lines: they end with LF, CRLF or CR.
+/// Counts physical lines: they end with LF, CRLF or CR, or with LF alone.
 #[derive(Debug, Clone)]
 pub(crate) struct LineCounter {
     line: u64,
     after_cr: bool,
+    only_line_feeds: bool,
 }
 
 impl LineCounter {
     /// At the start of line 1.
     pub(crate) fn new() -> Self {
-        Self { line: 1, after_cr: false }
+        Self { line: 1, after_cr: false, only_line_feeds: false }
+    }
+
+    /// The same, of lines that no CR ends.
+    pub(crate) fn of_line_feeds() -> Self {
+        Self { only_line_feeds: true, ..Self::new() }
     }
 
     /// The line on which the next byte stands.
@@ -84,6 +90,10 @@ impl LineCounter {
     /// Goes on over these bytes.
     pub(crate) fn pass(&mut self, bytes: &[u8]) {
         let Some(last) = bytes.len().checked_sub(1) else { return };
+        if self.only_line_feeds {
+            self.line += memchr::memchr_iter(b'\n', bytes).count() as u64;
+            return;
+        }
         let mut after_cr = self.after_cr.then_some(0);
         for at in memchr::memchr2_iter(b'\n', b'\r', bytes) {
             if bytes[at] == b'\r' {

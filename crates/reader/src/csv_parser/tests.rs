@@ -60,10 +60,9 @@ fn parse(bytes: &[u8], delimiter: u8, longest: usize, piece: usize) -> (Vec<Piec
                 let length = parser.text.line_length(0).unwrap();
                 parser.text.pass(length);
             }
+            Next::Malformed { .. } => unreachable!("no dump"),
             Next::TooLong => {
-                parser.give_up();
-                parser.text.pass(longest);
-                let bytes = longest + parser.text.skip_line().unwrap() as usize;
+                let bytes = parser.skip_too_long().unwrap() as usize;
                 pieces.push(Piece::TooLong { at, bytes });
             }
         }
