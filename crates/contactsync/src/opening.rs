@@ -15,6 +15,9 @@ use crate::{
     terminal::Printer,
 };
 
+/// So many inputs are open at once; of more, each is opened again when it is read.
+const MOST_OPEN: usize = 256;
+
 /// Opens all inputs, copies those that can be read only once where that is asked for, and looks at their beginnings.
 /// What can be found wrong with a name is found before any input is waited for.
 pub(crate) fn open_inputs(
@@ -24,7 +27,11 @@ pub(crate) fn open_inputs(
     printer: &Printer,
 ) -> Result<LookedAt, Failure> {
     let ids = reader::identify(&settings.names)?;
-    let files: Vec<_> = settings.names.iter().map(|name| &**name.source()).zip(ids).collect();
+    let mut files: Vec<_> = settings.names.iter().map(|name| &**name.source()).zip(ids).collect();
+    if let Some(list) = &settings.files_from {
+        let ids = reader::identify(std::slice::from_ref(list))?;
+        files.extend(ids.into_iter().map(|id| (&**list.source(), id)));
+    }
     refuse_shared_outputs(&files, outputs)?;
     let mut opened = Vec::with_capacity(settings.names.len());
     for name in &settings.names {
@@ -38,6 +45,8 @@ pub(crate) fn open_inputs(
             let shown = escape_controls(name.source()).into_owned();
             input = input.replace_by_copy(|file| spool(&shown, file, &folder))?;
             tracing::info!("{shown}: copied into {}", folder.display());
+        } else if settings.names.len() > MOST_OPEN {
+            input.let_go();
         }
         opened.push(input);
     }

@@ -5,8 +5,8 @@ use std::{
 };
 
 use model::{RecordBatch, limits::MAX_RECORD_BYTES};
-use reader::{Format, Records};
-use validator::Validator;
+use reader::{Escapes, Format, Header, Quotes, ReaderOptions, Records, Selection};
+use validator::{Rules, Validator};
 
 use crate::{
     rows::{Rows, validated},
@@ -21,6 +21,36 @@ const MOST_BATCH: usize = 8 << 20;
 /// CSV: the first byte chooses the options, from 0x80 on with the second.
 pub fn csv(data: &[u8]) {
     input(data, Format::Csv);
+}
+
+/// What a database dumps: the first byte chooses escapes, quotes, the delimiter, and whether there is a header.
+pub fn dump(data: &[u8]) {
+    let Some((choice, text)) = data.split_first() else { return };
+    let options = ReaderOptions {
+        escapes: Some(if choice & 1 == 0 { Escapes::Backslash } else { Escapes::None }),
+        quotes: Some(if choice & 3 == 2 { Quotes::Double } else { Quotes::None }),
+        delimiter: Some([b'\t', b',', 1, b'|'][usize::from(choice >> 2 & 3)]),
+        header: match choice & 16 {
+            0 => Header::Absent { columns: ["euid", "email", "nick"].map(str::to_owned).to_vec() },
+            _ => Header::Present,
+        },
+        selection: Selection::All,
+        flexible: choice & 128 != 0,
+        ..ReaderOptions::default()
+    };
+    let setup = Setup { bytes: text.to_vec(), options, rules: Rules::default() };
+    let mut validator = Validator::new(setup.rules.clone());
+    let mut all = Rows::default();
+    let whole = read(&setup, Format::Csv, &[usize::MAX], |batch| {
+        all.take(batch, Format::Csv);
+        batch.iter().for_each(|record| validated(&record, &mut validator, &setup.rules));
+    });
+    for sizes in [&[1][..], &[3, 1, 7, 2, 97]] {
+        let mut pieces = Rows::default();
+        let read = read(&setup, Format::Csv, sizes, |batch| pieces.take(batch, Format::Csv));
+        assert_eq!(read, whole, "in pieces of {sizes:?}");
+        pieces.same_as(&all, sizes);
+    }
 }
 
 /// NDJSON: the first byte chooses the options, from 0x80 on with the second.

@@ -1,4 +1,4 @@
-//! What a fuzzer may throw anything at: the readers of CSV, NDJSON, JSON arrays and reports, and the parser of answers.
+//! What a fuzzer may throw anything at: the readers of CSV, dumps, NDJSON, JSON arrays and reports, and the parser of answers.
 //!
 //! In go bytes, nothing comes out: each entry panics where something that must hold for all bytes doesn't. The targets in
 //! `fuzz_targets` call them under libFuzzer, the tests of this crate over the corpora and random mutations of them.
@@ -11,5 +11,5 @@ mod setup;
 mod stretch;
 
 pub use answer::answer;
-pub use inputs::{csv, json, ndjson};
+pub use inputs::{csv, dump, json, ndjson};
 pub use report_file::{is_resumed as report_is_resumed, report};

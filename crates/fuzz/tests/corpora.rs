@@ -107,6 +107,12 @@ fn csv() {
 }
 
 #[test]
+fn dump() {
+    let choices: [&[u8]; 5] = [b"\x00", b"\x06", b"\x14", b"\x19", b"\x8a"];
+    run("dump", &[files("corpus/dump"), fixtures(&choices)].concat(), entries::dump);
+}
+
+#[test]
 fn ndjson() {
     run("ndjson", &[files("corpus/ndjson"), fixtures(&OPTIONS)].concat(), entries::ndjson);
 }

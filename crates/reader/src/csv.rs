@@ -152,6 +152,10 @@ impl CsvRecords {
         self.parser.skip_empty_lines()
     }
 
+    pub(crate) fn close(&mut self) {
+        self.parser.text.close();
+    }
+
     pub(crate) fn rows(&self) -> u64 {
         self.row
     }

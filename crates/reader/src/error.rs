@@ -96,6 +96,16 @@ pub enum OpenError {
     /// A CSV without even a header.
     #[error("{0}: is empty: not even a header")]
     Empty(String),
+    /// One of these, of an input that a list names.
+    #[error("{list}, line {place}: {error}")]
+    Listed {
+        /// The list.
+        list: String,
+        /// The line.
+        place: u64,
+        /// What is wrong.
+        error: Box<OpenError>,
+    },
     /// Two columns of one name.
     #[error("{input}: columns {} and {} are both {}, and only one can be sent; its columns are: {}", numbers.0, numbers.1, shown_name(name), shown_names(columns))]
     TwoColumns {
@@ -184,6 +194,12 @@ impl OpenError {
             Self::Missing(_) => Some(
                 "check the spelling; a name without a leading / is looked for from the current folder on".to_owned(),
             ),
+            Self::Listed { error, .. } => match &**error {
+                Self::Missing(input) if input.contains(['*', '?']) || input.starts_with('~') => {
+                    Some("a list holds names as they are: no pattern and no ~ is replaced in it".to_owned())
+                }
+                error => error.hint(),
+            },
             Self::DanglingLink { .. } => Some("check whether what it points to was moved or removed".to_owned()),
             Self::Folder(folder) => {
                 let folder = folder.trim_end_matches('/');

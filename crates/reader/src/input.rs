@@ -1,9 +1,4 @@
-use std::{
-    collections::{BTreeMap, HashSet},
-    ffi::OsStr,
-    io,
-    sync::Arc,
-};
+use std::{collections::HashSet, ffi::OsStr, io, sync::Arc};
 
 use model::RecordBatch;
 
@@ -43,11 +38,11 @@ pub struct LookedAt {
 /// Looks at headers and first records of all inputs, so that what is wrong with any of them shows before anything is
 /// sent. What was looked at of a pipe is kept.
 pub fn look_at_all(opened: Vec<OpenInput>, options: &ReaderOptions) -> Result<LookedAt, OpenError> {
-    let naming = Naming::new(options);
+    let (options, naming) = (Arc::new(options.clone()), Arc::new(Naming::new(options)));
     let mut inputs = Vec::with_capacity(opened.len());
     let (mut unknown, mut names) = (Vec::new(), NamesThere::default());
     for file in opened {
-        let (input, unknown_here) = Input::look(file, options, &naming, &mut names)?;
+        let (input, unknown_here) = Input::look(file, &options, &naming, &mut names)?;
         inputs.push(input);
         unknown.extend(unknown_here);
     }
@@ -96,8 +91,8 @@ pub struct Input {
     name: Arc<str>,
     file: OpenInput,
     format: Format,
-    options: ReaderOptions,
-    naming: Naming,
+    options: Arc<ReaderOptions>,
+    naming: Arc<Naming>,
     source: Source,
     sheet: bool,
 }
@@ -129,16 +124,16 @@ impl Input {
     /// The same file once more, to be read beside this one or before it: from its beginning, and without a digest. What
     /// was read before a change of the file is told as ever. None of what can be read only once.
     pub fn again(&self) -> Option<io::Result<Self>> {
-        let options = ReaderOptions { digest: false, marks: BTreeMap::new(), ..self.options.clone() };
-        self.again_by(options)
+        let options = ReaderOptions { digest: false, marks: Arc::default(), ..(*self.options).clone() };
+        self.again_by(Arc::new(options))
     }
 
     /// The same, with digests as far as they were asked for: to be compared with an earlier try.
     pub fn again_to_compare(&self) -> Option<io::Result<Self>> {
-        self.again_by(self.options.clone())
+        self.again_by(Arc::clone(&self.options))
     }
 
-    fn again_by(&self, options: ReaderOptions) -> Option<io::Result<Self>> {
+    fn again_by(&self, options: Arc<ReaderOptions>) -> Option<io::Result<Self>> {
         if !self.is_regular_file() {
             return None;
         }
@@ -147,7 +142,7 @@ impl Input {
             file,
             format: self.format,
             options,
-            naming: self.naming.clone(),
+            naming: Arc::clone(&self.naming),
             source: Source::File(None),
             sheet: self.sheet,
         };
@@ -190,8 +185,8 @@ impl Input {
 
     fn look(
         file: OpenInput,
-        options: &ReaderOptions,
-        naming: &Naming,
+        options: &Arc<ReaderOptions>,
+        naming: &Arc<Naming>,
         names: &mut NamesThere,
     ) -> Result<(Self, Option<UnknownColumns>), OpenError> {
         let name = Arc::clone(file.name().source());
@@ -247,7 +242,8 @@ impl Input {
         } else {
             Source::File(None)
         };
-        let input = Self { name, format, options: options.clone(), naming: naming.clone(), source, file, sheet };
+        let input =
+            Self { name, format, options: Arc::clone(options), naming: Arc::clone(naming), source, file, sheet };
         Ok((input, unknown))
     }
 }
@@ -268,7 +264,8 @@ fn open_parser(
     options: &ReaderOptions,
     naming: &Naming,
 ) -> Result<(Parser, Format), OpenError> {
-    let changed = opened.change_check().map_err(|cause| OpenError::Unreadable { input: name.to_owned(), cause })?;
+    let changed =
+        opened.change_check_of(&handle).map_err(|cause| OpenError::Unreadable { input: name.to_owned(), cause })?;
     let broken = |cause| OpenError::Read(ReadError::Broken { input: name.to_owned(), line: 1, cause });
     let source = match compression::open(Metered::new(handle, Arc::clone(meter))).map_err(broken)? {
         Opened::Text(source) => source,
@@ -298,7 +295,10 @@ fn foreign_format(name: &str, foreign: Foreign) -> OpenError {
             "zstd-compressed with a window of more than 128 MiB (`--long`)",
             "decompress it on the way: `zstd -dc --long=31 FILE | contactsync … -`",
         ),
-        Foreign::Parquet => ("a Parquet file", "write it as NDJSON or CSV, for example with duckdb or pandas"),
+        Foreign::Parquet => (
+            "a Parquet file",
+            "have duckdb write it as CSV: `duckdb -c \"copy (select * from 'FILE') to '/dev/stdout' (format csv, header)\" | contactsync … -`",
+        ),
     };
     OpenError::Format { input: name.to_owned(), format, hint }
 }

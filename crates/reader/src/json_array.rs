@@ -54,6 +54,11 @@ impl JsonRecords {
         Self { text, objects: Objects::new(naming, utf8), place: Place::BeforeArray, utf8, fault: None }
     }
 
+    /// Lets go of the file, which was read to its end.
+    pub(crate) fn close(&mut self) {
+        self.text.close();
+    }
+
     pub(crate) fn rows(&self) -> u64 {
         self.objects.rows()
     }

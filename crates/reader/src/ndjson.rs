@@ -25,6 +25,11 @@ impl NdjsonRecords {
         Self { text, objects: Objects::new(naming, utf8) }
     }
 
+    /// Lets go of the file, which was read to its end.
+    pub(crate) fn close(&mut self) {
+        self.text.close();
+    }
+
     pub(crate) fn rows(&self) -> u64 {
         self.objects.rows()
     }

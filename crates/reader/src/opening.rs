@@ -1,6 +1,7 @@
 //! Inputs as the user names them, opened: what can be found wrong with them without reading.
 
 use std::{
+    collections::HashMap,
     ffi::OsStr,
     fs::{self, File, Metadata},
     io::{self, ErrorKind, Read},
@@ -24,13 +25,20 @@ use crate::{
 pub struct InputName {
     path: PathBuf,
     source: Arc<str>,
+    /// The list that names it, and where in it.
+    listed: Option<(Arc<str>, u64)>,
 }
 
 impl InputName {
     /// This path.
     pub fn new(path: impl AsRef<OsStr>) -> Self {
         let path = path.as_ref();
-        Self { path: path.into(), source: path_text(path).into() }
+        Self { path: path.into(), source: path_text(path).into(), listed: None }
+    }
+
+    /// The same, named by a list; `place`: its line, or how manieth name it is.
+    pub fn listed(path: impl AsRef<OsStr>, list: &Arc<str>, place: u64) -> Self {
+        Self { listed: Some((Arc::clone(list), place)), ..Self::new(path) }
     }
 
     /// Its text in records, summaries and messages; two paths never have the same ([`model::path_text`]).
@@ -38,8 +46,24 @@ impl InputName {
         &self.source
     }
 
+    /// An error of this name's, with the place where it stands.
+    fn placed(&self, error: OpenError) -> OpenError {
+        match &self.listed {
+            None => error,
+            Some((list, place)) => OpenError::Listed { list: list.to_string(), place: *place, error: Box::new(error) },
+        }
+    }
+
+    /// Its text, with the place where it stands.
+    fn placed_text(&self) -> String {
+        match &self.listed {
+            None => self.text(),
+            Some((list, place)) => format!("{} ({list}, line {place})", self.source),
+        }
+    }
+
     /// Standard input.
-    fn is_stdin(&self) -> bool {
+    pub fn is_stdin(&self) -> bool {
         self.path == Path::new("-")
     }
 
@@ -54,23 +78,23 @@ impl InputName {
         }
         let metadata = fs::metadata(&self.path).map_err(|cause| self.unopened(cause))?;
         if metadata.is_dir() {
-            return Err(OpenError::Folder(self.text()));
+            return Err(self.placed(OpenError::Folder(self.text())));
         }
         if metadata.file_type().is_socket() {
-            return Err(OpenError::Socket(self.text()));
+            return Err(self.placed(OpenError::Socket(self.text())));
         }
         Ok(metadata)
     }
 
     fn unopened(&self, cause: io::Error) -> OpenError {
         let input = self.text();
-        if cause.kind() != ErrorKind::NotFound {
-            return OpenError::Unreadable { input, cause };
-        }
-        match fs::read_link(&self.path) {
-            Ok(target) => OpenError::DanglingLink { input, target: path_text(target.as_os_str()).into_owned() },
-            Err(_) => OpenError::Missing(input),
-        }
+        self.placed(if cause.kind() != ErrorKind::NotFound {
+            OpenError::Unreadable { input, cause }
+        } else if let Ok(target) = fs::read_link(&self.path) {
+            OpenError::DanglingLink { input, target: path_text(target.as_os_str()).into_owned() }
+        } else {
+            OpenError::Missing(input)
+        })
     }
 }
 
@@ -81,11 +105,13 @@ pub type FileId = (u64, u64);
 /// Returns what identifies each file or pipe; nothing for a device, which can be shared.
 pub fn identify(names: &[InputName]) -> Result<Vec<Option<FileId>>, OpenError> {
     let mut ids: Vec<Option<FileId>> = Vec::with_capacity(names.len());
-    for (index, name) in names.iter().enumerate() {
+    let (mut paths, mut files) = (HashMap::new(), HashMap::new());
+    for name in names {
         let id = file_id(&name.metadata()?);
-        let is_same = |earlier: usize| names[earlier].path == name.path || (id.is_some() && ids[earlier] == id);
-        if let Some(earlier) = (0..index).find(|earlier| is_same(*earlier)) {
-            return Err(OpenError::Twice { input: name.text(), earlier: names[earlier].text() });
+        let by_file = id.and_then(|id| files.insert(id, name));
+        if let Some(earlier) = paths.insert(&name.path, name).or(by_file) {
+            let (input, earlier) = (name.text(), earlier.placed_text());
+            return Err(name.placed(OpenError::Twice { input, earlier }));
         }
         ids.push(id);
     }
@@ -100,7 +126,8 @@ fn file_id(metadata: &Metadata) -> Option<FileId> {
 #[derive(Debug)]
 pub struct OpenInput {
     name: InputName,
-    file: File,
+    /// None where it was let go of: it is found by its name again.
+    file: Option<File>,
     metadata: Metadata,
     /// Nothing that was read of it comes again.
     once: bool,
@@ -113,11 +140,19 @@ impl OpenInput {
         let file = if name.is_stdin() { stdin() } else { File::open(&name.path) }.map_err(unopened)?;
         let metadata = file.metadata().map_err(unopened)?;
         if metadata.is_dir() {
-            return Err(OpenError::Folder(name.text()));
+            return Err(name.placed(OpenError::Folder(name.text())));
         }
         // Standard input may stand anywhere in its file, and who gave it may go on with it.
         let once = name.is_stdin() || !metadata.is_file();
-        Ok(Self { name: name.clone(), file, metadata, once })
+        Ok(Self { name: name.clone(), file: Some(file), metadata, once })
+    }
+
+    /// Closes a file until it is read, and then finds it by its name: of many, not all can be open at once. One that is
+    /// another file by then is an error.
+    pub fn let_go(&mut self) {
+        if !self.once {
+            self.file = None;
+        }
     }
 
     /// As given.
@@ -136,15 +171,14 @@ impl OpenInput {
         self,
         copy: impl FnOnce(&mut File) -> Result<File, E>,
     ) -> Result<Self, E> {
-        let Self { name, mut file, metadata, .. } = self;
+        let failed = |cause| OpenError::Unreadable { input: self.name.text(), cause };
+        let mut file = self.file().map_err(failed)?;
         let copied = copy(&mut file)?;
-        let was = Self { name, file, metadata, once: true };
-        let failed = |cause| OpenError::Unreadable { input: was.name.text(), cause };
-        if let Some(what) = was.change_check().map_err(failed)?() {
-            return Err(ReadError::Changed { input: was.name.text(), line: None, what }.into());
+        if let Some(what) = self.change_check(&file).map_err(failed)?() {
+            return Err(ReadError::Changed { input: self.name.text(), line: None, what }.into());
         }
         let metadata = copied.metadata().map_err(failed)?;
-        Ok(Self { name: was.name, file: copied, metadata, once: false })
+        Ok(Self { name: self.name, file: Some(copied), metadata, once: false })
     }
 
     /// Bytes on disk; none where it isn't a file.
@@ -155,25 +189,41 @@ impl OpenInput {
     /// The same file, once more.
     pub(crate) fn again(&self) -> io::Result<Self> {
         let Self { name, file, metadata, once } = self;
-        Ok(Self { name: name.clone(), file: file.try_clone()?, metadata: metadata.clone(), once: *once })
+        let file = file.as_ref().map(File::try_clone).transpose()?;
+        Ok(Self { name: name.clone(), file, metadata: metadata.clone(), once: *once })
+    }
+
+    /// The file, opened again where it was let go of.
+    fn file(&self) -> io::Result<File> {
+        if let Some(file) = &self.file {
+            return file.try_clone();
+        }
+        let file = File::open(&self.name.path)?;
+        let is_same = file_id(&file.metadata()?) == file_id(&self.metadata);
+        if is_same { Ok(file) } else { Err(io::Error::other("it is another file than the one that was looked at")) }
     }
 
     /// A handle that goes on where the file stands.
     pub(crate) fn handle(&self) -> io::Result<Handle> {
-        Ok(Handle { file: self.file.try_clone()?, at: None })
+        Ok(Handle { file: self.file()?, at: None })
     }
 
     /// A handle that reads from the beginning, whoever else reads the file.
     pub(crate) fn at_start(&self) -> io::Result<Handle> {
-        Ok(Handle { file: self.file.try_clone()?, at: Some(0) })
+        Ok(Handle { file: self.file()?, at: Some(0) })
     }
 
     /// Compares size and time with those at the opening.
-    pub(crate) fn change_check(&self) -> io::Result<ChangeCheck> {
+    pub(crate) fn change_check_of(&self, handle: &Handle) -> io::Result<ChangeCheck> {
+        self.change_check(&handle.file)
+    }
+
+    /// Compares size and time of its file with those at the opening.
+    fn change_check(&self, file: &File) -> io::Result<ChangeCheck> {
         if !self.metadata.is_file() {
             return Ok(Box::new(|| None));
         }
-        let file = self.file.try_clone()?;
+        let file = file.try_clone()?;
         let (size, modified) = (self.metadata.len(), (self.metadata.mtime(), self.metadata.mtime_nsec()));
         Ok(Box::new(move || match file.metadata() {
             Ok(now) if now.len() != size => Some("its size changed"),

@@ -32,7 +32,7 @@ pub struct ReaderOptions {
     /// Keep a BLAKE3 of the bytes read.
     pub digest: bool,
     /// By input: of how many bytes at its beginning a further digest is kept ([`crate::Position::at_mark`]).
-    pub marks: BTreeMap<String, u64>,
+    pub marks: Arc<BTreeMap<String, u64>>,
 }
 
 impl ReaderOptions {
@@ -62,7 +62,7 @@ impl Default for ReaderOptions {
             selection: Selection::Known,
             flexible: false,
             digest: false,
-            marks: BTreeMap::new(),
+            marks: Arc::default(),
         }
     }
 }

@@ -67,6 +67,15 @@ impl Parser {
         }
     }
 
+    /// Lets go of the file, which was read to its end.
+    pub(crate) fn close(&mut self) {
+        match self {
+            Self::Csv(records) => records.close(),
+            Self::Ndjson(records) => records.close(),
+            Self::Json(records) => records.close(),
+        }
+    }
+
     /// Records so far.
     pub(crate) fn rows(&self) -> u64 {
         match self {

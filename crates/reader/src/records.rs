@@ -85,6 +85,10 @@ impl Records {
 
     /// Gives records back that were read before their turn, so that they come first; `end`: how reading ended, if it did.
     pub fn put_back(&mut self, batches: Vec<RecordBatch>, end: Option<Result<(), ReadError>>) {
+        if end.is_some() {
+            // Of many inputs that wait so, not all can keep their files open.
+            self.parser.close();
+        }
         let Ahead { batches: behind, end: end_behind } = mem::take(&mut self.ahead);
         self.ahead = Ahead { batches: batches.into_iter().chain(behind).collect(), end: end.or(end_behind) };
     }

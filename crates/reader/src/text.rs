@@ -22,6 +22,12 @@ impl Text {
         Self { window, lines: LineCounter::new(), passed: 0, input: input.to_owned(), changed }
     }
 
+    /// Lets go of the source, which was read to its end.
+    pub(crate) fn close(&mut self) {
+        self.window = Window::new(Box::new(std::io::empty()));
+        self.changed = Box::new(|| None);
+    }
+
     /// Reads more into the window. False at the end, once it is sure that the input didn't change meanwhile.
     pub(crate) fn fill(&mut self) -> Result<bool, ReadError> {
         let line = self.lines.line();

@@ -610,8 +610,11 @@ fn position_and_digest_follow_the_file() {
             assert_eq!(digests, (whole, part), "{mark}");
         }
     }
-    let options =
-        ReaderOptions { digest: true, marks: BTreeMap::from([(path.clone(), 1_000)]), ..ReaderOptions::default() };
+    let options = ReaderOptions {
+        digest: true,
+        marks: BTreeMap::from([(path.clone(), 1_000)]).into(),
+        ..ReaderOptions::default()
+    };
     let mut records = open_all(&[path], &options).unwrap().pop().unwrap().records().unwrap();
     while records.next_batch(&mut RecordBatch::default()).unwrap() {}
     assert_eq!(records.position().at_mark, None, "there are fewer bytes than that");

@@ -17,6 +17,9 @@ const FORMAT: u32 = 1;
 /// Longer than any; what is longer is something else. A bit for each of 1.5 thousand million rows has room.
 const LONGEST: u64 = 256 << 20;
 
+/// So many inputs are named where they differ.
+const MOST_NAMED: usize = 20;
+
 /// What decides which rows a run sends, where to, and how far it came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
@@ -114,7 +117,14 @@ impl Run {
         let (then, now) = (sources(self), sources(now));
         // Further inputs may follow.
         if !now.starts_with(&then) {
-            compare("the inputs", &then.join(" "), &now.join(" "));
+            // Of a long list the first that differs is enough.
+            let same = then.iter().zip(&now).take_while(|(then, now)| then == now).count();
+            if then.len().max(now.len()) <= MOST_NAMED {
+                compare("the inputs", &then.join(" "), &now.join(" "));
+            } else {
+                let what = format!("the inputs, from number {} on", same + 1);
+                compare(&what, then.get(same).map_or("", String::as_str), now.get(same).map_or("", String::as_str));
+            }
         }
         all
     }

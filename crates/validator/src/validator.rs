@@ -217,11 +217,9 @@ impl Validator {
         if fault.is_none() {
             self.kept.push(index as u32);
             if NULL_LIKE.contains(&text) && !self.warned.contains(name) {
-                self.warn(
-                    name,
-                    column(),
-                    &format!("{text:?}, which is sent as it stands; to take it as empty: --null '{text}'"),
-                );
+                let dump = if text == "\\N" { ", or for a database's dump: --escape backslash" } else { "" };
+                let advice = format!("which is sent as it stands; to take it as empty: --null '{text}'{dump}");
+                self.warn(name, column(), &format!("{text:?}, {advice}"));
             }
             if sheet::is_protected(text) && !self.warned.contains(name) {
                 self.warn(name, column(), SHEET_NOTICE);

@@ -9,14 +9,26 @@ use super::{identity::IdentityArgs, values};
 #[command(next_help_heading = "Input")]
 pub(crate) struct InputArgs {
     /// Files or pipes to read, in this order; - is standard input
-    #[arg(value_name = "INPUT", required = true, help_heading = None)]
+    #[arg(value_name = "INPUT", required_unless_present = "files_from", help_heading = None)]
     pub(crate) inputs: Vec<PathBuf>,
+    /// Read the inputs that this list names, one a line, behind those given; - is standard input. Names go from the current
+    /// folder on; blank lines and lines that begin with # are skipped; with a NUL in it, as of find -print0, names end with
+    /// that alone [default: none]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) files_from: Option<PathBuf>,
     /// Format [default: auto: by extension, else by the first byte]
     #[arg(long, value_name = "FORMAT", hide_short_help = true)]
     pub(crate) format: Option<FormatChoice>,
-    /// What separates the fields of a CSV: , ; | or tab [default: found in the header line]
+    /// What separates the fields of a CSV: , ; | tab or ^A [default: found in the header line; of a dump without one: tab]
     #[arg(long, value_name = "CHARACTER", value_parser = values::delimiter, hide_short_help = true)]
     pub(crate) delimiter: Option<u8>,
+    /// What a backslash is in a CSV: backslash for dumps of MySQL, MariaDB, PostgreSQL and Hive, in which \t, \n and \\ stand
+    /// for what they escape, and \N for no value [default: none, and what looks like an escape is warned of]
+    #[arg(long, value_name = "HOW", hide_short_help = true)]
+    pub(crate) escape: Option<EscapeChoice>,
+    /// What a quote is in a CSV [default: double; with --escape backslash: none]
+    #[arg(long, value_name = "HOW", hide_short_help = true)]
+    pub(crate) quote: Option<QuoteChoice>,
     /// The first record of a CSV is data; name the columns with --columns [default: off]
     #[arg(long, requires = "columns", hide_short_help = true)]
     pub(crate) no_header: bool,
@@ -103,6 +115,24 @@ pub(crate) enum FormatChoice {
     Ndjson,
     /// A JSON array of objects
     Json,
+}
+
+/// `--escape`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EscapeChoice {
+    /// Data, as all else
+    None,
+    /// It escapes, and a field that is \N has no value
+    Backslash,
+}
+
+/// `--quote`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum QuoteChoice {
+    /// Data, as all else
+    None,
+    /// A field may stand in double quotes, and two within stand for one
+    Double,
 }
 
 /// `--empty`.

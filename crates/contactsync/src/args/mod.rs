@@ -28,7 +28,7 @@ pub(crate) use commands::{
     VerifyArgs,
 };
 pub(crate) use identity::IdentityArgs;
-pub(crate) use inputs::{EmptyChoice, FormatChoice, InputArgs, RuleArgs};
+pub(crate) use inputs::{EmptyChoice, EscapeChoice, FormatChoice, InputArgs, QuoteChoice, RuleArgs};
 pub(crate) use plan::{AtLeast, AtMost, PlanArgs, Share};
 pub(crate) use replay::ReplayChoiceArgs;
 pub(crate) use report::{AroundArgs, ContactsChoice, FailOn, NotifyFormat, ReportArgs, ResumeArgs};

@@ -129,14 +129,15 @@ pub(crate) fn max_failures(text: &str) -> Result<MaxFailures, String> {
     }
 }
 
-/// `,`, `;`, `|` or `tab`.
+/// `,`, `;`, `|`, `tab` or `^A`, with which Hive divides fields.
 pub(crate) fn delimiter(text: &str) -> Result<u8, String> {
     match text {
         "," => Ok(b','),
         ";" => Ok(b';'),
         "|" => Ok(b'|'),
         "tab" | "\t" | "\\t" => Ok(b'\t'),
-        _ => Err("it is one of ',', ';', '|' and tab".to_owned()),
+        "^A" | "\u{1}" | "\\x01" | "\\001" => Ok(1),
+        _ => Err("it is one of ',', ';', '|', tab and ^A (the byte 1)".to_owned()),
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     let then = resumption.as_ref().and_then(|resumption| resumption.run.as_ref());
     if let Some(resumption) = &resumption {
         refuse_another_command(resumption, "push")?;
-        input.reader.marks = marks(then);
+        input.reader.marks = marks(then).into();
         input.read_twice_for = input.read_twice_for.or(Some("--resume"));
     }
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, report.path.as_deref(), &outputs, printer)?;

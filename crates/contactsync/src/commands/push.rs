@@ -52,7 +52,7 @@ pub(crate) fn push(
     }
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     let undecided = resumption.as_ref().and_then(|resumption| resumption.undecided.as_ref());
-    input.reader.marks = marks(then.as_ref().or(undecided));
+    input.reader.marks = marks(then.as_ref().or(undecided)).into();
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
     let folder = folder_for_copies(&input, Some(&report));
     let remembered = match (&sending.state, &sending.compares) {

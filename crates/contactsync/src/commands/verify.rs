@@ -52,7 +52,7 @@ pub(crate) fn verify(
         None => patience.open(|| sending.report.refuse_existing(&report))?,
     }
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
-    input.reader.marks = marks(then.as_ref());
+    input.reader.marks = marks(then.as_ref()).into();
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
     let whose = Whose::Inputs(input.state_shard());
     let doubted = |state| Remembered::to_be_doubted(state, &sending, &whose, &mut patience);

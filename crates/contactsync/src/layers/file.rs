@@ -17,8 +17,8 @@ use super::{
 use crate::failure::Failure;
 
 /// What the current folder's file must not hold: whoever wrote that folder, an archive or a checkout say, could else
-/// read credentials, run commands, choose where contacts and passwords go, or which files are written.
-const NOT_IN_THE_CURRENT_FOLDER: [&str; 16] = [
+/// read credentials, run commands, choose where contacts and passwords go, or which files are read and written.
+const NOT_IN_THE_CURRENT_FOLDER: [&str; 17] = [
     "base_url",
     "region",
     "proxy",
@@ -35,6 +35,7 @@ const NOT_IN_THE_CURRENT_FOLDER: [&str; 16] = [
     "metrics_file",
     "otlp_endpoint",
     "share_rate",
+    "files_from",
 ];
 /// No configuration is longer.
 const MOST_BYTES: u64 = 1 << 20;

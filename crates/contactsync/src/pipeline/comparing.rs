@@ -1,3 +1,5 @@
+use std::collections::{HashMap, HashSet};
+
 use model::{Record, RecordBatch, escape_controls};
 use reader::{Input, ReadError};
 use report::{Decided, KeyComparison, ReportError, Resumption, Run, RunInput};
@@ -76,12 +78,12 @@ pub(crate) fn compare_inputs(
     by_id: bool,
     see: &mut See<'_>,
 ) -> Result<PassedOver, Failure> {
-    for source in decided.sources() {
-        if !inputs.iter().any(|input| **input.name() == *source) {
-            let message = format!("the report has rows of {source}, which is not among the inputs; nothing was sent");
-            return Err(Failure::usage(message).with_hint(HINT.to_owned()));
-        }
+    let names: HashSet<&str> = inputs.iter().map(|input| &**input.name()).collect();
+    if let Some(source) = decided.sources().find(|source| !names.contains(source)) {
+        let message = format!("the report has rows of {source}, which is not among the inputs; nothing was sent");
+        return Err(Failure::usage(message).with_hint(HINT.to_owned()));
     }
+    let begun: HashMap<&str, &RunInput> = then.inputs.iter().map(|input| (&*input.source, input)).collect();
     let mut keys = ComparedKeys { keys: decided.compare_keys(by_id), by_id };
     let mut passed = PassedOver::default();
     // An input was begun only once the one before it was read to its end, so this is known where it matters.
@@ -89,7 +91,7 @@ pub(crate) fn compare_inputs(
     for input in inputs {
         let name = input.name().clone();
         let last_row = decided.last_row(&name).unwrap_or(0);
-        let Some(before) = then.inputs.iter().find(|before| *before.source == *name) else { continue };
+        let Some(before) = begun.get(&*name) else { continue };
         if before.bytes == 0 && last_row == 0 && !before.ended {
             continue;
         }
@@ -296,7 +298,9 @@ mod tests {
         let source = path.display().to_string();
         let blake3 = blake3::hash(&bytes).to_hex().to_string();
         let marks = BTreeMap::from([(source.clone(), bytes.len() as u64)]);
-        let inputs = open_all(&[path], &ReaderOptions { digest: true, marks, ..ReaderOptions::default() }).unwrap();
+        let inputs =
+            open_all(&[path], &ReaderOptions { digest: true, marks: marks.into(), ..ReaderOptions::default() })
+                .unwrap();
         (inputs, run(&[RunInput { source, bytes: bytes.len() as u64, blake3, ended: true, ..RunInput::default() }]))
     }
 

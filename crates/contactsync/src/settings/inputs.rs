@@ -1,20 +1,26 @@
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use model::{IdentityKind, limits::KNOWN_CONTACTS, shown_name};
-use reader::{Format, Header, InputName, ReaderOptions, RowKey, Selection};
+use reader::{Escapes, Format, Header, InputName, Quotes, ReaderOptions, RowKey, Selection};
 use validator::{EmptyValues, IdRules, Rules, stands_for_nothing};
 
-use super::{rows::RowChoice, shard::StateShard};
+use super::{STANDARD_STREAM, files_from, rows::RowChoice, shard::StateShard};
 use crate::{
-    args::{EmptyChoice, FormatChoice, IdentityArgs, InputArgs, RuleArgs},
+    args::{EmptyChoice, EscapeChoice, FormatChoice, IdentityArgs, InputArgs, QuoteChoice, RuleArgs},
     failure::Failure,
 };
 
 /// What is read, how, and what is let through.
 #[derive(Debug, Clone)]
 pub(crate) struct InputSettings {
-    /// The inputs as given.
+    /// The inputs as given, those of the list behind the others.
     pub(crate) names: Vec<InputName>,
+    /// That list, where there is one.
+    pub(crate) files_from: Option<InputName>,
     /// For the reader.
     pub(crate) reader: ReaderOptions,
     /// For the validator.
@@ -44,6 +50,14 @@ impl InputSettings {
                 Some(FormatChoice::Json) => Some(Format::Json),
             },
             delimiter: inputs.delimiter,
+            escapes: inputs.escape.map(|choice| match choice {
+                EscapeChoice::None => Escapes::None,
+                EscapeChoice::Backslash => Escapes::Backslash,
+            }),
+            quotes: inputs.quote.map(|choice| match choice {
+                QuoteChoice::None => Quotes::None,
+                QuoteChoice::Double => Quotes::Double,
+            }),
             header: if inputs.no_header { Header::Absent { columns: inputs.columns.clone() } } else { Header::Present },
             encoding: inputs.encoding,
             key,
@@ -56,7 +70,7 @@ impl InputSettings {
             },
             flexible: rules.flexible,
             digest,
-            marks: BTreeMap::new(),
+            marks: Arc::default(),
         };
         refuse_euid_as_contact(&reader)?;
         let rules = Rules {
@@ -71,9 +85,9 @@ impl InputSettings {
             ids,
         };
         let rows = RowChoice::range(inputs.skip.unwrap_or(0), inputs.limit).of_shard(inputs.shard, &rules);
-        let names = inputs.inputs.iter().map(InputName::new).collect();
         Ok(Self {
-            names,
+            names: names(inputs)?,
+            files_from: inputs.files_from.as_ref().map(InputName::new),
             reader,
             rules,
             rows,
@@ -101,7 +115,7 @@ impl InputSettings {
     /// The options that decide which rows are sent and with what, as far as they are not the default: a resume must have
     /// the same.
     pub(crate) fn deciding(&self) -> BTreeMap<String, String> {
-        let Self { reader, rules, rows, names: _, spool: _, temp_dir: _, read_twice_for: _ } = self;
+        let Self { reader, rules, rows, names: _, files_from: _, spool: _, temp_dir: _, read_twice_for: _ } = self;
         let mut all = BTreeMap::new();
         let mut set = |name: &str, value: Option<String>| {
             all.extend(value.map(|value| (format!("--{name}"), value)));
@@ -115,6 +129,13 @@ impl InputSettings {
         });
         set("format", format.map(str::to_owned));
         set("delimiter", reader.delimiter.map(|byte| char::from(byte).escape_default().to_string()));
+        set("escape", (reader.escapes == Some(Escapes::Backslash)).then(|| "backslash".to_owned()));
+        let quotes = match reader.quotes() {
+            Quotes::None => "none",
+            Quotes::Double => "double",
+        };
+        let is_usual = reader.quotes() == ReaderOptions { quotes: None, ..reader.clone() }.quotes();
+        set("quote", (!is_usual).then(|| quotes.to_owned()));
         if let Header::Absent { columns } = &reader.header {
             set("columns", texts(columns));
         }
@@ -151,6 +172,18 @@ impl InputSettings {
         set("shard", rows.shard().map(|shard| shard.to_string()));
         all
     }
+}
+
+/// The inputs in order.
+fn names(inputs: &InputArgs) -> Result<Vec<InputName>, Failure> {
+    let mut names: Vec<InputName> = inputs.inputs.iter().map(InputName::new).collect();
+    if let Some(list) = &inputs.files_from {
+        if list == Path::new(STANDARD_STREAM) {
+            files_from::refuse_stdin_twice(&names)?;
+        }
+        names.extend(files_from::names_in(list)?);
+    }
+    Ok(names)
 }
 
 /// What rows are keyed by, and its column.
@@ -279,6 +312,10 @@ mod tests {
             &["--shard", "0/4", "--limit", "4"],
             &["--delimiter", "tab"],
             &["--delimiter", ";"],
+            &["--delimiter", "^A"],
+            &["--escape", "backslash"],
+            &["--escape", "backslash", "--quote", "double"],
+            &["--quote", "none"],
             &["--identify-by", "user_id"],
             &["--identify-by", "anonymous_id"],
             &["--identify-by", "user_id", "--id-column", "a"],

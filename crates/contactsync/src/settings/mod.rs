@@ -4,6 +4,7 @@
 mod base_url;
 mod command_line;
 mod credentials;
+mod files_from;
 mod inputs;
 mod monitor;
 mod notify;

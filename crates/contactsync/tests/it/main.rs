@@ -19,6 +19,7 @@ mod disk;
 mod doctor;
 mod documents;
 mod explain;
+mod files_from;
 mod inputs;
 mod kubernetes;
 mod layers;
@@ -41,6 +42,7 @@ mod plan;
 mod plan_state;
 mod push;
 mod push_stops;
+mod recipes;
 #[cfg(feature = "redis")]
 mod redis_server;
 mod reference;
