@@ -190,7 +190,7 @@ proptest! {
         let mut at = 1;
         for row in &rows {
             expected.push((at, Ok(row.iter().map(|value| value.clone().unwrap_or_default()).collect())));
-            at += memchr_count(&dumper.dump(std::slice::from_ref(row)));
+            at += line_feeds(&dumper.dump(std::slice::from_ref(row)));
         }
         prop_assert_eq!(read_in_pieces(&bytes, &dumper.options(3)), expected, "{:?}: {}", dumper, bytes.escape_ascii());
     }
@@ -208,8 +208,8 @@ proptest! {
     }
 }
 
-fn memchr_count(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+fn line_feeds(bytes: &[u8]) -> u64 {
+    bytes.split(|byte| *byte == b'\n').count() as u64 - 1
 }
 
 /// Rows of three fields, and none for those that are none: character by character.
@@ -298,7 +298,7 @@ fn fields(line: &[char], quotes: bool) -> Option<Vec<String>> {
 fn what_is_wrong_with_a_row_is_said() {
     let said = |text: &str, quotes| {
         let rows = read_in_pieces(text.as_bytes(), &options(b'\t', Escapes::Backslash, quotes, 2));
-        assert_eq!(rows.last(), Some(&(memchr_count(text.as_bytes()), Ok(vec!["9".into(), "z".into()]))));
+        assert_eq!(rows.last(), Some(&(line_feeds(text.as_bytes()), Ok(vec!["9".into(), "z".into()]))));
         rows[0].1.clone().unwrap_err()
     };
     for (text, expected) in [
@@ -340,7 +340,7 @@ fn a_record_that_is_too_long_is_one_and_costs_no_other() {
         let text = format!("1\t{long}\n2\ta\n");
         let rows = read(text.as_bytes(), 65_536, &options(b'\t', Escapes::Backslash, None, 2));
         assert_eq!(rows.len(), 2);
-        assert_eq!(rows[1], (memchr_count(text.as_bytes()), Ok(vec!["2".into(), "a".into()])));
+        assert_eq!(rows[1], (line_feeds(text.as_bytes()), Ok(vec!["2".into(), "a".into()])));
         match (&rows[0].1, expected) {
             (Ok(row), None) => assert_eq!(row[1], long.replace('\\', "")),
             (Err(message), Some(expected)) => assert!(message.contains(expected), "{message}"),

@@ -3,11 +3,9 @@
 use super::{Kitchen, recipe};
 
 fn sources(kitchen: &Kitchen) -> Vec<String> {
-    let reports = std::fs::read_dir(kitchen.place.path("")).unwrap().map(|entry| entry.unwrap().file_name());
-    let report = reports
-        .map(|name| name.into_string().unwrap())
-        .find(|name| name.starts_with("contactsync-report-") && name.ends_with(".run"));
-    let run: serde_json::Value = serde_json::from_str(&kitchen.place.read(&report.unwrap())).unwrap();
+    let mut paths = std::fs::read_dir(kitchen.place.path("")).unwrap().map(|entry| entry.unwrap().path());
+    let run = paths.find(|path| path.extension().is_some_and(|end| end == "run")).unwrap();
+    let run: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(run).unwrap()).unwrap();
     run["inputs"].as_array().unwrap().iter().map(|input| input["source"].as_str().unwrap().to_owned()).collect()
 }
 

@@ -46,7 +46,7 @@ fn mariadb() -> Option<(Server, Kitchen)> {
     ]);
     command.args([at("datadir", &data), at("socket", &socket), at("pid-file", &folder.path().join("pid"))]);
     let (server, _) = Server::start(command, "ready for connections", Signal::KILL, folder);
-    let kitchen = Kitchen::new().variable("EXPORTS", server.folder().display());
+    let kitchen = Kitchen::new().variable("EXPORTS", &server.folder().display().to_string());
     let client = format!("[client]\nsocket={}\nuser=root\ndefault-character-set=utf8mb4\n", socket.display());
     kitchen.place.file("home/.my.cnf", client);
     let make = "create database shop; use shop;\

@@ -77,8 +77,8 @@ impl Kitchen {
         Self { service, place, variables: Vec::new() }
     }
 
-    fn variable(mut self, name: &str, value: impl ToString) -> Self {
-        self.variables.push((name.to_owned(), value.to_string()));
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 

@@ -39,7 +39,8 @@ fn postgres() -> Option<(Server, Kitchen)> {
     command.args(["-c", "listen_addresses=", "-c", "fsync=off", "-k"]).arg(folder.path()).arg("-D").arg(&data);
     command.current_dir(folder.path());
     let (server, _) = Server::start(command, "ready to accept connections", Signal::QUIT, folder);
-    let kitchen = Kitchen::new().variable("PGHOST", server.folder().display()).variable("PGUSER", "postgres");
+    let kitchen =
+        Kitchen::new().variable("PGHOST", &server.folder().display().to_string()).variable("PGUSER", "postgres");
     let make = "create table contacts (euid bigint primary key, email text, mobile_phone text, nick text);";
     let insert = insert(|text| format!("'{}'", text.replace('\'', "''")));
     kitchen.place.file("make.sql", format!("{make}\n{insert}"));
