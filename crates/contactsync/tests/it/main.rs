@@ -38,6 +38,7 @@ mod own_ids_mended;
 mod own_ids_refused;
 mod own_ids_replayed;
 mod pages;
+mod packaging;
 mod plan;
 mod plan_state;
 mod push;
