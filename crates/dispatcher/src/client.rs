@@ -29,6 +29,12 @@ pub enum TransportError {
     /// A header of the user's.
     #[error("a header holds characters that can't be sent")]
     Header,
+    /// Nothing that a certificate could be checked against.
+    #[error(
+        "this system has no certificate authorities to check the service's certificate against: install them (the package \
+         ca-certificates), or name a file of them with `--ca-cert`"
+    )]
+    NoAuthorities,
     /// Anything else.
     #[error("the HTTP client could not be set up: {0}")]
     Client(String),
@@ -50,7 +56,11 @@ pub(crate) fn fresh_client(settings: &HttpSettings) -> Result<Client, TransportE
 fn build(builder: ClientBuilder) -> Result<Client, TransportError> {
     builder.build().map_err(|error| match CertificateFault::behind(&error) {
         Some(fault) => TransportError::CaCert(format!("one of them can't be used: {fault}")),
-        None => TransportError::Client(causes(&error.without_url())),
+        None => match causes(&error.without_url()) {
+            // Told in words alone.
+            cause if cause.contains("No CA certificates were loaded") => TransportError::NoAuthorities,
+            cause => TransportError::Client(cause),
+        },
     })
 }
 
@@ -73,6 +83,10 @@ fn builder(settings: &HttpSettings, max_idle: usize) -> Result<ClientBuilder, Tr
     }
     if is_loopback(&settings.base_url) {
         builder = builder.no_proxy();
+        if settings.base_url.scheme() == "http" {
+            // Nothing is checked against authorities, so that a system without any has its sandbox.
+            builder = builder.tls_certs_only([]);
+        }
     } else if let Some(proxy) = &settings.proxy {
         // The error would show the URL, and with it a password.
         builder = builder.proxy(Proxy::all(proxy.expose_secret()).map_err(|_| TransportError::Proxy)?);

@@ -83,10 +83,8 @@ impl Target {
         let credentials = Credentials::look_up(layers)?;
         warnings.extend(credentials.warnings);
         let http = connection.settings(base_url, credentials.key, credentials.secret);
-        if http.ca_cert_pem.is_some() || http.proxy.is_some() {
-            // What they name must be of use, or a report would be begun for nothing.
-            HttpLines::new(&http).map_err(Failure::usage)?;
-        }
+        // It must be of use, or a report would be begun for nothing.
+        HttpLines::new(&http).map_err(Failure::usage)?;
         Ok(Self::Service(http))
     }
 

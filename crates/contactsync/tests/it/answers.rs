@@ -93,3 +93,21 @@ fn a_file_of_authorities_that_is_of_no_use_is_exit_2_and_leaves_no_report() {
     place.run(&arguments).ends_with(2).says("certificate authorities could not be read");
     assert!(!place.exists("r.ndjson"));
 }
+
+#[test]
+fn without_authorities_on_the_system_it_says_so_and_the_sandbox_works() {
+    // Where the system's are looked for: as in a container that holds the program alone.
+    let place = Workplace::new()
+        .variable("SSL_CERT_FILE", "/nowhere/ca.pem")
+        .variable("ENGAGELAB_MA_API_KEY", KEY)
+        .variable("ENGAGELAB_MA_API_SECRET", SECRET);
+    place.file("a.csv", crate::service::users(6));
+    place.run(&["push", "--sandbox", "a.csv", "--report", "sandbox.ndjson"]).ends_with(0);
+    if cfg!(target_os = "macos") {
+        println!("skipped: macOS has authorities of its own");
+        return;
+    }
+    let ran = place.run(&["push", "a.csv", "--base-url", "https://127.0.0.1:9", "--report", "r.ndjson"]);
+    ran.ends_with(2).says("no certificate authorities").says("--ca-cert");
+    assert!(!place.exists("r.ndjson"));
+}

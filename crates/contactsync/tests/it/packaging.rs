@@ -49,7 +49,8 @@ fn the_wheel_has_the_version_and_the_words_of_the_program() {
     assert_eq!(wheel["project"]["dynamic"], serde_json::json!(["version"]));
     assert_eq!(wheel["project"]["description"], program["package"]["description"]);
     assert_eq!(wheel["project"]["license"], toml_of("Cargo.toml")["workspace"]["package"]["license"]);
-    for named in [&wheel["project"]["readme"], &wheel["project"]["license-files"][0], &wheel["tool"]["maturin"]["manifest-path"]]
+    for named in
+        [&wheel["project"]["readme"], &wheel["project"]["license-files"][0], &wheel["tool"]["maturin"]["manifest-path"]]
     {
         assert!(repository(named.as_str().unwrap()).is_file(), "{named}");
     }
