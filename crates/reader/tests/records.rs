@@ -597,7 +597,7 @@ fn position_and_digest_follow_the_file() {
     let path = file(&folder, "a.csv.gz", &bytes);
     for mark in 0..=bytes.len() {
         let marks = BTreeMap::from([(path.clone(), mark as u64)]);
-        let options = ReaderOptions { digest: true, marks, ..ReaderOptions::default() };
+        let options = ReaderOptions { digest: true, marks: marks.into(), ..ReaderOptions::default() };
         let mut input = open_all(std::slice::from_ref(&path), &options).unwrap().pop().unwrap();
         // A file is read from its beginning each time.
         for _ in 0..2 {
