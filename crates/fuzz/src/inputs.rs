@@ -24,6 +24,10 @@ pub fn csv(data: &[u8]) {
 }
 
 /// What a database dumps: the first byte chooses escapes, quotes, the delimiter, and whether there is a header.
+///
+/// # Panics
+///
+/// Where pieces of a text are read otherwise than the whole.
 pub fn dump(data: &[u8]) {
     let Some((choice, text)) = data.split_first() else { return };
     let options = ReaderOptions {

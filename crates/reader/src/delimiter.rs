@@ -29,7 +29,7 @@ pub(crate) fn separator_line(text: &mut Text) -> Result<Option<u8>, ReadError> {
 
 /// Tells the delimiter from the header line: the one of `, ; tab |` that stands there most often outside quotes, where
 /// these are any.
-pub(crate) fn sniff(text: &mut Text, quotes: bool) -> Result<u8, ReadError> {
+pub(crate) fn sniff(text: &mut Text, has_quotes: bool) -> Result<u8, ReadError> {
     const CANDIDATES: [u8; 4] = *b",;\t|";
     let mut counts = [0_u32; CANDIDATES.len()];
     let mut quoted = false;
@@ -39,7 +39,7 @@ pub(crate) fn sniff(text: &mut Text, quotes: bool) -> Result<u8, ReadError> {
             if matches!(byte, b'\n' | b'\r') && !quoted && at > 0 {
                 return Ok(most(CANDIDATES, counts));
             }
-            quoted ^= quotes && byte == b'"';
+            quoted ^= has_quotes && byte == b'"';
             if let Some(index) = CANDIDATES.iter().position(|candidate| *candidate == byte && !quoted) {
                 counts[index] += 1;
             }

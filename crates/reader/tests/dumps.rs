@@ -256,7 +256,7 @@ fn is_escaped(line: &[char], at: usize) -> bool {
     line[..at].iter().rev().take_while(|c| **c == '\\').count() % 2 == 1
 }
 
-fn fields(line: &[char], quotes: bool) -> Option<Vec<String>> {
+fn fields(line: &[char], has_quotes: bool) -> Option<Vec<String>> {
     let (mut fields, mut field, mut at, mut quoted, mut closed) = (Vec::new(), String::new(), 0, false, false);
     let mut fresh = true;
     while at < line.len() {
@@ -266,7 +266,7 @@ fn fields(line: &[char], quotes: bool) -> Option<Vec<String>> {
             return None;
         }
         match c {
-            '"' if quotes && fresh => quoted = true,
+            '"' if has_quotes && fresh => quoted = true,
             '"' if quoted && next == Some('"') => {
                 field.push('"');
                 at += 1;

@@ -1,5 +1,5 @@
 //! Who watches a run from outside: a metrics file, and others that show the same. All take their figures from one place,
-//! [`Monitor::figures`], which takes them from where the summary does: the report's tally and the live counters.
+//! [`Figures`], which takes them from where the summary does: the report's tally and the live counters.
 
 mod figures;
 mod metrics_file;

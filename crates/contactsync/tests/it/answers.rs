@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::Workplace;
+use crate::support::{Workplace, skipped};
 
 const KEY: &str = "night-key-7f3a";
 const SECRET: &str = "s3cr/et-word-91";
@@ -104,7 +104,7 @@ fn without_authorities_on_the_system_it_says_so_and_the_sandbox_works() {
     place.file("a.csv", crate::service::users(6));
     place.run(&["push", "--sandbox", "a.csv", "--report", "sandbox.ndjson"]).ends_with(0);
     if cfg!(target_os = "macos") {
-        println!("skipped: macOS has authorities of its own");
+        skipped("macOS has authorities of its own");
         return;
     }
     let ran = place.run(&["push", "a.csv", "--base-url", "https://127.0.0.1:9", "--report", "r.ndjson"]);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     service::{Service, users},
-    support::{Workplace, finish},
+    support::{Workplace, finish, skipped},
 };
 
 const PUSH: [&str; 9] =
@@ -69,7 +69,7 @@ fn fewer_rows_than_the_canary_has_are_simply_sent_and_a_replay_has_one_too() {
 #[test]
 fn on_a_terminal_it_asks_before_it_goes_on() {
     if !Path::new("/usr/bin/script").exists() {
-        std::io::stdout().write_all(b"skipped: script (util-linux) is not installed\n").unwrap();
+        skipped("script (util-linux) is not installed");
         return;
     }
     for (answer, status, synced) in [("y\n", 0, 50), ("n\n", 4, 5), ("\n", 4, 5)] {
@@ -95,7 +95,7 @@ fn on_a_terminal_it_asks_before_it_goes_on() {
 #[test]
 fn a_signal_instead_of_an_answer_stops_by_a_signal() {
     if !Path::new("/usr/bin/script").exists() {
-        std::io::stdout().write_all(b"skipped: script (util-linux) is not installed\n").unwrap();
+        skipped("script (util-linux) is not installed");
         return;
     }
     let service = Service::with_faults(&[]);
@@ -119,7 +119,7 @@ fn a_signal_instead_of_an_answer_stops_by_a_signal() {
 #[test]
 fn a_bar_is_drawn_only_where_the_terminal_can() {
     if !Path::new("/usr/bin/script").exists() {
-        std::io::stdout().write_all(b"skipped: script (util-linux) is not installed\n").unwrap();
+        skipped("script (util-linux) is not installed");
         return;
     }
     for (term, draws) in [("xterm", true), ("dumb", false)] {

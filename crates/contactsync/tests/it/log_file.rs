@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     service::{Service, users},
-    support::{Running, Workplace},
+    support::{Running, Workplace, skipped},
 };
 
 /// The lines, each with a time and a level.
@@ -86,7 +86,7 @@ fn one_that_cannot_be_opened_is_refused_before_anything() {
 #[test]
 fn a_full_disk_is_told_once_and_stops_nothing() {
     if !std::path::Path::new("/dev/full").exists() {
-        std::io::stdout().write_all(b"skipped: there is no /dev/full\n").unwrap();
+        skipped("there is no /dev/full");
         return;
     }
     let place = Workplace::new();

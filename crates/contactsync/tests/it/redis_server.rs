@@ -1,12 +1,14 @@
 //! A real Redis (or Valkey) for a test.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     net::TcpListener,
     process::{Child, Command, Stdio},
 };
 
 use tempfile::TempDir;
+
+use crate::support::skipped;
 
 pub(crate) struct RedisServer {
     program: String,
@@ -22,8 +24,7 @@ impl RedisServer {
         let program = std::env::var("CONTACTSYNC_TEST_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
         let found = Command::new(&program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
-            // Shown whether the test passes or not.
-            std::io::stdout().write_all(format!("skipped: {program} isn't installed\n").as_bytes()).unwrap();
+            skipped(&format!("{program} isn't installed"));
             return None;
         }
         // Somebody else may take a port between our look and its bind.

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Workplace, finish};
+use crate::support::{Workplace, finish, skipped};
 
 fn record(row: u64, outcome: &str, reason: &str, more: &Value) -> Value {
     let mut record = json!({
@@ -180,7 +180,7 @@ fn browsed(place: &Workplace, page: &str) -> Option<(String, String)> {
         .into_iter()
         .find(|path| Path::new(path).exists());
     let Some(program) = program else {
-        std::io::Write::write_all(&mut std::io::stdout(), b"skipped: Chromium is not installed\n").unwrap();
+        skipped("Chromium is not installed");
         return None;
     };
     let mut browser = Command::new(program);

@@ -1,7 +1,6 @@
 //! Several processes on one rate: all of them get on, together no faster than one, whatever becomes of the others or the place.
 
 use std::{
-    io::Write,
     path::Path,
     time::{Duration, Instant},
 };
@@ -12,7 +11,7 @@ use rustix::process::Signal;
 use crate::{
     redis_server::RedisServer,
     service::Service,
-    support::{Running, Workplace},
+    support::{Running, Workplace, skipped},
 };
 
 /// Attempts a second that all of them may start together.
@@ -171,7 +170,7 @@ fn faked_time() -> Option<&'static str> {
     if installed.iter().any(|folder| Path::new(folder).join("libfaketime.so.1").exists()) {
         return Some("/usr/$LIB/faketime/libfaketime.so.1");
     }
-    std::io::stdout().write_all(b"skipped: faketime isn't installed\n").unwrap();
+    skipped("faketime isn't installed");
     None
 }
 

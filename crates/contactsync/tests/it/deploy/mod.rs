@@ -15,7 +15,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::support::Workplace;
+use crate::support::{Workplace, skipped};
 
 /// Which files there are, and which module looks at them; `kubernetes` takes all manifests of its folder.
 const CLAIMED: [(&str, &[&str]); 7] = [
@@ -45,7 +45,8 @@ fn every_file_is_looked_at() {
             }
         }
     }
-    let of_kubernetes = |path: &str| path.starts_with("kubernetes/") && path.ends_with(".yaml");
+    let of_kubernetes =
+        |path: &str| path.starts_with("kubernetes/") && Path::new(path).extension() == Some("yaml".as_ref());
     there.retain(|path| !of_kubernetes(path));
     let claimed: BTreeSet<String> =
         CLAIMED.iter().flat_map(|(_, files)| files.iter().map(|file| (*file).to_owned())).collect();
@@ -103,7 +104,7 @@ fn if_installed(tool: &mut Command) -> Option<Output> {
     match tool.output() {
         Ok(output) => Some(output),
         Err(error) => {
-            println!("skipped: {} can't be run: {error}", tool.get_program().display());
+            skipped(&format!("{} can't be run: {error}", tool.get_program().display()));
             None
         }
     }

@@ -4,7 +4,7 @@
 use std::{os::unix::fs::symlink, process::Command};
 
 use super::{if_installed, repository, text};
-use crate::support::Workplace;
+use crate::support::{Workplace, skipped};
 
 /// Of the machine's own start, and in the way of a container without a network.
 const LEFT_OUT: [&str; 4] = [
@@ -21,7 +21,7 @@ const SCENARIO: &str = "[Unit]\nSuccessAction=exit-force\nFailureAction=exit-for
 #[test]
 fn nights_under_a_real_systemd() {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root can boot a container");
+        skipped("only root can boot a container");
         return;
     }
     let place = Workplace::new();
@@ -36,7 +36,7 @@ fn nights_under_a_real_systemd() {
         .args(["--boot", "systemd.unit=nights.service"]);
     let Some(output) = if_installed(&mut container) else { return };
     if !place.exists("out/log") {
-        println!("skipped: a container can't be booted here: {}", String::from_utf8_lossy(&output.stderr));
+        skipped(&format!("a container can't be booted here: {}", String::from_utf8_lossy(&output.stderr)));
         return;
     }
     let log = place.read("out/log");

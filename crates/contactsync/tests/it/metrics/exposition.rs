@@ -6,6 +6,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use crate::support::{finish, skipped};
+
 /// What a metrics file says.
 #[derive(Debug, Default)]
 pub(crate) struct Exposition {
@@ -151,11 +153,10 @@ pub(crate) fn check_by_promtool(text: &str) {
     let mut command = Command::new("promtool");
     command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let Ok(mut child) = command.spawn() else {
-        // Shown whether the test passes or not.
-        std::io::stdout().write_all(b"skipped: promtool isn't installed\n").unwrap();
+        skipped("promtool isn't installed");
         return;
     };
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let ran = crate::support::finish(child);
+    let ran = finish(child);
     assert!(ran.status == Some(0) && ran.stdout.is_empty() && ran.stderr.is_empty(), "{ran}\n{text}");
 }

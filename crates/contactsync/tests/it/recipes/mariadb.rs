@@ -5,13 +5,13 @@ use rustix::process::Signal;
 use super::{
     Kitchen, all_arrived, are_installed, insert, recipe,
     server::{Server, User},
-    skipped,
 };
+use crate::support::skipped;
 
 /// One with a table of contacts, and a kitchen that knows the way there.
 fn mariadb() -> Option<(Server, Kitchen)> {
     let Some(user) = User::named("mysql") else {
-        skipped("mariadb-server");
+        skipped("mariadb-server isn't installed");
         return None;
     };
     if !are_installed(&["mysql", "mariadb-install-db"]) {
@@ -23,7 +23,7 @@ fn mariadb() -> Option<(Server, Kitchen)> {
         folders.map(|folder| folder.join(name)).find(|program| program.is_file())
     };
     let (Some(install), Some(serve)) = (find("mariadb-install-db"), find("mariadbd")) else {
-        skipped("mariadbd");
+        skipped("mariadbd isn't installed");
         return None;
     };
     let folder = user.folder();

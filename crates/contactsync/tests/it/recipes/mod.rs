@@ -11,7 +11,6 @@ mod server;
 
 use std::{
     env,
-    io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -20,7 +19,7 @@ use serde_json::Value;
 
 use crate::{
     service::Service,
-    support::{Ran, Workplace, finish},
+    support::{Ran, Workplace, finish, skipped},
 };
 
 const PAGE: &str = include_str!("../../../../../docs/where-exports-lie.md");
@@ -60,7 +59,9 @@ fn every_block_on_the_page_is_a_recipe_that_a_test_runs() {
     named.sort_unstable();
     assert_eq!(named, RECIPES);
     assert_eq!(blocks, named.len());
-    named.iter().for_each(|name| assert!(!recipe(name).is_empty()));
+    for name in named {
+        assert!(!recipe(name).is_empty());
+    }
 }
 
 /// A folder in which recipes send to a service, and what they need in the environment.
@@ -117,14 +118,9 @@ fn are_installed(commands: &[&str]) -> bool {
         !found
     });
     if let Some(command) = missing {
-        skipped(command);
+        skipped(&format!("{command} isn't installed"));
     }
     missing.is_none()
-}
-
-fn skipped(what: &str) {
-    // Shown whether the test passes or not.
-    std::io::stdout().write_all(format!("skipped: {what} isn't installed\n").as_bytes()).unwrap();
 }
 
 /// Values that dumps have trouble with. None is a null, of which nothing is sent, as of the empty text.

@@ -7,8 +7,8 @@ use rustix::process::Signal;
 use super::{
     Kitchen, all_arrived, are_installed, insert, recipe,
     server::{Server, User},
-    skipped,
 };
+use crate::support::skipped;
 
 /// The newest that is installed, where Debian or others put it.
 fn programs() -> Option<PathBuf> {
@@ -24,7 +24,7 @@ fn programs() -> Option<PathBuf> {
 /// One with a table of contacts, and a kitchen that knows the way there.
 fn postgres() -> Option<(Server, Kitchen)> {
     let (Some(programs), Some(user)) = (programs(), User::named("postgres")) else {
-        skipped("postgresql");
+        skipped("postgresql isn't installed");
         return None;
     };
     if !are_installed(&["psql"]) {
