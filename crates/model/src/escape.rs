@@ -30,8 +30,19 @@ pub fn shown_name(name: &str) -> String {
     excerpt(name, MAX_QUOTED_CHARS)
 }
 
-/// Such names one after the other, the first 20 of them.
+/// Whether what stands in the place of a name may be somebody's address or number. Where a header is missing, the first row's
+/// values stand there.
+pub fn looks_like_a_value(name: &str) -> bool {
+    let is_number = !name.contains(char::is_alphabetic) && name.chars().filter(char::is_ascii_digit).count() > 4;
+    is_number || name.contains('@')
+}
+
+/// Such names one after the other, the first 20 of them. None of them where one looks like a value: messages go into logs and
+/// mails.
 pub fn shown_names<N: AsRef<str>>(names: &[N]) -> String {
+    if names.iter().any(|name| looks_like_a_value(name.as_ref())) {
+        return "not told, since they look like values and no names (is the header missing?)".to_owned();
+    }
     let shown: Vec<String> = names.iter().take(MAX_NAMES_SHOWN).map(|name| shown_name(name.as_ref())).collect();
     let more = names.len() - shown.len();
     let shown = shown.join(", ");
@@ -109,6 +120,14 @@ mod tests {
         let long = "x\n".repeat(1_000);
         assert_eq!(shown_name(&long), format!("\"{}…\"", "x\\n".repeat(20)));
         assert_eq!(shown_names(&["a", "b"]), "\"a\", \"b\"");
+        for value in ["10000000001", "+1 202 555 0100", "0049(30)12345", "user0@example.com"] {
+            let shown = shown_names(&["a", value]);
+            assert!(shown.starts_with("not told, "), "{shown}");
+            assert!(!shown.contains(value));
+        }
+        for name in ["2024", "phone_2024_10_01", "a", "", "№ 1", "電話"] {
+            assert_eq!(shown_names(&[name]), shown_name(name));
+        }
         let many = shown_names(&vec![long; 100]);
         assert!(many.ends_with("…\" and 80 more") && many.matches('…').count() == 20, "{many}");
     }

@@ -30,7 +30,7 @@ pub use code::{ApiCode, CodeClass};
 pub use contact::{Contact, Contacts, Unresolved};
 pub use counters::Counters;
 pub use decision::{Answered, Decision, Outcome};
-pub use escape::{escape_controls, excerpt, shown_name, shown_names};
+pub use escape::{escape_controls, excerpt, looks_like_a_value, shown_name, shown_names};
 pub use euid::{Euid, EuidFault};
 pub use identity::IdentityKind;
 pub use numbers::{NumberHasher, NumberMap, mixed};

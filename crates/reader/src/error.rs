@@ -3,7 +3,7 @@ use std::{fmt::Write, io};
 use model::{
     IdentityKind,
     limits::{KNOWN_CONTACTS, MAX_NAMES_SHOWN},
-    sheet, shown_name, shown_names,
+    looks_like_a_value, sheet, shown_name, shown_names,
 };
 
 use crate::{
@@ -107,7 +107,7 @@ pub enum OpenError {
         error: Box<OpenError>,
     },
     /// Two columns of one name.
-    #[error("{input}: columns {} and {} are both {}, and only one can be sent; its columns are: {}", numbers.0, numbers.1, shown_name(name), shown_names(columns))]
+    #[error("{input}: columns {} and {} are both {}, and only one can be sent; its columns are: {}", numbers.0, numbers.1, told(name), shown_names(columns))]
     TwoColumns {
         /// As given.
         input: String,
@@ -198,6 +198,10 @@ impl OpenError {
                 Self::Missing(input) if input.contains(['*', '?']) || input.starts_with('~') => {
                     Some("a list holds names as they are: no pattern and no ~ is replaced in it".to_owned())
                 }
+                Self::Missing(_) => Some(
+                    "a list holds names of inputs, one a line; an input itself is named without `--files-from`"
+                        .to_owned(),
+                ),
                 error => error.hint(),
             },
             Self::DanglingLink { .. } => Some("check whether what it points to was moved or removed".to_owned()),
@@ -309,6 +313,11 @@ impl ReadError {
             Self::Changed { .. } => "let the export write to another name and rename it when it is done".to_owned(),
         })
     }
+}
+
+/// A column's name, unless it looks like a value.
+fn told(name: &str) -> String {
+    if looks_like_a_value(name) { "the same".to_owned() } else { shown_name(name) }
 }
 
 fn no_key(key: RowKey, wanted: &str, columns: &[String]) -> String {

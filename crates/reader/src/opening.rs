@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use model::path_text;
+use model::{looks_like_a_value, path_text};
 
 use crate::{
     error::{OpenError, ReadError},
@@ -50,7 +50,10 @@ impl InputName {
     fn placed(&self, error: OpenError) -> OpenError {
         match &self.listed {
             None => error,
-            Some((list, place)) => OpenError::Listed { list: list.to_string(), place: *place, error: Box::new(error) },
+            Some((list, place)) => {
+                let (list, place, error) = (list.to_string(), *place, Box::new(untold(error)));
+                OpenError::Listed { list, place, error }
+            }
         }
     }
 
@@ -95,6 +98,17 @@ impl InputName {
         } else {
             OpenError::Missing(input)
         })
+    }
+}
+
+/// Without a name that may be a row of an input that was taken for a list: its values don't belong into messages.
+fn untold(error: OpenError) -> OpenError {
+    let is_row = |name: &str| name.contains([',', ';', '\t', '|', '{']) || looks_like_a_value(name);
+    let untold = || "what stands there".to_owned();
+    match error {
+        OpenError::Missing(name) if is_row(&name) => OpenError::Missing(untold()),
+        OpenError::Unreadable { input, cause } if is_row(&input) => OpenError::Unreadable { input: untold(), cause },
+        error => error,
     }
 }
 

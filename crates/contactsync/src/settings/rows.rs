@@ -185,7 +185,12 @@ mod tests {
             2 => number.prop_map(|number| format!(" 00{number}\t")),
             3 => prop::sample::select(odd.to_vec()).prop_map(str::to_owned),
         ];
-        prop::collection::vec(prop::option::weighted(0.9, key), 1..60)
+        let rest = prop::collection::vec(prop::option::weighted(0.9, key.clone()), 0..60);
+        // Where no line is an object the input is no NDJSON.
+        (rest, key, any::<prop::sample::Index>()).prop_map(|(mut keys, key, at)| {
+            keys.insert(at.index(keys.len() + 1), Some(key));
+            keys
+        })
     }
 
     proptest! {

@@ -50,7 +50,7 @@ fn usage_errors_end_with_2_and_say_why() {
         (&["check", "a.csv", "--columns", "euid,email"], "--no-header"),
         (&["check", "a.csv", "--report-all"], "--report <FILE>"),
         (&["check", "a.csv", "--limit", "many"], "invalid value 'many' for '--limit <ROWS>'"),
-        (&["check", "a.csv", "--delimiter", "x"], "it is one of ',', ';', '|' and tab"),
+        (&["check", "a.csv", "--delimiter", "x"], "it is one of ',', ';', '|', tab and ^A (the byte 1)"),
         (&["check", "a.csv", "--encoding", "klingon"], "no such encoding"),
         (&["check", "a.csv", "--map", "email"], "say which column gets which name"),
         (&["check", "a.csv", "--max-value-chars", "0"], "it is a whole number from 1"),

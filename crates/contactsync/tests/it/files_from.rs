@@ -64,6 +64,8 @@ fn what_is_wrong_with_a_list_is_said_with_its_line() {
         ran.says(&said.replace("list.txt", "standard input"));
     };
     refused(b"b.csv\n\nabsent.csv\n", "list.txt, line 3: absent.csv: there is no such file");
+    refused(b"b.csv\n1,a@example.com\n", "list.txt, line 2: what stands there: there is no such file");
+    refused(b"10000000001\n", "list.txt, line 1: what stands there: there is no such file");
     refused(b"b.csv\n*.csv\n", "no pattern and no ~ is replaced in it");
     refused(b"./\n", "list.txt, line 1: ./: is a folder");
     refused(b"b.csv\nb.csv\n", "list.txt, line 2: b.csv: is the same as b.csv (list.txt, line 1)");

@@ -64,6 +64,23 @@ fn no_value_and_no_secret_is_ever_in_it() {
     }
 }
 
+/// Where an export has lost its header, or is taken for a list, its first row stands where names should.
+#[test]
+fn values_in_the_place_of_names_are_not_told() {
+    let place = Workplace::new();
+    place.file("a.csv", "10000000001,user0@example.com,+12025550100\n10000000002,user1@example.com,+12025550101\n");
+    for arguments in
+        [&["check", "a.csv"][..], &["check", "a.csv", "--contacts", "email"], &["check", "--files-from", "a.csv"]]
+    {
+        let ran = place.run(&[arguments, &["--log-file", "l.log", "-vvv"]].concat()).ends_with(2);
+        let all = format!("{ran}{}", place.read("l.log"));
+        for value in ["10000000001", "user0", "2025550100"] {
+            assert!(!all.contains(value), "{value}: {all}");
+        }
+    }
+    place.run(&["check", "a.csv"]).says("is the header missing?").says("`--no-header --columns euid,…`");
+}
+
 #[test]
 fn one_that_cannot_be_opened_is_refused_before_anything() {
     let service = Service::with_faults(&[]);
