@@ -79,6 +79,7 @@ fn every_status_is_decided_on() {
         };
         assert_eq!((is_success, tried_again), expected, "{status}");
     }
+    assert!(prevented.contains(&203), "a program that isn't there is told at once");
     assert_eq!(unit.only("OnFailure"), "contactsync-failed@%i.service");
     let [burst, pause] = [unit.only("StartLimitBurst"), unit.only("RestartSec")];
     let tries: u64 = burst.parse().unwrap();
