@@ -1,12 +1,12 @@
 //! The workflow for GitHub Actions: what it may do, what it keeps, and its scripts run by the shell it names.
 //! `.ci/checks/70-deploy` lints it.
 
-use std::{os::unix::fs::symlink, process::Command};
+use std::{os::unix::fs::symlink, path::Path, process::Command};
 
 use sandbox::SandboxOptions;
 use serde_json::{Value, json};
 
-use super::{in_place, search_path, text};
+use super::{all_well, in_place, search_path, skipped, text};
 use crate::{
     service::Service,
     support::{Ran, Workplace, finish},
@@ -47,9 +47,32 @@ fn it_may_do_nothing_and_runs_alone() {
     }
 }
 
+/// Nobody else's program may stand where the secrets are.
 #[test]
-fn what_is_installed_is_this_version() {
-    assert_eq!(step("Install")["run"], format!("pipx install contactsync=={}", env!("CARGO_PKG_VERSION")));
+fn nothing_is_installed_but_what_has_the_sum() {
+    let place = Workplace::new();
+    place.file("release/contactsync", "#!/bin/sh\n");
+    let shell = |script: &str, sum: &str| {
+        let mut shell = Command::new("bash");
+        shell.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script]).current_dir(place.path(""));
+        shell.env("ARCHIVE", format!("file://{}", place.path("release.tar.xz").display())).env("SHA256", sum);
+        shell.env("RUNNER_TEMP", place.path("")).env("GITHUB_PATH", place.path("path"));
+        shell.output().unwrap()
+    };
+    let made =
+        shell("command -v curl >&2; tar --create --xz --file=release.tar.xz release; sha256sum release.tar.xz", "");
+    if !made.status.success() {
+        return skipped("curl or xz isn't installed");
+    }
+    let sum = String::from_utf8(made.stdout).unwrap()[..64].to_owned();
+    let install = step("Install")["run"].as_str().unwrap().to_owned();
+    for wrong in ["", "0", &"0".repeat(64)] {
+        assert!(!shell(&install, wrong).status.success(), "{wrong}");
+        assert!(!place.exists("path") && !place.exists("contactsync"), "{wrong}");
+    }
+    all_well(&shell(&install, &sum));
+    assert_eq!(Path::new(place.read("path").trim_end()), place.path("contactsync"));
+    assert!(place.exists("contactsync/contactsync"));
 }
 
 /// Runs a step as the runner does, and with no patience.
