@@ -71,6 +71,8 @@ fn outfile() {
     let Some((_server, kitchen)) = mariadb() else { return };
     kitchen.run(&recipe("mysql-outfile")).ends_with(0);
     all_arrived(&kitchen);
+    // The next night: the server overwrites nothing.
+    kitchen.run(&recipe("mysql-outfile")).ends_with(0);
 }
 
 #[test]
@@ -78,6 +80,8 @@ fn outfile_in_quotes() {
     let Some((_server, kitchen)) = mariadb() else { return };
     kitchen.run(&recipe("mysql-outfile-quoted")).ends_with(0);
     all_arrived(&kitchen);
+    // The next night: the server overwrites nothing.
+    kitchen.run(&recipe("mysql-outfile-quoted")).ends_with(0);
     let plain =
         "contactsync check \"$EXPORTS/contacts.csv\" --no-header --columns euid,email,mobile_phone,nick --null '\\N'";
     kitchen
