@@ -41,6 +41,13 @@ fn the_newest_entry_of_the_changelog_is_this_version() {
     for name in [format!("contactsync_{version}-1_amd64.deb"), format!("contactsync-{version}-py3-none-")] {
         assert!(install.contains(&name), "docs/install.md names another version than {name}");
     }
+    let scaling = text("docs/scaling.md");
+    let images = scaling.matches("/contactsync:").count();
+    assert_eq!(
+        (images > 0, scaling.matches(&format!("/contactsync:{version}")).count()),
+        (true, images),
+        "docs/scaling.md"
+    );
 }
 
 #[test]
