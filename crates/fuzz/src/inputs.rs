@@ -49,6 +49,10 @@ pub fn dump(data: &[u8]) {
         all.take(batch, Format::Csv);
         batch.iter().for_each(|record| validated(&record, &mut validator, &setup.rules));
     });
+    if setup.options.escapes == Some(Escapes::None) && whole.is_ok() {
+        all.same_as_lines(&setup, Format::Csv);
+        all.same_as_csv(&setup, Format::Csv);
+    }
     for sizes in [&[1][..], &[3, 1, 7, 2, 97]] {
         let mut pieces = Rows::default();
         let read = read(&setup, Format::Csv, sizes, |batch| pieces.take(batch, Format::Csv));

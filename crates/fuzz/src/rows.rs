@@ -7,7 +7,7 @@ use model::{
     limits::{MAX_NAME_CHARS, MAX_RAW_BYTES, MAX_VALUE_CHARS},
     wire::SetContact,
 };
-use reader::{Format, Header};
+use reader::{Format, Header, Quotes};
 use validator::{EmptyValues, Key, Rules, Validator, stands_for_nothing, would_send};
 
 use crate::setup::Setup;
@@ -56,7 +56,8 @@ impl Rows {
     pub(crate) fn same_as_lines(&self, setup: &Setup, format: Format) {
         let Some(text) = plain_text(setup) else { return };
         let is_csv = format != Format::Ndjson;
-        if is_csv && (text.contains(&b'"') || has_separator_line(text)) {
+        let has_quotes = setup.options.quotes() == Quotes::Double && text.contains(&b'"');
+        if is_csv && (has_quotes || has_separator_line(text)) {
             return;
         }
         let is_row = |line: &[u8]| if is_csv { !line.is_empty() } else { !line.trim_ascii().is_empty() };
@@ -93,8 +94,9 @@ impl Rows {
             return;
         }
         let has_header = setup.options.header == Header::Present;
-        let mut reader =
-            csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).has_headers(has_header).from_reader(text);
+        let mut builder = csv::ReaderBuilder::new();
+        builder.delimiter(delimiter).quoting(setup.options.quotes() == Quotes::Double);
+        let mut reader = builder.flexible(true).has_headers(has_header).from_reader(text);
         let expected: Result<Vec<_>, _> = reader.byte_records().collect();
         let expected = expected.expect("bytes in memory, of any width");
         assert_eq!(self.0.len(), expected.len(), "rows, and records of the csv crate");

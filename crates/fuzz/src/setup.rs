@@ -50,6 +50,7 @@ pub(crate) fn setup(data: &[u8]) -> Option<Setup> {
         },
         trim: more & 16 != 0,
         nulls: if more & 32 == 0 { Vec::new() } else { texts(&["NULL", "-"]) },
+        are_nulls_told: false,
         max_value_chars: if more & 128 == 0 { limits.max_value_chars } else { 8 },
         ids: (more & 7 == 5).then(|| IdRules { column: "id".to_owned(), allowed: Vec::new() }),
     };

@@ -4,11 +4,12 @@
 mod escapes;
 mod faults;
 mod header;
+mod unread;
 
 use std::{borrow::Cow, mem, sync::Arc};
 
 use model::{
-    Reason, RecordBatch, RecordHead, Rejection, Span, Value,
+    RecordBatch, RecordHead, Span, Value,
     limits::MAX_RECORD_BYTES,
     sheet::{self, unprotect_formulas, unprotect_id},
 };
@@ -27,7 +28,7 @@ use crate::{
     naming::Naming,
     options::{Escapes, Format, Header, Quotes, ReaderOptions, RowKey},
     plain::{Enough, PlainRows},
-    text::{Text, lines, raw_text},
+    text::{Text, raw_text},
     window::LineCounter,
 };
 
@@ -74,20 +75,20 @@ impl CsvRecords {
     ) -> Result<Self, OpenError> {
         let quotes = options.quotes() == Quotes::Double;
         let escapes = options.escapes == Some(Escapes::Backslash);
-        let dump = Dump::new(escapes, quotes);
-        let by_line = if dump.is_some() { None } else { separator_line(&mut text)? };
+        let dump = escapes.then(|| Dump::new(quotes));
+        if escapes {
+            text.lines = LineCounter::of_line_feeds();
+        }
         // Rows are no header, and values hold commas.
         let rows_alone = escapes && options.header != Header::Present;
+        let by_line = if rows_alone { None } else { separator_line(&mut text)? };
         let tab = (format == Format::Tsv || rows_alone).then_some(b'\t');
         let delimiter = match options.delimiter.or(by_line).or(tab) {
             Some(delimiter) => delimiter,
             None => sniff(&mut text, quotes)?,
         };
-        if dump.is_some() {
-            text.lines = LineCounter::of_line_feeds();
-        }
         let mut records = Self {
-            parser: CsvParser::new(text, delimiter, MAX_RECORD_BYTES),
+            parser: CsvParser::new(text, delimiter, quotes, MAX_RECORD_BYTES),
             plain: None,
             parsed: Vec::new(),
             #[cfg(test)]
@@ -124,7 +125,7 @@ impl CsvRecords {
         records.layout = Layout::new(input, headers, naming)?;
         // The rows of a sheet may have to be changed.
         if records.apostrophes == Apostrophes::Data && dump.is_none() {
-            records.plain = PlainRows::new(delimiter, records.layout.width, MAX_RECORD_BYTES);
+            records.plain = PlainRows::new(delimiter, quotes, records.layout.width, MAX_RECORD_BYTES);
         }
         Ok(records)
     }
@@ -275,11 +276,7 @@ impl CsvRecords {
                     format!("more than {MAX_RECORD_BYTES} bytes (1 MiB) in a record, most likely for a stray quote");
                 self.take_first_line(batch, last, &fault);
             }
-            Next::Malformed { bytes, column, fault } => {
-                let message = format!("{}: {fault}", self.layout.describe(column));
-                self.push_unread(batch, Rejection::new(Reason::MalformedRow, message), bytes);
-                self.parser.text.pass(bytes);
-            }
+            Next::Malformed { bytes, column, fault } => self.take_malformed(batch, bytes, column, fault),
             Next::TooLong => self.take_too_long(batch)?,
         }
         Ok(true)
@@ -353,48 +350,6 @@ impl CsvRecords {
                 && (index == 0 || text.is_char_boundary(self.parser.ends[index - 1]))
         });
         all.then_some(text)
-    }
-
-    /// Takes the first line of a record that would go on up to a far line, and goes on behind it.
-    fn take_first_line(&mut self, batch: &mut RecordBatch, last: u64, fault: &str) {
-        self.parser.give_up();
-        let length = self.parser.text.line_length(0).unwrap_or(self.parser.text.window.bytes().len());
-        let line = self.parser.text.lines.line();
-        let message = format!(
-            "{fault}: it would have swallowed {}; this line alone is rejected and reading goes on with the next",
-            lines(line, last)
-        );
-        self.push_unread(batch, Rejection::new(Reason::MalformedRow, message), length);
-        self.parser.text.pass(length);
-    }
-
-    fn take_too_long(&mut self, batch: &mut RecordBatch) -> Result<(), ReadError> {
-        let line = self.parser.text.lines.line();
-        let shown = self.parser.text.window.bytes().len().min(MAX_RECORD_BYTES);
-        let raw = raw_text(&self.parser.text.window.bytes()[..shown]);
-        let bytes = self.parser.skip_too_long()?;
-        let place = lines(line, self.parser.text.lines.line());
-        let message = format!("{place}: the record has {bytes} bytes, more than {MAX_RECORD_BYTES} (1 MiB)");
-        self.push_head(batch, Rejection::new(Reason::MalformedRow, message), line, raw);
-        Ok(())
-    }
-
-    fn push_unread(&mut self, batch: &mut RecordBatch, fault: Rejection, bytes: usize) {
-        let raw = raw_text(&self.parser.text.window.bytes()[..bytes]);
-        self.push_head(batch, fault, self.parser.text.lines.line(), raw);
-    }
-
-    fn push_head(&mut self, batch: &mut RecordBatch, fault: Rejection, line: u64, raw: Box<str>) {
-        self.row += 1;
-        let fields = batch.fields_so_far();
-        batch.records.push(RecordHead {
-            row: self.row,
-            line,
-            fault: Some(Box::new(fault)),
-            euid: Value::Missing,
-            fields: fields..fields,
-            raw: Some(raw),
-        });
     }
 }
 

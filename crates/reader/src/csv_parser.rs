@@ -23,6 +23,8 @@ pub(crate) struct CsvParser {
     core: csv_core::Reader,
     pub(crate) delimiter: u8,
     quotes: QuoteScan,
+    /// A field may stand in quotes; else these are data.
+    has_quotes: bool,
     /// Longest record, in bytes.
     pub(crate) longest: usize,
     /// It is a dump, which is read in another way.
@@ -44,8 +46,8 @@ pub(crate) enum Next {
     TooLong,
     /// A record that is too long, over several lines, and stands outside quotes where it gets so; up to that line.
     TooManyLines { last: u64 },
-    /// A record of a dump of so many bytes, and what is wrong with it from a column on.
-    Malformed { bytes: usize, column: usize, fault: DumpFault },
+    /// A record of a dump of so many bytes, and what is wrong with it, or from a column on.
+    Malformed { bytes: usize, column: Option<usize>, fault: DumpFault },
     /// Nothing.
     End,
 }
@@ -88,8 +90,8 @@ impl Parsed {
 
 impl CsvParser {
     /// A parser of records of at most so many bytes.
-    pub(crate) fn new(text: Text, delimiter: u8, longest: usize) -> Self {
-        let mut core = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+    pub(crate) fn new(text: Text, delimiter: u8, has_quotes: bool, longest: usize) -> Self {
+        let mut core = csv_core::ReaderBuilder::new().delimiter(delimiter).quoting(has_quotes).build();
         begin(&mut core);
         Self {
             text,
@@ -97,6 +99,7 @@ impl CsvParser {
             core,
             delimiter,
             quotes: QuoteScan::new(delimiter),
+            has_quotes,
             longest,
             dump: None,
             is_header: false,
@@ -107,17 +110,21 @@ impl CsvParser {
 
     /// Lets go of empty lines. False where nothing follows.
     pub(crate) fn skip_empty_lines(&mut self) -> Result<bool, ReadError> {
-        if self.dump.is_some() { self.skip_empty_lines_of_dump() } else { self.text.skip_empty_lines() }
+        match self.dump {
+            Some(mut dump) => self.skip_empty_lines_of_dump(&mut dump),
+            None => self.text.skip_empty_lines(),
+        }
     }
 
-    /// Lets go of a record that is too long, up to the next line end. Returns its bytes.
-    pub(crate) fn skip_too_long(&mut self) -> Result<u64, ReadError> {
+    /// Lets go of a record that is too long, up to the next line end. Returns its bytes, and its last line.
+    pub(crate) fn skip_too_long(&mut self) -> Result<(u64, u64), ReadError> {
         if let Some(dump) = self.dump {
             return self.skip_record_of_dump(dump);
         }
         self.give_up();
         self.text.pass(self.longest);
-        Ok(self.longest as u64 + self.text.skip_line()?)
+        let bytes = self.longest as u64 + self.text.skip_line()?;
+        Ok((bytes, self.text.lines.line()))
     }
 
     /// Parses the next record into the arena, from `used` on. Its bytes stay in the window. Each byte is parsed once: a
@@ -133,7 +140,9 @@ impl CsvParser {
         let line = self.text.lines.line();
         let end = match self.first_line()? {
             FirstLine::TooLong => return Ok(Next::TooLong),
-            FirstLine::Last(length) if is_open_behind(self.delimiter, &self.text.window.bytes()[..length]) => {
+            FirstLine::Last(length)
+                if self.has_quotes && is_open_behind(self.delimiter, &self.text.window.bytes()[..length]) =>
+            {
                 return Ok(Next::UnclosedQuote { opened: line, last: line });
             }
             FirstLine::Last(length) => length,

@@ -1,6 +1,6 @@
-//! Records of what databases dump: a backslash escapes, or nothing does, and a line end that isn't escaped always ends the
-//! record. Lines end as the first one does, with LF or CRLF; a CR alone is part of a value, which `mysql --batch` doesn't
-//! escape.
+//! Records of what databases dump: a backslash escapes, and a line feed that isn't escaped always ends the record. Lines end
+//! as the first one does, with LF or CRLF; a CR elsewhere is part of a value, which `mysql --batch` doesn't escape. What
+//! ends otherwise is no record: nobody knows whether that is a value's.
 
 use std::fmt::{self, Display};
 
@@ -12,12 +12,12 @@ use crate::{
 /// How a dump is read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dump {
-    /// A backslash escapes; else it is data, as all else.
-    pub(crate) escapes: bool,
     /// A field may stand in quotes.
-    pub(crate) quotes: bool,
+    quotes: bool,
     /// Whether lines end with CRLF, once one has ended.
     crlf: Option<bool>,
+    /// Where they do, the line before ended with a line feed alone, and what comes next may be the rest of it.
+    is_torn: bool,
     /// How much of a record that is too long was gone over.
     passed: usize,
 }
@@ -35,6 +35,10 @@ pub(crate) enum DumpFault {
     BehindQuote,
     /// The last line has no end.
     Unterminated,
+    /// The line ends with CRLF, and the first one with LF.
+    CarriageReturn,
+    /// The line, or the one before, ends with LF, and the first one with CRLF.
+    LineFeedAlone,
 }
 
 impl Display for DumpFault {
@@ -49,18 +53,37 @@ impl Display for DumpFault {
             Self::Unterminated => {
                 f.write_str("the last line has no line end, which each line of a dump has: it may have been cut short")
             }
+            Self::CarriageReturn => f.write_str(
+                "a carriage return before the line end, where the first line has none: is it the value's, or do lines end in two \
+                 ways? Let all end alike, or dump a column last that doesn't end so",
+            ),
+            Self::LineFeedAlone => f.write_str(
+                "a line feed without a carriage return, where the first line has both: is it a value's, or do lines end in two \
+                 ways? Let all end alike, with LF",
+            ),
         }
     }
 }
 
 impl Dump {
-    /// None where that is a CSV as any other.
-    pub(crate) fn new(escapes: bool, quotes: bool) -> Option<Self> {
-        (escapes || !quotes).then_some(Self { escapes, quotes, crlf: None, passed: 0 })
+    /// Of a dump no line of which was read.
+    pub(crate) fn new(quotes: bool) -> Self {
+        Self { quotes, crlf: None, is_torn: false, passed: 0 }
+    }
+
+    /// Takes note of how a line ends. Returns what is wrong with it, if that isn't as the first one did.
+    fn end_line(&mut self, has_cr: bool) -> Option<DumpFault> {
+        let expects_cr = *self.crlf.get_or_insert(has_cr);
+        let was_torn = std::mem::replace(&mut self.is_torn, expects_cr && !has_cr);
+        match (expects_cr, has_cr) {
+            (true, has_cr) => (!has_cr || was_torn).then_some(DumpFault::LineFeedAlone),
+            (false, true) => Some(DumpFault::CarriageReturn),
+            (false, false) => None,
+        }
     }
 }
 
-/// Looks for the line end that ends a record.
+/// Looks for the line feed that ends a record.
 #[derive(Default)]
 struct Scan {
     /// How far it came; never between a backslash and what it escapes.
@@ -70,45 +93,42 @@ struct Scan {
 }
 
 impl Scan {
-    /// Where the line feed stands.
-    fn end(&mut self, bytes: &[u8], dump: &mut Dump) -> Option<usize> {
+    /// Where it stands.
+    fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         while let Some(rest) = bytes.get(self.at..) {
-            let next = if dump.escapes { memchr::memchr2(b'\n', b'\\', rest) } else { memchr::memchr(b'\n', rest) };
-            let Some(next) = next else {
+            let Some(next) = memchr::memchr2(b'\n', b'\\', rest) else {
                 self.at = bytes.len();
                 return None;
             };
-            let at = self.at + next;
-            if bytes[at] == b'\\' {
-                self.at = at;
-                if at + 1 == bytes.len() {
-                    return None;
-                }
-                self.escaped = Some(at + 1);
-                self.at = at + 2;
-                continue;
+            self.at += next;
+            if bytes[self.at] == b'\n' {
+                return Some(self.at);
             }
-            let is_crlf = at > 0 && bytes[at - 1] == b'\r' && self.escaped != Some(at - 1);
-            let ends_with_crlf = *dump.crlf.get_or_insert(is_crlf);
-            if is_crlf || !ends_with_crlf {
-                return Some(at);
+            if self.at + 1 == bytes.len() {
+                return None;
             }
-            self.at = at + 1;
+            self.escaped = Some(self.at + 1);
+            self.at += 2;
         }
         None
+    }
+
+    /// Whether a CR that isn't escaped stands before it.
+    fn has_cr(&self, bytes: &[u8], end: usize) -> bool {
+        end > 0 && bytes[end - 1] == b'\r' && self.escaped != Some(end - 1)
     }
 }
 
 impl CsvParser {
     /// The next record of a dump.
     pub(crate) fn next_of_dump(&mut self, mut dump: Dump, arena: &mut Vec<u8>, used: usize) -> Result<Next, ReadError> {
-        if !self.skip_empty_lines()? {
+        if !self.skip_empty_lines_of_dump(&mut dump)? {
             return Ok(Next::End);
         }
         let mut scan = Scan::default();
         let (mut end, mut is_terminated) = (None, true);
         while end.is_none() && scan.at <= self.longest + 1 {
-            end = scan.end(self.text.window.bytes(), &mut dump);
+            end = scan.end(self.text.window.bytes());
             if end.is_none() && !self.text.fill()? {
                 is_terminated = false;
                 end = Some(self.text.window.bytes().len());
@@ -117,12 +137,17 @@ impl CsvParser {
         dump.passed = scan.at;
         self.dump = Some(dump);
         let Some(end) = end.filter(|end| *end <= self.longest + 1) else { return Ok(Next::TooLong) };
-        let is_crlf = is_terminated && dump.crlf == Some(true);
-        let record = &self.text.window.bytes()[..end - usize::from(is_crlf)];
+        let has_cr = is_terminated && scan.has_cr(self.text.window.bytes(), end);
+        let record = &self.text.window.bytes()[..end - usize::from(has_cr)];
         if record.len() > self.longest {
             return Ok(Next::TooLong);
         }
+        let fault = if is_terminated { dump.end_line(has_cr) } else { None };
+        self.dump = Some(dump);
         let bytes = end + usize::from(is_terminated);
+        if let Some(fault) = fault {
+            return Ok(Next::Malformed { bytes, column: None, fault });
+        }
         let mut fields = Fields { rest: record, delimiter: self.delimiter, dump, count: 0 };
         arena.truncate(used);
         loop {
@@ -131,7 +156,7 @@ impl CsvParser {
                 self.ends.resize(fields.count * 2 + 1, 0);
             }
             match more {
-                Err(fault) => return Ok(Next::Malformed { bytes, column: fields.count, fault }),
+                Err(fault) => return Ok(Next::Malformed { bytes, column: Some(fields.count), fault }),
                 Ok(more) => {
                     self.ends[fields.count] = arena.len() - used;
                     fields.count += 1;
@@ -141,15 +166,15 @@ impl CsvParser {
                 }
             }
         }
-        if dump.escapes && !is_terminated && !self.is_header {
+        if !is_terminated && !self.is_header {
             let fault = DumpFault::Unterminated;
-            return Ok(Next::Malformed { bytes, column: fields.count - 1, fault });
+            return Ok(Next::Malformed { bytes, column: Some(fields.count - 1), fault });
         }
         Ok(Next::Record { bytes, fields: fields.count, written: arena.len() - used })
     }
 
-    /// Lets go of blank lines before a record of a dump.
-    pub(crate) fn skip_empty_lines_of_dump(&mut self) -> Result<bool, ReadError> {
+    /// Lets go of blank lines before a record of a dump. Before the first record they say nothing of line ends.
+    pub(crate) fn skip_empty_lines_of_dump(&mut self, dump: &mut Dump) -> Result<bool, ReadError> {
         loop {
             let blank = match self.text.window.bytes() {
                 [b'\n', ..] => 1,
@@ -158,33 +183,41 @@ impl CsvParser {
                     if !self.text.fill()? {
                         return Ok(!self.text.window.bytes().is_empty());
                     }
-                    0
+                    continue;
                 }
                 _ => return Ok(true),
             };
+            dump.is_torn = dump.crlf == Some(true) && blank == 1;
+            self.dump = Some(*dump);
             self.text.pass(blank);
         }
     }
 
-    /// Lets go of a record of a dump that is too long, up to the line end behind it. Returns its bytes.
-    pub(crate) fn skip_record_of_dump(&mut self, mut dump: Dump) -> Result<u64, ReadError> {
-        // Any line feed will do from here on.
-        dump.crlf = Some(false);
-        let mut bytes = dump.passed as u64;
-        self.text.pass(dump.passed);
+    /// Lets go of a record of a dump that is too long, with its line end. Returns its bytes without that, and its last line.
+    pub(crate) fn skip_record_of_dump(&mut self, mut dump: Dump) -> Result<(u64, u64), ReadError> {
+        let (mut bytes, mut last) = (0, None);
+        let mut scan = Scan { at: dump.passed, escaped: None };
         loop {
-            let mut scan = Scan::default();
-            let end = scan.end(self.text.window.bytes(), &mut dump);
+            let end = scan.end(self.text.window.bytes());
             let passed = end.unwrap_or(scan.at);
+            last = self.text.window.bytes()[..passed].last().copied().or(last);
             self.text.pass(passed);
             bytes += passed as u64;
-            if end.is_some() {
-                return Ok(bytes);
-            }
-            if !self.text.fill()? {
+            scan = Scan::default();
+            let is_over = end.is_none() && !self.text.fill()?;
+            if is_over {
                 let rest = self.text.window.bytes().len();
                 self.text.pass(rest);
-                return Ok(bytes + rest as u64);
+                bytes += rest as u64;
+            }
+            let line = self.text.lines.line();
+            if end.is_some() {
+                dump.end_line(last == Some(b'\r'));
+                self.dump = Some(dump);
+                self.text.pass(1);
+            }
+            if is_over || end.is_some() {
+                return Ok((bytes, line));
             }
         }
     }
@@ -206,15 +239,13 @@ impl Fields<'_> {
             return self.take_quoted(text);
         }
         // A null is empty, as in JSON.
-        if self.dump.escapes
-            && let Some(behind) = self.rest.strip_prefix(b"\\N")
+        if let Some(behind) = self.rest.strip_prefix(b"\\N")
             && behind.first().is_none_or(|next| *next == self.delimiter)
         {
             self.rest = behind;
         }
         loop {
-            let special = if self.dump.escapes { b'\\' } else { self.delimiter };
-            let Some(next) = memchr::memchr2(self.delimiter, special, self.rest) else {
+            let Some(next) = memchr::memchr2(self.delimiter, b'\\', self.rest) else {
                 text.extend_from_slice(self.rest);
                 self.rest = &[];
                 return Ok(false);

@@ -10,6 +10,8 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 /// Finds plain rows.
 pub(crate) struct PlainRows {
     delimiter: u8,
+    /// A field may stand in quotes; else these are data.
+    has_quotes: bool,
     /// Longest row, in bytes.
     longest: usize,
     /// The current row's fields; there is room for all that the header has.
@@ -48,9 +50,9 @@ enum Quotes {
 
 impl PlainRows {
     /// Finds rows of so many fields; none where the delimiter is none of the characters that are looked for.
-    pub(crate) fn new(delimiter: u8, width: usize, longest: usize) -> Option<Self> {
+    pub(crate) fn new(delimiter: u8, has_quotes: bool, width: usize, longest: usize) -> Option<Self> {
         let is_plain = delimiter.is_ascii() && !matches!(delimiter, b'"' | b'\n' | b'\r') && width > 0;
-        is_plain.then(|| Self { delimiter, longest, fields: vec![Field::default(); width] })
+        is_plain.then(|| Self { delimiter, has_quotes, longest, fields: vec![Field::default(); width] })
     }
 
     /// Goes over the plain rows at the front of the text, up to the first that isn't or that is not taken. `take` gets each
@@ -111,7 +113,7 @@ impl PlainRows {
                     if text.get(at + 1) != Some(&b'\n') {
                         return run;
                     }
-                } else if byte == b'"' && at == start {
+                } else if byte == b'"' && at == start && self.has_quotes {
                     quotes = Quotes::Open;
                 }
             }
@@ -142,7 +144,7 @@ mod tests {
     fn scan(text: &[u8], longest: usize) -> (usize, Run) {
         let mut rows = 0;
         let enough = Enough { rows: usize::MAX, bytes: usize::MAX };
-        let run = PlainRows::new(b',', 2, longest).unwrap().scan(text, enough, |_, lines_before| {
+        let run = PlainRows::new(b',', true, 2, longest).unwrap().scan(text, enough, |_, lines_before| {
             assert_eq!(lines_before, rows);
             rows += 1;
             true
@@ -176,7 +178,7 @@ mod tests {
     #[test]
     fn a_run_ends_where_it_is_enough() {
         for (rows, bytes, expected) in [(2, 100, 8), (9, 9, 12), (9, 8, 8), (9, 100, 16)] {
-            let mut plain = PlainRows::new(b',', 2, 10).unwrap();
+            let mut plain = PlainRows::new(b',', true, 2, 10).unwrap();
             let run = plain.scan(b"1,2\n3,4\n5,6\n7,8\n", Enough { rows, bytes }, |_, _| true);
             assert_eq!(run.bytes, expected, "{rows} rows, {bytes} bytes");
         }

@@ -16,13 +16,22 @@ pub struct Rules {
     pub trim: bool,
     /// Texts that count as empty, as a value or as an id.
     pub nulls: Vec<String>,
+    /// In columns, a null was told from the text `\N` by the reader.
+    pub are_nulls_told: bool,
     /// How ids are looked at, where rows are keyed by the organisation's own; else by EUIDs.
     pub ids: Option<IdRules>,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { max_value_chars: MAX_VALUE_CHARS, empty: EmptyValues::Skip, trim: false, nulls: Vec::new(), ids: None }
+        Self {
+            max_value_chars: MAX_VALUE_CHARS,
+            empty: EmptyValues::Skip,
+            trim: false,
+            nulls: Vec::new(),
+            are_nulls_told: false,
+            ids: None,
+        }
     }
 }
 

@@ -216,8 +216,10 @@ impl Validator {
             .or_else(|| content_fault(name, column(), value, text));
         if fault.is_none() {
             self.kept.push(index as u32);
-            if NULL_LIKE.contains(&text) && !self.warned.contains(name) {
-                let dump = if text == "\\N" { ", or for a database's dump: --escape backslash" } else { "" };
+            let is_told = text == "\\N" && self.rules.are_nulls_told && is_of_csv(column());
+            if NULL_LIKE.contains(&text) && !is_told && !self.warned.contains(name) {
+                let may_be_dumped = text == "\\N" && is_of_csv(column());
+                let dump = if may_be_dumped { ", or for a database's dump: --escape backslash" } else { "" };
                 let advice = format!("which is sent as it stands; to take it as empty: --null '{text}'{dump}");
                 self.warn(name, column(), &format!("{text:?}, {advice}"));
             }
@@ -239,6 +241,11 @@ impl Validator {
         }
         self.notices.push(format!("{} holds {what}", describe(name, column)));
     }
+}
+
+/// Whether a column is one of a CSV, not a key.
+fn is_of_csv(column: Option<&model::Column>) -> bool {
+    column.is_some_and(|column| column.number.is_some())
 }
 
 /// What a rejected record would have sent, where it could be read: its texts as they stand.

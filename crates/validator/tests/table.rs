@@ -221,6 +221,16 @@ fn null_like_texts_are_warned_of_once_a_column() {
 }
 
 #[test]
+fn a_text_that_is_no_null_is_not_warned_of() {
+    let batch = batch(&Cell::Text("1"), &[("email", Cell::Text("NULL")), ("x", Cell::Text("\\N"))]);
+    let mut validator = Validator::new(Rules { are_nulls_told: true, ..Rules::default() });
+    validator.validate(&batch.iter().next().unwrap()).unwrap();
+    let notices = validator.notices();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(notices[0].contains("--null 'NULL'"), "{notices:?}");
+}
+
+#[test]
 fn names_that_were_warned_of_are_bounded() {
     let mut validator = Validator::new(Rules::default());
     let mut notices = Vec::new();

@@ -82,6 +82,7 @@ impl InputSettings {
             },
             trim: inputs.trim,
             nulls: inputs.null.clone(),
+            are_nulls_told: reader.escapes == Some(Escapes::Backslash),
             ids,
         };
         let rows = RowChoice::range(inputs.skip.unwrap_or(0), inputs.limit).of_shard(inputs.shard, &rules);

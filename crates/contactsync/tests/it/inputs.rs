@@ -257,3 +257,54 @@ fn a_bracket_is_json_also_without_a_header() {
     place.run(&[&["check", "rows"], &columns[..]].concat()).ends_with(5);
     place.run(&[&["check", "rows", "--format", "csv"], &columns[..]].concat()).ends_with(1).says("2 rows read");
 }
+
+/// What ends a line is part of no value, and no line becomes part of another.
+#[test]
+fn with_quotes_that_are_data_lines_end_as_in_any_csv() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("a.csv", "sep=;\neuid;nick\r\n1;\"a\r\n2;b\"\n3;c\r4;\r\n5;\"e\";\n6;f\r");
+    let options = ["--quote", "none", "--all-columns", "--flexible"];
+    place.run(&[&["push", "a.csv", "--summary", "s.json"], &options[..]].concat()).ends_with(1);
+    assert_eq!(summary(&place)["rows_read"], 6);
+    let record = service.record();
+    let nick = |euid| Some(record.contacts().get(&euid)?.get("nick")?.as_str()?.to_owned());
+    let nicks = [1, 2, 3, 4, 5, 6].map(nick);
+    assert_eq!(
+        nicks.each_ref().map(Option::as_deref),
+        [Some("\"a"), Some("b\""), Some("c"), None, Some("\"e\""), Some("f")]
+    );
+}
+
+#[test]
+fn a_dump_whose_lines_end_in_both_ways_says_which_rows_it_cant_tell() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("lf.tsv", "euid\tnick\n1\ta\n2\tb\r\n");
+    place.file("crlf.tsv", "euid\tnick\r\n3\tc\n4\td\r\n5\te\r\n");
+    let options = ["--escape", "backslash", "--all-columns", "--flexible", "--report", "r.ndjson", "--force"];
+    place.run(&[&["push", "lf.tsv", "crlf.tsv"], &options[..]].concat()).ends_with(1).says("malformed_row");
+    let report = place.read("r.ndjson");
+    assert_eq!(report.matches("line 2: a line feed without a carriage return").count(), 1, "{report}");
+    assert_eq!(report.matches("line 3: a line feed without a carriage return").count(), 1, "{report}");
+    assert_eq!(report.matches("line 3: a carriage return before the line end").count(), 1, "{report}");
+    let record = service.record();
+    let mut sent: Vec<_> =
+        record.contacts().iter().map(|(euid, contacts)| format!("{euid} {}", contacts["nick"])).collect();
+    sent.sort();
+    assert_eq!(sent, ["1 \"a\"", "5 \"e\""]);
+}
+
+/// Both were told apart by the reader.
+#[test]
+fn the_text_of_a_null_is_no_null_where_a_backslash_escapes() {
+    let place = Workplace::new();
+    place.file("a.tsv", "euid\tnick\n1\t\\\\N\n2\t\\N\n3\tb\n");
+    place.file("a.ndjson", "{\"euid\":1,\"nick\":\"\\\\N\"}\n");
+    let check = |input: &str, options: &[&str]| place.run(&[&["check", input, "--all-columns"], options].concat());
+    check("a.tsv", &["--escape", "backslash"]).ends_with(1).never_says("warning");
+    check("a.tsv", &["--escape", "none"])
+        .ends_with(0)
+        .says("--null '\\N', or for a database's dump: --escape backslash");
+    check("a.ndjson", &["--escape", "backslash"]).says("--null '\\N'").never_says("dump");
+}

@@ -14,7 +14,10 @@ impl CsvRecords {
         self.parser.is_header = false;
         match header {
             Next::End => Err(OpenError::Empty(input.to_owned())),
-            Next::Malformed { column, fault, .. } => Err(header_fault(format!("column {}: {fault}", column + 1))),
+            Next::Malformed { column, fault, .. } => {
+                let place = column.map_or_else(String::new, |column| format!("column {}: ", column + 1));
+                Err(header_fault(format!("{place}{fault}")))
+            }
             Next::UnclosedQuote { .. } => Err(header_fault("a quote in it is never closed".to_owned())),
             Next::TooLong | Next::TooManyLines { .. } => Err(header_fault("it is longer than 1 MiB".to_owned())),
             Next::Record { bytes, fields, .. } => {

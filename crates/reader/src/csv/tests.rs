@@ -72,6 +72,13 @@ fn what_is_plain_is_taken_by_the_run() {
     }
 }
 
+#[test]
+fn quotes_that_are_data_are_plain() {
+    let options = ReaderOptions { quotes: Some(Quotes::None), ..ReaderOptions::default() };
+    let rows = "1,\"a,b\"\n2,\"c\",\"\"\"\r\n3,\",d\n";
+    assert_eq!(same(format!("euid,email,mobile_phone\n{rows}").as_bytes(), &options), 3);
+}
+
 /// Fields, quotes and ends of all kinds, and whole rows between.
 fn part() -> impl Strategy<Value = &'static [u8]> {
     let parts: Vec<&'static [u8]> = vec![
@@ -129,12 +136,13 @@ proptest! {
         ]),
         separator in prop::sample::select(vec![",", ";", "\t", "|", "1", " ", "\u{1}"]),
         flexible in any::<bool>(),
+        quotes in prop::sample::select(vec![None, Some(Quotes::None)]),
         parts in prop::collection::vec(part(), 0..40),
         end in prop::sample::select(vec![&b""[..], b"\n"])
     ) {
         let header = header.replace(',', separator);
         let delimiter = Some(separator.as_bytes()[0]);
-        let options = ReaderOptions { flexible, delimiter, selection: Selection::Exactly(vec!["email".into(), "mobile_phone".into()]), ..ReaderOptions::default() };
+        let options = ReaderOptions { flexible, delimiter, quotes, selection: Selection::Exactly(vec!["email".into(), "mobile_phone".into()]), ..ReaderOptions::default() };
         let bytes = [header.as_bytes(), b"\n", &parts.concat(), end].concat();
         same(&bytes, &options);
     }

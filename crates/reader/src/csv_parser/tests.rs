@@ -32,7 +32,7 @@ impl io::Read for Trickle {
 fn parse(bytes: &[u8], delimiter: u8, longest: usize, piece: usize) -> (Vec<Piece>, u64) {
     let source = Trickle { bytes: io::Cursor::new(bytes.to_vec()), piece };
     let text = Text::new(Window::new(Box::new(source)), "in", Box::new(|| None));
-    let mut parser = CsvParser::new(text, delimiter, longest);
+    let mut parser = CsvParser::new(text, delimiter, true, longest);
     let (mut arena, mut pieces) = (Vec::new(), Vec::new());
     loop {
         let next = parser.next(&mut arena, 0).unwrap();
@@ -62,7 +62,7 @@ fn parse(bytes: &[u8], delimiter: u8, longest: usize, piece: usize) -> (Vec<Piec
             }
             Next::Malformed { .. } => unreachable!("no dump"),
             Next::TooLong => {
-                let bytes = parser.skip_too_long().unwrap() as usize;
+                let bytes = parser.skip_too_long().unwrap().0 as usize;
                 pieces.push(Piece::TooLong { at, bytes });
             }
         }
