@@ -1,13 +1,15 @@
-use std::{fmt::Write, io};
+mod words;
 
-use model::{
-    IdentityKind,
-    limits::{KNOWN_CONTACTS, MAX_NAMES_SHOWN},
-    looks_like_a_value, sheet, shown_name, shown_names,
+use std::io;
+
+use model::{IdentityKind, shown_name, shown_names};
+
+use self::words::{
+    by_near_miss, by_renaming, identify_by, identity_among, ids_of_sheet, list_missing, no_key, not_sent, same_name,
+    twice, unknown,
 };
-
 use crate::{
-    asked::{AskedName, near_miss},
+    asked::AskedName,
     naming::{IDENTIFY_BY, Naming},
     options::RowKey,
 };
@@ -107,7 +109,7 @@ pub enum OpenError {
         error: Box<OpenError>,
     },
     /// Two columns of one name.
-    #[error("{input}: columns {} and {} are both {}, and only one can be sent; its columns are: {}", numbers.0, numbers.1, told(name), shown_names(columns))]
+    #[error("{input}: columns {} and {} are both {}, and only one can be sent; its columns are: {}", numbers.0, numbers.1, same_name(name, columns), shown_names(columns))]
     TwoColumns {
         /// As given.
         input: String,
@@ -313,101 +315,4 @@ impl ReadError {
             Self::Changed { .. } => "let the export write to another name and rename it when it is done".to_owned(),
         })
     }
-}
-
-/// A column's name, unless it looks like a value.
-fn told(name: &str) -> String {
-    if looks_like_a_value(name) { "the same".to_owned() } else { shown_name(name) }
-}
-
-fn no_key(key: RowKey, wanted: &str, columns: &[String]) -> String {
-    let (word, option) = (key.word(), key.option());
-    if let (RowKey::Id(_), Some(hint)) = (key, ids_of_sheet(columns)) {
-        return hint;
-    }
-    let near = near_miss(wanted, columns);
-    if let (RowKey::Euid, None, Some(kind)) = (key, near, identity_among(columns)) {
-        return format!("{}; where another column holds the EUID: `--euid-column NAME`", identify_by(kind));
-    }
-    match near {
-        Some(near) => format!("name the column with the {word}: `{option} {}`", shown_name(near)),
-        None => format!(
-            "name the column with the {word}: `{option} NAME`; for a file without a header: `--no-header --columns {},…`; for another delimiter: `--delimiter`",
-            key.usual_column()
-        ),
-    }
-}
-
-/// Where a sheet of rows to be mended has its ids: behind the EUIDs, unless the columns were moved about.
-fn ids_of_sheet(columns: &[String]) -> Option<String> {
-    let euid = columns.iter().position(|column| column == "euid").filter(|_| sheet::is_sheet(columns))?;
-    let behind = columns.get(euid + 1).filter(|column| !sheet::is_own_column(column))?;
-    Some(format!("its ids stand behind the EUIDs: `--id-column {}`", shown_name(behind)))
-}
-
-/// The kind of ids that a column is named as.
-fn identity_among(columns: &[String]) -> Option<IdentityKind> {
-    IdentityKind::ALL.into_iter().find(|kind| columns.iter().any(|column| column.eq_ignore_ascii_case(kind.as_str())))
-}
-
-fn identify_by(kind: IdentityKind) -> String {
-    format!(
-        "where {kind} holds ids of your own, say `--identify-by {kind}`: EUIDs are asked for then, and users created that EngageLab doesn't know"
-    )
-}
-
-fn not_sent(line: Option<u64>) -> String {
-    line.map_or_else(|| "nothing was sent".to_owned(), |line| format!("line {line} is not sent"))
-}
-
-fn twice(input: &str, earlier: &str) -> String {
-    if input == earlier {
-        format!("{input}: is given twice")
-    } else {
-        format!("{input}: is the same as {earlier}, which is given too")
-    }
-}
-
-fn by_renaming(renamed: Option<&(String, String)>) -> String {
-    renamed.map_or_else(String::new, |(_, to)| format!(", which `--map` renames to {}", shown_name(to)))
-}
-
-fn by_near_miss(misspelt: &[MissingName]) -> String {
-    let mut text = String::new();
-    for MissingName { asked, near } in misspelt.iter().take(MAX_NAMES_SHOWN) {
-        if let Some(near) = near {
-            let _ = write!(text, " (did you mean {} by {asked}?)", shown_name(near));
-        }
-    }
-    text
-}
-
-fn list_missing(missing: &[MissingName]) -> String {
-    let mut text = String::new();
-    for MissingName { asked, near } in missing.iter().take(MAX_NAMES_SHOWN) {
-        let start = if text.is_empty() { "no input has a column or key " } else { ", nor " };
-        let _ = write!(text, "{start}{asked}");
-        if let Some(near) = near {
-            let _ = write!(text, " (did you mean {}?)", shown_name(near));
-        }
-    }
-    text
-}
-
-fn unknown(inputs: &[UnknownColumns]) -> String {
-    let mut text = String::new();
-    for UnknownColumns { input, names, key_column, .. } in inputs {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        let plural = if names.len() == 1 { "a column that is" } else { "columns that are" };
-        let _ = write!(text, "{input}: has {plural} no known contact: {}", shown_names(names));
-        for name in names.iter().take(MAX_NAMES_SHOWN) {
-            let known = KNOWN_CONTACTS.into_iter().chain([key_column.as_str()]);
-            if let Some(near) = near_miss(name, known) {
-                let _ = write!(text, " (did you mean {} by {}?)", shown_name(near), shown_name(name));
-            }
-        }
-    }
-    text
 }

@@ -30,7 +30,14 @@ pub(super) fn names_in(list: &Path) -> Result<Vec<InputName>, Failure> {
     };
     let bytes =
         if is_stdin { read(&mut io::stdin().lock()) } else { File::open(list).and_then(|mut file| read(&mut file)) };
-    let bytes = bytes.map_err(|error| of_list(format!("can't be read: {error}")))?;
+    let bytes = bytes.map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => MISSPELT,
+            io::ErrorKind::PermissionDenied => "let the user that runs this read it, and enter the folders above it",
+            _ => NO_LIST,
+        };
+        of_list(format!("can't be read: {error}")).with_hint(hint.to_owned())
+    })?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err(of_list(format!("has more than {} MiB", MOST_BYTES >> 20)).with_hint(NO_LIST.to_owned()));
     }
@@ -55,6 +62,7 @@ pub(super) fn names_in(list: &Path) -> Result<Vec<InputName>, Failure> {
     Ok(names)
 }
 
+const MISSPELT: &str = "check the spelling; a name without a leading / is looked for from the current folder on";
 const NO_LIST: &str = "a list holds names of inputs, one a line; an input itself is named without `--files-from`";
 
 /// Standard input can't be the list and an input.

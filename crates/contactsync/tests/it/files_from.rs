@@ -65,6 +65,7 @@ fn what_is_wrong_with_a_list_is_said_with_its_line() {
     };
     refused(b"b.csv\n\nabsent.csv\n", "list.txt, line 3: absent.csv: there is no such file");
     refused(b"b.csv\n1,a@example.com\n", "list.txt, line 2: what stands there: there is no such file");
+    refused(b"10000000001\tAnn\n", "list.txt, line 1: what stands there: there is no such file");
     refused(b"10000000001\n", "list.txt, line 1: what stands there: there is no such file");
     refused(b"b.csv\n*.csv\n", "no pattern and no ~ is replaced in it");
     refused(b"./\n", "list.txt, line 1: ./: is a folder");
@@ -77,8 +78,10 @@ fn what_is_wrong_with_a_list_is_said_with_its_line() {
     refused(b"", "names no input");
     refused(b"\xff\xfea\0.\0", "is UTF-16");
     refused(&[b'x'; 5_000], "has 5000 bytes in line 1, more than any file's name");
-    place.run(&["check", "--files-from", "absent.txt"]).ends_with(2).says("absent.txt, can't be read: No such file");
-    place.run(&["check", "--files-from", "."]).ends_with(2).says("can't be read: Is a directory");
+    let absent = place.run(&["check", "--files-from", "absent.txt"]).ends_with(2);
+    absent.says("absent.txt, can't be read: No such file").says("check the spelling");
+    let folder = place.run(&["check", "--files-from", "."]).ends_with(2);
+    folder.says("can't be read: Is a directory").says("a list holds names of inputs, one a line");
     place.run(&["check"]).ends_with(2).says("<INPUT>");
     for (input, list) in [("-", &b"b.csv\n"[..]), ("a.csv", b"-\n")] {
         let ran = place.run_with_stdin(&["push", input, "--files-from", "-"], list).ends_with(2);

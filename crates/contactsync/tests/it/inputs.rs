@@ -295,6 +295,17 @@ fn a_dump_whose_lines_end_in_both_ways_says_which_rows_it_cant_tell() {
     assert_eq!(sent, ["1 \"a\"", "5 \"e\""]);
 }
 
+/// The first row stands in the header's place then, and messages go to logs and mails.
+#[test]
+fn two_values_that_are_one_in_the_place_of_names_are_not_told() {
+    let place = Workplace::new();
+    place.file("a.csv", "10000000001;+1 202 555 0100;Ann;Ann\n");
+    for options in [&[][..], &["--all-columns"]] {
+        let ran = place.run(&[&["check", "a.csv"], options].concat()).ends_with(2);
+        ran.says("not told").never_says("Ann").never_says("555");
+    }
+}
+
 /// Both were told apart by the reader.
 #[test]
 fn the_text_of_a_null_is_no_null_where_a_backslash_escapes() {
