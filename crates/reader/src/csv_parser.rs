@@ -29,8 +29,6 @@ pub(crate) struct CsvParser {
     pub(crate) longest: usize,
     /// It is a dump, which is read in another way.
     pub(crate) dump: Option<Dump>,
-    /// What is asked for next is the header.
-    pub(crate) is_header: bool,
     /// All bytes ever parsed.
     #[cfg(test)]
     work: u64,
@@ -102,7 +100,6 @@ impl CsvParser {
             has_quotes,
             longest,
             dump: None,
-            is_header: false,
             #[cfg(test)]
             work: 0,
         }

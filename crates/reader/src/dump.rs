@@ -166,7 +166,7 @@ impl CsvParser {
                 }
             }
         }
-        if !is_terminated && !self.is_header {
+        if !is_terminated {
             let fault = DumpFault::Unterminated;
             return Ok(Next::Malformed { bytes, column: Some(fields.count - 1), fault });
         }

@@ -330,7 +330,10 @@ fn what_is_wrong_with_a_row_is_said() {
         ("1\t\\x41\n9\tz\n", "\\x is no escape"),
         ("1\ta\\N\n9\tz\n", "\\N is no escape"),
         ("1\\7\ta\n9\tz\n", "column \"euid\" (column 1): \\7 is no escape"),
-        ("1\ta\tb\n9\tz\n", "line 1: 3 fields where the header has 2"),
+        (
+            "1\ta\tb\n9\tz\n",
+            "line 1: 3 fields where the header has 2: a value that holds the delimiter needs a backslash before it",
+        ),
         ("1\ta\\\nb\tc\n9\tz\n", "lines 1 to 2: 3 fields where the header has 2"),
     ] {
         let message = said(text, None);
@@ -346,6 +349,9 @@ fn what_is_wrong_with_a_row_is_said() {
         rows.last().unwrap().1.clone().unwrap_err()
     };
     assert!(last("1\ta\n2\tcut sho").contains("the last line has no line end"));
+    let cut = ReaderOptions { header: Header::Present, ..options(b'\t', Escapes::Backslash, None, 2) };
+    let error = Records::from_reader("in", Pieces::of(b"euid\tmobile_ph", 3), Format::Csv, &cut).unwrap_err();
+    assert!(error.to_string().contains("the header can't be read: column 2: the last line has no line end"), "{error}");
     assert!(last("1\ta\n2\tcut\\").contains("a backslash at its end escapes nothing"));
 }
 

@@ -22,6 +22,8 @@ impl CsvRecords {
             let place = lines(first_line, end.line());
             let advice = if fields < width {
                 "the row may have been cut short; `--flexible` takes missing fields as empty"
+            } else if self.parser.dump.is_some() {
+                "a value that holds the delimiter needs a backslash before it"
             } else {
                 "a value that holds the delimiter needs quotes"
             };

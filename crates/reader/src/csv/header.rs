@@ -9,10 +9,7 @@ impl CsvRecords {
     pub(super) fn read_header(&mut self, input: &str) -> Result<Vec<String>, OpenError> {
         let header_fault = |fault: String| OpenError::Header { input: input.to_owned(), fault };
         let mut arena = Vec::new();
-        self.parser.is_header = true;
-        let header = self.parser.next(&mut arena, 0)?;
-        self.parser.is_header = false;
-        match header {
+        match self.parser.next(&mut arena, 0)? {
             Next::End => Err(OpenError::Empty(input.to_owned())),
             Next::Malformed { column, fault, .. } => {
                 let place = column.map_or_else(String::new, |column| format!("column {}: ", column + 1));
