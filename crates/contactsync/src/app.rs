@@ -1,13 +1,15 @@
 use std::{ffi::OsString, time::Duration};
 
 use crate::{
-    args::{Cli, Command, ConfigCommand, StateCommand},
+    args::{Command, ConfigCommand, StateCommand},
     commands,
     exit::Exit,
     failure::Failure,
     last_words::LastWords,
     layers::{Environment, Resolved, Source, Unresolved, resolve, user_file},
-    settings::{CommandLine, DryRunSettings, PushSettings, ReplaySettings, VerifySettings, served_sandbox},
+    settings::{
+        CommandLine, DryRunSettings, PushSettings, ReplaySettings, VerifySettings, refuse_shared_log, served_sandbox,
+    },
     signals::Signals,
     terminal::{LateWriter, LogFile, Printer, Style, start_log},
 };
@@ -45,14 +47,14 @@ fn start(
         }
     };
     let command_line = CommandLine::new(&arguments);
-    let resolved = match resolve(arguments, environment) {
+    let mut resolved = match resolve(arguments, environment) {
         Ok(resolved) => resolved,
         Err(unresolved) => return refuse(unresolved, &early),
     };
-    let Cli { terminal, .. } = &resolved.cli;
-    let mut printer = Printer::new(Style::of(terminal, resolved.layers.environment()), stderr);
-    if let Some(path) = &terminal.log_file {
-        match LogFile::open(path, &printer, last_words) {
+    let mut printer = Printer::new(Style::of(&resolved.cli.terminal, resolved.layers.environment()), stderr);
+    if let Some(path) = resolved.cli.terminal.log_file.clone() {
+        let unshared = refuse_shared_log(&path, &resolved.files, &mut resolved.cli);
+        match unshared.and_then(|()| LogFile::open(&path, &printer, last_words)) {
             Ok(file) => printer = printer.with_log_file(file),
             Err(failure) => {
                 printer.failure(&failure);
@@ -60,7 +62,7 @@ fn start(
             }
         }
     }
-    start_log(&printer, terminal.verbose);
+    start_log(&printer, resolved.cli.terminal.verbose);
     for warning in &resolved.layers.warnings {
         printer.warning(warning, None);
     }
@@ -74,7 +76,7 @@ fn start(
 }
 
 fn obey(resolved: Resolved, command_line: CommandLine, printer: &Printer, signals: &Signals) -> Result<Exit, Failure> {
-    let Resolved { cli, settings, layers } = resolved;
+    let Resolved { cli, settings, layers, files: _ } = resolved;
     match cli.command {
         Command::Push(args) if args.plan.dry_run => {
             commands::dry_run(DryRunSettings::of(&args, &settings, &layers)?, printer)

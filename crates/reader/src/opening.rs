@@ -41,6 +41,11 @@ impl InputName {
         Self { listed: Some((Arc::clone(list), place)), ..Self::new(path) }
     }
 
+    /// As it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Its text in records, summaries and messages; two paths never have the same ([`model::path_text`]).
     pub fn source(&self) -> &Arc<str> {
         &self.source

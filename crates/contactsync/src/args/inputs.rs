@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{identity::IdentityArgs, values};
+use crate::failure::Failure;
 
 /// What is read, and how.
 #[derive(Debug, Args)]
@@ -16,6 +17,9 @@ pub(crate) struct InputArgs {
     /// that alone [default: none]
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) files_from: Option<PathBuf>,
+    // What it names, where it was read already: it may be a pipe.
+    #[arg(skip)]
+    pub(crate) listed: Option<Result<Vec<reader::InputName>, Failure>>,
     /// Format [default: auto: by extension, else by the first byte]
     #[arg(long, value_name = "FORMAT", hide_short_help = true)]
     pub(crate) format: Option<FormatChoice>,

@@ -14,7 +14,7 @@ use super::{
     merge::{Layer, Merged, merge, variables},
     source::{Setting, Source},
 };
-use crate::{args::Cli, failure::Failure};
+use crate::{args::Cli, failure::Failure, settings::NamedFile};
 
 /// Commands that take settings from the environment and from files.
 const LAYERED: [&str; 6] = ["doctor", "push", "replay", "verify", "check", "sandbox"];
@@ -39,11 +39,15 @@ pub(crate) struct Resolved {
     pub(crate) settings: Vec<Setting>,
     /// The layers it was completed from; credentials are looked up there.
     pub(crate) layers: Layers,
+    /// The files that it names.
+    pub(crate) files: Vec<NamedFile>,
 }
 
 /// A command line with what the layers add to it.
 struct Completed {
     cli: Cli,
+    /// The files that it names.
+    files: Vec<NamedFile>,
     /// What was set, and where.
     settings: Vec<Setting>,
     /// What a layer sets and this command line has no use for.
@@ -78,22 +82,24 @@ pub(crate) fn resolve(arguments: Vec<OsString>, environment: Environment) -> Res
     match matches.subcommand() {
         Some((name, typed)) if LAYERED.contains(&name) => {
             let layers = Layers::read(typed, environment, &Keys::of(&command))?;
-            let Completed { cli, settings, .. } = complete(&command, arguments, &layers)?;
-            Ok(Resolved { cli, settings, layers })
+            let Completed { cli, files, settings, .. } = complete(&command, arguments, &layers)?;
+            Ok(Resolved { cli, settings, layers, files })
         }
         Some(("state", typed)) if let Some(("rebind", typed)) = typed.subcommand() => {
             let layers = Layers::read(typed, environment, &Keys::of(&command))?;
-            let Completed { cli, settings, .. } = complete(&command, arguments, &layers)?;
-            Ok(Resolved { cli, settings, layers })
+            let Completed { cli, files, settings, .. } = complete(&command, arguments, &layers)?;
+            Ok(Resolved { cli, settings, layers, files })
         }
         Some(("config", typed)) if let Some(("show", typed)) = typed.subcommand() => {
             let layers = Layers::read(typed, environment, &Keys::of(&command))?;
             let settings = settings_of_all(&command, &layers)?;
-            Ok(Resolved { cli: Cli::from_arg_matches(&matches)?, settings, layers })
+            let files = named_files(&command, &matches);
+            Ok(Resolved { cli: Cli::from_arg_matches(&matches)?, settings, layers, files })
         }
         _ => {
             let layers = Layers { environment, files: Vec::new(), profile: None, warnings: Vec::new() };
-            Ok(Resolved { cli: Cli::from_arg_matches(&matches)?, settings: Vec::new(), layers })
+            let files = named_files(&command, &matches);
+            Ok(Resolved { cli: Cli::from_arg_matches(&matches)?, settings: Vec::new(), layers, files })
         }
     }
 }
@@ -122,11 +128,16 @@ fn complete(command: &clap::Command, arguments: Vec<OsString>, layers: &Layers) 
     let parsed = command
         .clone()
         .try_get_matches_from(insert(arguments, further))
-        .and_then(|matches: ArgMatches| Cli::from_arg_matches(&matches));
+        .and_then(|matches: ArgMatches| Ok((Cli::from_arg_matches(&matches)?, named_files(command, &matches))));
     match parsed {
-        Ok(cli) => Ok(Completed { cli, settings, left_out }),
+        Ok((cli, files)) => Ok(Completed { cli, files, settings, left_out }),
         Err(error) => Err(blame(error, subcommand, &settings)),
     }
+}
+
+fn named_files(command: &clap::Command, matches: &ArgMatches) -> Vec<NamedFile> {
+    let (subcommand, matches) = innermost(command, matches);
+    NamedFile::all(subcommand, matches)
 }
 
 /// The command that was typed, of those that have commands of their own the one within.

@@ -182,7 +182,10 @@ fn names(inputs: &InputArgs) -> Result<Vec<InputName>, Failure> {
         if list == Path::new(STANDARD_STREAM) {
             files_from::refuse_stdin_twice(&names)?;
         }
-        names.extend(files_from::names_in(list)?);
+        names.extend(match &inputs.listed {
+            Some(listed) => listed.clone()?,
+            None => files_from::names_in(list)?,
+        });
     }
     Ok(names)
 }

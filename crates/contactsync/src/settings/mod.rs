@@ -7,6 +7,7 @@ mod credentials;
 mod files_from;
 mod inputs;
 mod monitor;
+mod named;
 mod notify;
 #[cfg(feature = "otel")]
 mod otlp;
@@ -31,6 +32,7 @@ pub(crate) use command_line::CommandLine;
 pub(crate) use credentials::Credentials;
 pub(crate) use inputs::InputSettings;
 pub(crate) use monitor::MetricsFileSettings;
+pub(crate) use named::{NamedFile, refuse_shared_log};
 pub(crate) use notify::NotifySettings;
 #[cfg(feature = "otel")]
 pub(crate) use otlp::OtlpSettings;

@@ -137,7 +137,7 @@ pub(crate) fn refuse_shared_outputs(
 
 /// What a path stands for: a file that is there, or a name in a folder.
 #[derive(Debug, PartialEq, Eq)]
-enum Identity {
+pub(super) enum Identity {
     Stdout,
     File(u64, u64),
     Pipe(u64, u64),
@@ -146,7 +146,7 @@ enum Identity {
 
 impl Identity {
     /// Device and inode of what is there.
-    fn file_id(&self) -> Option<(u64, u64)> {
+    pub(super) fn file_id(&self) -> Option<(u64, u64)> {
         match self {
             Self::File(dev, ino) | Self::Pipe(dev, ino) => Some((*dev, *ino)),
             Self::Stdout | Self::Name(_) => None,
@@ -154,7 +154,7 @@ impl Identity {
     }
 
     /// None for devices, which can be shared, and where nothing can be told.
-    fn of(path: &Path) -> Option<Self> {
+    pub(super) fn of(path: &Path) -> Option<Self> {
         if path == Path::new(STANDARD_STREAM) {
             return Some(Self::Stdout);
         }

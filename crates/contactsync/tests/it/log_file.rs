@@ -91,7 +91,7 @@ fn one_that_cannot_be_opened_is_refused_before_anything() {
     push("no/l.ndjson").says("the log file no/l.ndjson can't be opened");
     push(".").says("the log file . can't be opened");
     push("-").says("is the name of a file");
-    push("a.csv").says("the log file a.csv holds something else than a log");
+    push("a.csv").says("--log-file a.csv would write into the input a.csv");
     push("data.ndjson").says("holds something else than a log");
     push("r.ndjson").says("--report and --log-file name the same file");
     place.file("contactsync.toml", "log_file = \"l.ndjson\"\n");
@@ -156,4 +156,58 @@ fn it_can_be_truncated_while_it_is_written() {
     running.finish().ends_with(1);
     let written = lines(&place, "l.ndjson");
     assert!(says(&written, "INFO", "rows read in") && written.len() < 10, "{written:#?}");
+}
+
+/// What the run would write, or reads, gets no lines, and the mended command runs.
+#[test]
+fn a_name_that_stands_for_something_else_too_is_refused_before_a_line_is_written() {
+    let place = Workplace::new();
+    place.file("a.csv", users(3));
+    std::os::unix::fs::symlink("linked.ndjson", place.path("link.log")).unwrap();
+    place.file("q", "");
+    std::fs::hard_link(place.path("q"), place.path("same")).unwrap();
+    let push = ["push", "--sandbox", "a.csv", "--rate", "unlimited"];
+    for (further, log, message) in [
+        (["--report", "r.ndjson", "--state", "s"], "s", "--state and --log-file name the same file, s"),
+        (["--report", "r.ndjson", "--state", "s"], "./s", "--state and --log-file name the same file, ./s"),
+        (["--report", "r.ndjson", "--lock", "l"], "r.ndjson", "--report and --log-file name the same file"),
+        (["--report", "r.ndjson", "--lock", "l"], "r.ndjson.run", "--report and --log-file name the same file"),
+        (["--report", "linked.ndjson", "--lock", "l"], "link.log", "--report and --log-file name the same file"),
+        (["--report", "r.ndjson", "--share-rate", "q"], "same", "--share-rate and --log-file name the same file"),
+        (["--report", "r.ndjson", "--metrics-file", "m.prom"], "m.prom", "--metrics-file and --log-file name the same"),
+    ] {
+        place.run(&[&push[..], &further, &["--log-file", log]].concat()).ends_with(2).says(message);
+        assert!(place.read_if_there(log).is_empty() && (log == "same" || !place.exists(log)), "{log}");
+    }
+    place.run(&[&push[..], &["--report", "r.ndjson", "--state", "s", "--log-file", "log"]].concat()).ends_with(0);
+}
+
+#[test]
+fn an_input_gets_no_lines_even_where_it_is_empty_or_missing() {
+    let place = Workplace::new();
+    place.file("a.csv", users(3));
+    place.file("empty.csv", "");
+    place.file("list", "a.csv\nempty.csv\nmissing.csv\n");
+    let refused = |arguments: &[&str], log: &str| {
+        let arguments = [arguments, &["--log-file", log]].concat();
+        let message = format!("--log-file {log} would write into the input");
+        place.run(&arguments).ends_with(2).says(&message);
+        place.run_with_stdin(&arguments, place.read("list").as_bytes()).ends_with(2).says(&message);
+        assert!(place.read_if_there(log).is_empty() && place.exists(log) == (log == "empty.csv"), "{log}");
+    };
+    for log in ["empty.csv", "missing.csv"] {
+        for command in ["check", "push", "verify"] {
+            refused(&[command, log], log);
+            refused(&[command, "a.csv", "--files-from", "list"], log);
+        }
+        refused(&["report", log], log);
+        refused(&["replay", log], log);
+        let listed = ["check", "--files-from", "-", "--log-file", log];
+        let ran = place.run_with_stdin(&listed, b"empty.csv\nmissing.csv\n").ends_with(2);
+        ran.says(&format!("--log-file {log} would write into the input"));
+    }
+    place.run_with_stdin(&["check", "--files-from", "-", "--log-file", "log"], b"a.csv\n").ends_with(0);
+    // Why a list can't be read stands in the log.
+    place.run(&["check", "--files-from", "no-list", "--log-file", "log"]).ends_with(2);
+    assert!(says(&lines(&place, "log"), "ERROR", "no-list"));
 }
