@@ -18,21 +18,24 @@ use crate::{
 /// So many inputs are open at once; of more, each is opened again when it is read.
 const MOST_OPEN: usize = 256;
 
-/// Opens all inputs, copies those that can be read only once where that is asked for, and looks at their beginnings.
-/// What can be found wrong with a name is found before any input is waited for.
-pub(crate) fn open_inputs(
-    settings: &InputSettings,
-    report: Option<&Path>,
-    outputs: &[(&str, PathBuf)],
-    printer: &Printer,
-) -> Result<LookedAt, Failure> {
+/// What can be found wrong with the names of inputs before any of them is waited for.
+pub(crate) fn check_names(settings: &InputSettings, outputs: &[(&str, PathBuf)]) -> Result<(), Failure> {
     let ids = reader::identify(&settings.names)?;
     let mut files: Vec<_> = settings.names.iter().map(|name| &**name.source()).zip(ids).collect();
     if let Some(list) = &settings.files_from {
         let ids = reader::identify(std::slice::from_ref(list))?;
         files.extend(ids.into_iter().map(|id| (&**list.source(), id)));
     }
-    refuse_shared_outputs(&files, outputs)?;
+    refuse_shared_outputs(&files, outputs)
+}
+
+/// Opens all inputs, copies those that can be read only once where that is asked for, and looks at their beginnings. Their
+/// names were checked.
+pub(crate) fn open_inputs(
+    settings: &InputSettings,
+    report: Option<&Path>,
+    printer: &Printer,
+) -> Result<LookedAt, Failure> {
     let mut opened = Vec::with_capacity(settings.names.len());
     for name in &settings.names {
         let mut input = OpenInput::open(name)?;

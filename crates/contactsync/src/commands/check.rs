@@ -16,7 +16,7 @@ use crate::{
     books::{Books, lines_for_people},
     exit::Exit,
     failure::Failure,
-    opening::{never_seen, open_inputs},
+    opening::{check_names, never_seen, open_inputs},
     reading::{Read, Reading},
     rejected::{SHOWN, keyed_by, rejected, show},
     settings::{InputSettings, LeftOut, ReportSettings, RowChoice},
@@ -36,7 +36,8 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
         report.refuse_existing(path)?;
     }
     let outputs = [report.outputs(), printer.outputs()].concat();
-    let LookedAt { inputs, asked, .. } = open_inputs(&settings, report.path.as_deref(), &outputs, printer)?;
+    check_names(&settings, &outputs)?;
+    let LookedAt { inputs, asked, .. } = open_inputs(&settings, report.path.as_deref(), printer)?;
     let journal = match &report.path {
         Some(path) => Some(begin_report(path, &report)?),
         None => None,

@@ -11,7 +11,7 @@ use crate::{
     failure::Failure,
     lock::{Patience, RunLock},
     monitor::Monitor,
-    opening::{again, folder_for_copies, open_inputs},
+    opening::{again, check_names, folder_for_copies, open_inputs},
     pipeline::{
         CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Rereading, Resumed, RowSource, Uncertain, Whose,
         WindowGuard, carry_over, compare_inputs, finished_earlier, look_at_shared_rate, open_journal,
@@ -53,7 +53,11 @@ pub(crate) fn push(
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     let undecided = resumption.as_ref().and_then(|resumption| resumption.undecided.as_ref());
     input.reader.marks = marks(then.as_ref().or(undecided)).into();
-    let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
+    check_names(&input, &outputs)?;
+    sending.monitor.refuse_foreign()?;
+    let opened = open_inputs(&input, Some(&report), printer);
+    let LookedAt { mut inputs, asked, .. } = opened
+        .inspect_err(|failure| Monitor::show_refused("push", &sending, failure, printer, signals.last_words()))?;
     let folder = folder_for_copies(&input, Some(&report));
     let remembered = match (&sending.state, &sending.compares) {
         (Some(state), _) => {

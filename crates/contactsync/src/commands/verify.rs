@@ -12,7 +12,7 @@ use crate::{
     failure::Failure,
     lock::{Patience, RunLock},
     monitor::Monitor,
-    opening::{again, folder_for_copies, open_inputs},
+    opening::{again, check_names, folder_for_copies, open_inputs},
     pipeline::{
         CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Resumed, RowSource, Whose, WindowGuard, carry_over,
         compare_inputs, finished_earlier, look_at_shared_rate, open_journal, refuse_another_command,
@@ -53,7 +53,11 @@ pub(crate) fn verify(
     }
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     input.reader.marks = marks(then.as_ref()).into();
-    let LookedAt { mut inputs, asked, .. } = open_inputs(&input, Some(&report), &outputs, printer)?;
+    check_names(&input, &outputs)?;
+    sending.monitor.refuse_foreign()?;
+    let opened = open_inputs(&input, Some(&report), printer);
+    let LookedAt { mut inputs, asked, .. } = opened
+        .inspect_err(|failure| Monitor::show_refused("verify", &sending, failure, printer, signals.last_words()))?;
     let whose = Whose::Inputs(input.state_shard());
     let doubted = |state| Remembered::to_be_doubted(state, &sending, &whose, &mut patience);
     let remembered = sending.state.as_ref().map(doubted);

@@ -142,6 +142,21 @@ impl Monitor {
         Ok(monitor)
     }
 
+    /// An input could not be opened: whoever watches hears of the end all the same.
+    pub(crate) fn show_refused(
+        command: &'static str,
+        sending: &SendingSettings,
+        failure: &Failure,
+        printer: &Printer,
+        last_words: &LastWords,
+    ) {
+        match Self::start(command, sending, printer, last_words) {
+            Ok(monitor) => monitor.stopped_by((failure.exit == Exit::ReadOrWrite).then_some("input")),
+            // The run is refused by the other failure.
+            Err(unwatched) => printer.warning(&unwatched.message, unwatched.hint.as_deref()),
+        }
+    }
+
     /// From here on there are figures.
     pub(crate) fn follow(&self, sources: impl FnOnce() -> Sources) {
         if let Some(watched) = &self.0 {

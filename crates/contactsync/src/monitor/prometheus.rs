@@ -26,9 +26,10 @@ pub(super) struct Page {
 pub(super) const LAST_SUCCESS: &str = "contactsync_last_success_timestamp_seconds";
 
 impl Page {
-    /// When a run last ended with 0, this one included.
+    /// When a run last ended with 0, this one included. The sandbox isn't the service: a `--sandbox` left in a crontab is no
+    /// success of its job.
     pub(super) fn last_success(figures: &Figures, before: Option<f64>) -> Option<f64> {
-        let this = figures.ended.filter(|ended| ended.exit == Exit::Success);
+        let this = figures.ended.filter(|ended| ended.exit == Exit::Success && !figures.about.sandbox);
         this.map(|ended| seconds(ended.succeeded_at_ms)).into_iter().chain(before).reduce(f64::max)
     }
 
@@ -98,7 +99,11 @@ impl Collector for Page {
             all.labelled_gauge("contactsync_run_stopped", help, &[("cause", cause)], 1.0)?;
         }
         if let Some(at) = last_success {
-            all.gauge(LAST_SUCCESS, "When a run last ended with status 0, in this run or one before it.", *at)?;
+            all.gauge(
+                LAST_SUCCESS,
+                "When a run last ended with status 0, in this run or one before it; none with the sandbox.",
+                *at,
+            )?;
         }
         let about = &figures.about;
         let labels = [

@@ -1,4 +1,8 @@
-use std::path::Path;
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::Path,
+};
 
 use report::is_special;
 
@@ -53,6 +57,11 @@ impl MonitorSettings {
 }
 
 impl MonitorSettings {
+    /// Exit 2 where a file would be replaced that isn't a metrics file. Whether it is an input is looked at before.
+    pub(crate) fn refuse_foreign(&self) -> Result<(), Failure> {
+        self.metrics_file.as_ref().map_or(Ok(()), MetricsFileSettings::refuse_foreign)
+    }
+
     /// Whether anybody watches.
     pub(crate) fn is_wanted(&self) -> bool {
         #[cfg(feature = "otel")]
@@ -62,6 +71,9 @@ impl MonitorSettings {
         self.metrics_file.is_some()
     }
 }
+
+/// How our files begin.
+const OURS: &[u8] = b"# HELP contactsync_";
 
 /// What was asked for must not be left out in silence. Standard variables are for others, too.
 fn refuse_without_feature(args: &AroundArgs) -> Result<(), Failure> {
@@ -86,5 +98,28 @@ impl MetricsFileSettings {
         }
         let sync = sync.filter(|sync| !sync.is_empty()).unwrap_or(&name).to_owned();
         Ok(Self { output, sync, is_replaced })
+    }
+
+    /// Exit 2 where a file lies there that isn't one of ours: a name given by mistake must not cost a state or an export.
+    fn refuse_foreign(&self) -> Result<(), Failure> {
+        let path = self.output.path();
+        if !self.is_replaced || fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Ok(());
+        }
+        let mut beginning = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(OURS.len() as u64).read_to_end(&mut beginning));
+        let hint = "name another file, or remove this one".to_owned();
+        let shown = path.display();
+        match read {
+            Ok(_) if beginning.is_empty() || beginning == OURS => Ok(()),
+            Ok(_) => Err(Failure::usage(format!(
+                "the metrics file {shown} holds something else than metrics of contactsync, and would be replaced"
+            ))
+            .with_hint(hint)),
+            Err(error) => {
+                let message = format!("what lies where the metrics file {shown} would be can't be read: {error}");
+                Err(Failure::usage(message).with_hint(hint))
+            }
+        }
     }
 }

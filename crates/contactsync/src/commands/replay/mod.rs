@@ -75,6 +75,7 @@ pub(crate) fn replay(
     let ids = sources.iter().map(SourceReport::file_id).collect::<Result<Vec<_>, _>>()?;
     let files: Vec<_> = names.iter().map(String::as_str).zip(ids.into_iter().map(Some)).collect();
     refuse_shared_outputs(&files, &outputs)?;
+    sending.monitor.refuse_foreign()?;
     make_digests(&sources);
     let resumption = if sending.resume { open_own(&report, &settings, &mut patience)? } else { None };
     if let Some(resumption) = &resumption {

@@ -198,10 +198,86 @@ fn the_last_success_outlives_runs_that_fail() {
     service.set_faults::<&str>(&[]);
     push(&[]).ends_with(0);
     assert!(success(&place) >= first);
-    // Whatever else lies there is replaced.
-    place.file("night.prom", b"\xff\0contactsync_last_success_timestamp_seconds");
-    push(&["--min-rows", "9"]).ends_with(2);
+}
+
+#[test]
+fn what_is_no_metrics_file_is_not_replaced() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("a.csv", users(3));
+    std::os::unix::fs::symlink("data.csv", place.path("link.prom")).unwrap();
+    for (name, lies_in, text) in [
+        ("data.prom", "data.prom", &b"euid,email\n1,a@example.com\n"[..]),
+        ("link.prom", "data.csv", b"euid,email\n1,a@example.com\n"),
+        ("other.prom", "other.prom", b"# HELP node_load1 Load.\n"),
+        ("damaged.prom", "damaged.prom", b"\xff\0contactsync_last_success_timestamp_seconds"),
+    ] {
+        place.file(lies_in, text);
+        for command in [&PUSH[..2], &["verify", "a.csv"]] {
+            let ran = place.run(&with(command, &["--report", "r.ndjson", "--metrics-file", name])).ends_with(2);
+            ran.says(&format!("the metrics file {name} holds something else than metrics of contactsync"))
+                .says("name another file, or remove this one");
+        }
+        assert_eq!(std::fs::read(place.path(lies_in)).unwrap(), text);
+    }
+    assert_eq!((service.record().stats().requests, place.exists("r.ndjson")), (0, false));
+    // What an unlucky disk or `touch` leaves is taken.
+    place.file("night.prom", "");
+    place.run(&PUSH).ends_with(0);
+    assert_eq!(metrics(&place, "night.prom").value("contactsync_run_exit_code", &[]), 0.0);
+}
+
+#[test]
+fn a_run_with_the_sandbox_is_no_success_of_a_job() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("a.csv", users(3));
+    let success =
+        |place: &Workplace| metrics(place, "night.prom").get("contactsync_last_success_timestamp_seconds", &[]);
+    let push = |options: &[&str]| _ = place.run(&with(&PUSH, &with(options, &["--force"]))).ends_with(0);
+    push(&["--sandbox"]);
     assert_eq!(success(&place), None);
+    push(&[]);
+    let first = success(&place);
+    assert!(first.is_some());
+    for _ in 0..2 {
+        push(&["--sandbox"]);
+        assert_eq!(success(&place), first);
+    }
+    push(&[]);
+    assert!(success(&place) > first);
+}
+
+#[test]
+fn an_input_that_cannot_be_opened_is_an_end_too() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("a.csv", users(3));
+    place.file("broken.csv.gz", b"\x1f\x8b\x08broken");
+    place.run(&PUSH).ends_with(0);
+    let first = metrics(&place, "night.prom");
+    let start = "contactsync_run_start_timestamp_seconds";
+    let ended = |command: &str, input: &str, status: i32| {
+        let watched = ["--report", "o.ndjson", "--metrics-file", "night.prom"];
+        place.run(&[&[command, input], &watched[..]].concat()).ends_with(status);
+        let found = metrics(&place, "night.prom");
+        assert_eq!(found.value("contactsync_run_exit_code", &[]), f64::from(status), "{command} {input}");
+        assert!(found.value(start, &[]) > first.value(start, &[]));
+        let success = "contactsync_last_success_timestamp_seconds";
+        assert_eq!(found.value(success, &[]), first.value(success, &[]));
+        found
+    };
+    for command in ["push", "verify"] {
+        let found = ended(command, "broken.csv.gz", 5);
+        assert_eq!(found.value("contactsync_run_stopped", &[("cause", "input")]), 1.0);
+    }
+    place.file("columns.csv", "euid,nickname\n1,a\n");
+    ended("push", "columns.csv", 2);
+    // Before that, nobody knows whose file it is.
+    let before = place.read("night.prom");
+    place.run(&["push", "missing.csv", "--report", "o.ndjson", "--metrics-file", "night.prom"]).ends_with(2);
+    place.run(&["push", "a.csv", "--report", "r.ndjson", "--metrics-file", "night.prom"]).ends_with(2);
+    assert_eq!(place.read("night.prom"), before);
 }
 
 #[test]
