@@ -51,24 +51,34 @@ pub(super) fn start(
         printer: printer.clone(),
         has_told: false,
     };
+    let (end, ends) = sync_channel(1);
+    let (written, is_written) = sync_channel::<()>(1);
+    let path = file.output.path().to_owned();
+    let teller = printer.clone();
+    // Before there is a file that says that the run goes on.
+    if !last_words.add(move |exit, most| say_last(&end, &is_written, exit, most, &path, &teller)) {
+        return Ok(());
+    }
     if file.is_replaced {
-        file.succeeded_before = last_success(file.output.path()).unwrap_or_default();
+        let now = watched.started_at_ms as f64 / 1_000.0;
+        let before = last_success(file.output.path()).unwrap_or_default();
+        file.succeeded_before = before.filter(|at| *at <= now);
+        if before != file.succeeded_before {
+            let path = file.output.path().display();
+            let text = format!("the metrics file {path} tells of a success that is yet to come: it is left out");
+            printer.warning(&text, Some("is this machine's clock right, or was it wrong then?"));
+        }
         file.write(&watched.figures(None), Durability::Unsynced).map_err(|error| {
             let hint = "name a file in a folder that this user may write to".to_owned();
             Failure::usage(unwritten(file.output.path(), &error)).with_hint(hint)
         })?;
     }
-    let (end, ends) = sync_channel(1);
-    let (written, is_written) = sync_channel::<()>(1);
-    let path = file.output.path().to_owned();
     let write = move || {
         file.write_on(&watched, &ends);
         let _ = written.send(());
     };
     let thread = std::thread::Builder::new().name("metrics".to_owned()).spawn(write);
     thread.map_err(|error| Failure::new(Exit::ReadOrWrite, format!("the metrics file has no thread: {error}")))?;
-    let printer = printer.clone();
-    last_words.add(move |exit, most| say_last(&end, &is_written, exit, most, &path, &printer));
     Ok(())
 }
 
@@ -208,6 +218,32 @@ mod tests {
         let last = std::fs::read_to_string(&path).unwrap();
         assert!(last.contains("contactsync_run_exit_code{sync=\"a\"} 4"), "{last}");
         assert!(last.contains("contactsync_run_stopped{sync=\"a\",cause=\"max_failures\"} 1"), "{last}");
+    }
+
+    #[test]
+    fn none_is_begun_once_the_program_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.prom");
+        let settings = || MetricsFileSettings {
+            output: Output::new("metrics file", &path),
+            sync: "a".to_owned(),
+            is_replaced: true,
+        };
+        let style = Style::of(&crate::args::TerminalArgs::default(), &Environment::default());
+        let printer = Printer::new(style, &LateWriter::stderr());
+        let begin = |last_words: &LastWords| {
+            let about =
+                About { command: "push", target: "sg".to_owned(), sandbox: false, verifies: false, rate_limit: 1.0 };
+            start(&settings(), Arc::new(Watched::new(about)), &printer, last_words)
+        };
+        let ended = LastWords::default();
+        ended.say(Exit::Hangup, Duration::ZERO);
+        begin(&ended).unwrap();
+        assert!(!path.exists());
+        let last_words = LastWords::default();
+        begin(&last_words).unwrap();
+        last_words.say(Exit::Hangup, Duration::from_secs(9));
+        assert!(std::fs::read_to_string(&path).unwrap().contains("contactsync_running{sync=\"a\"} 0"));
     }
 
     #[test]

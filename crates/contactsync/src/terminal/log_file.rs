@@ -1,7 +1,7 @@
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -42,12 +42,21 @@ impl LogFile {
         let mut options = OpenOptions::new();
         let is_file = !is_special(path);
         options.append(true).read(is_file).create(is_file).mode(0o600);
-        let mut file = options.open(path).map_err(unopened)?;
-        if is_file && !is_log(&mut file).map_err(unopened)? {
-            let hint = "name another file, or move this one away".to_owned();
-            return Err(Failure::usage(format!("the log file {shown} holds something else than a log")).with_hint(hint));
-        }
-        let sink = Sink { file, path: path.to_owned(), printer: printer.clone(), is_torn: false, has_told: false };
+        let mut is_torn = false;
+        // Who opens a pipe waits for its reader: that is left to the thread that writes.
+        let file = if fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
+            None
+        } else {
+            let mut file = options.open(path).map_err(unopened)?;
+            if is_file && !is_log(&mut file).map_err(unopened)? {
+                let hint = "name another file, or move this one away".to_owned();
+                let message = format!("the log file {shown} holds something else than a log");
+                return Err(Failure::usage(message).with_hint(hint));
+            }
+            is_torn = is_file && ends_torn(&file).map_err(unopened)?;
+            Some(file)
+        };
+        let sink = Sink { file, path: path.to_owned(), printer: printer.clone(), is_torn, has_told: false };
         let writer = LateWriter::start("log", Box::new(sink)).map_err(unopened)?;
         writer.tell_dropped_as(dropped_from_file);
         let (last, printer, path) = (writer.clone(), printer.clone(), path.to_owned());
@@ -83,9 +92,17 @@ fn is_log(file: &mut File) -> io::Result<bool> {
     Ok(beginning.is_empty() || BEGINNINGS.iter().any(|ours| beginning.starts_with(ours)))
 }
 
+/// Whether the last line has no end: the disk was full, or the program killed.
+fn ends_torn(file: &File) -> io::Result<bool> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(false) };
+    let mut end = [0];
+    Ok(file.read_at(&mut end, last)? == 1 && end != *b"\n")
+}
+
 /// Writes lines whole, or says once that it can't.
 struct Sink {
-    file: File,
+    /// None until a pipe is opened.
+    file: Option<File>,
     path: PathBuf,
     printer: Printer,
     /// The last line may have been cut off.
@@ -95,11 +112,15 @@ struct Sink {
 
 impl Sink {
     fn try_write(&mut self, line: &[u8]) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(OpenOptions::new().append(true).open(&self.path)?),
+        };
         if self.is_torn {
-            self.file.write_all(b"\n")?;
+            file.write_all(b"\n")?;
             self.is_torn = false;
         }
-        self.file.write_all(line)
+        file.write_all(line)
     }
 }
 

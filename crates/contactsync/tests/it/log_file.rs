@@ -128,6 +128,32 @@ fn a_disk_that_hangs_holds_neither_the_run_nor_its_end() {
 }
 
 #[test]
+fn a_pipe_that_nobody_opens_holds_neither_the_run_nor_its_end() {
+    let place = Workplace::new();
+    place.file("a.csv", users(3));
+    let pipe = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, place.path("l"), pipe, rustix::fs::Mode::from_raw_mode(0o600), 0).unwrap();
+    let push = ["push", "--sandbox", "a.csv", "--log-file", "l", "--report", "r.ndjson"];
+    place.run(&push).ends_with(0).says("the log file l lacks the end of the log");
+    assert_eq!(place.json_lines("r.ndjson").len(), 3);
+}
+
+#[test]
+fn what_a_full_disk_left_torn_costs_no_further_line() {
+    let place = Workplace::new();
+    place.file("a.csv", users(3));
+    place.run(&["check", "a.csv", "--log-file", "l"]).ends_with(0);
+    let whole = place.read("l");
+    place.file("l", format!("{whole}{{\"timesta"));
+    place.run(&["check", "a.csv", "--log-file", "l"]).ends_with(0);
+    let written = place.read("l");
+    let behind = written.strip_prefix(&format!("{whole}{{\"timesta\n")).unwrap();
+    assert!(behind.ends_with('\n') && behind.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    place.run(&["check", "a.csv", "--log-file", "l"]).ends_with(0);
+    assert!(place.read("l").starts_with(&written) && !place.read("l").contains("\n\n"));
+}
+
+#[test]
 fn a_signal_leaves_it_whole() {
     let service = Service::with_faults(&["hang:1"]);
     let place = service.workplace();

@@ -281,6 +281,22 @@ fn an_input_that_cannot_be_opened_is_an_end_too() {
 }
 
 #[test]
+fn a_success_that_is_yet_to_come_is_left_out() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("a.csv", users(3));
+    let name = "contactsync_last_success_timestamp_seconds";
+    let text = format!("# HELP {name} When.\n# TYPE {name} gauge\n{name}{{sync=\"night\"}} 9999999999\n");
+    for (options, status) in [(&["--min-rows", "9"][..], 2), (&[], 0)] {
+        place.file("night.prom", &text);
+        place.run(&with(&PUSH, options)).ends_with(status).says("tells of a success that is yet to come");
+        let found = metrics(&place, "night.prom");
+        let end = found.get("contactsync_run_end_timestamp_seconds", &[]);
+        assert_eq!(found.get(name, &[]), end.filter(|_| status == 0));
+    }
+}
+
+#[test]
 fn a_resumed_run_counts_the_whole() {
     let service = Service::with_faults(&["code=-1:0.3"]);
     let place = service.workplace();
