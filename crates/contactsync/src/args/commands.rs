@@ -190,6 +190,9 @@ pub(crate) struct DoctorArgs {
     pub(crate) sending: SendingArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
+    /// The file of --metrics-file of the push that is to come [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub(crate) metrics_file: Option<PathBuf>,
     /// The file of --state of the push that is to come [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Nightly runs")]
     pub(crate) state: Option<PathBuf>,

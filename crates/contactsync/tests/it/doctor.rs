@@ -51,6 +51,23 @@ fn what_is_wrong_is_named_with_what_to_do_and_the_first_fault_decides() {
     assert!(plain.stdout.contains("FAIL  target ") && plain.stdout.contains("--allow-insecure-http"), "{plain}");
 }
 
+/// A setting of the nightly job that its push refuses.
+#[test]
+fn the_place_of_the_metrics_is_looked_at() {
+    let place = Workplace::new();
+    place.file("well.toml", "metrics_file = \"night.prom\"\n");
+    place.file("ill.toml", "metrics_file = \"nosuch/night.prom\"\n");
+    place.file("a.csv", users(1));
+    let ran = place.run(&["doctor", "--sandbox", "--config", "well.toml"]).ends_with(0);
+    assert!(ran.stdout.contains("ok    metrics file   . can be written to"), "{ran}");
+    assert!(!place.exists("night.prom"));
+    let ran = place.run(&["doctor", "--sandbox", "--config", "ill.toml"]).ends_with(2);
+    assert!(ran.stdout.contains("FAIL  metrics file   nosuch can't be written to"), "{ran}");
+    place.run(&["push", "a.csv", "--sandbox", "--config", "ill.toml"]).ends_with(2);
+    let ran = place.run(&["doctor", "--sandbox", "--metrics-file", "."]).ends_with(2);
+    assert!(ran.stdout.contains("is a folder"), "{ran}");
+}
+
 #[test]
 fn a_shard_is_told_and_one_that_is_none_refused_wherever_it_is_set() {
     let place = Workplace::new();

@@ -1,5 +1,6 @@
 //! `doctor`: whether all is there that a push needs. A room for each thing that is looked at.
 
+mod metrics_at;
 mod network;
 mod report_at;
 mod shared_rate;
@@ -54,6 +55,7 @@ pub(crate) fn doctor(args: &DoctorArgs, settings: &[Setting], layers: &Layers) -
             findings.push(report_at::room_for(path, &args.inputs, args.shard));
         }
     }
+    findings.extend(args.metrics_file.as_deref().map(metrics_at::metrics_at));
     if let Some(path) = &args.state {
         let target =
             Target::of(&args.sending.requests, sandbox::SandboxOptions::default(), settings, layers, &mut Vec::new());
