@@ -196,6 +196,23 @@ impl Decided {
         self.unchanged.get(source).map(|unchanged| unchanged.rows.clone()).unwrap_or_default()
     }
 
+    /// Whether the row was unchanged, and no record says what became of it.
+    pub fn was_unchanged_without_record(&self, source: &str, row: u64) -> bool {
+        let has_record = || self.sources.get(source).is_some_and(|records| records.is_decided(row));
+        self.was_unchanged(source, row) && !has_record()
+    }
+
+    /// A row that was unchanged and has no record is undecided from now on.
+    pub fn undecide(&mut self, source: &str, row: u64) {
+        if self.was_unchanged_without_record(source, row)
+            && let Some(unchanged) = self.unchanged.get_mut(source)
+        {
+            unchanged.rows.remove(row);
+            unchanged.without_record = unchanged.without_record.saturating_sub(1);
+            self.tally.take_back_rows(Outcome::Unchanged, 1);
+        }
+    }
+
     /// How many rows are decided.
     pub fn rows(&self) -> u64 {
         self.tally.total()

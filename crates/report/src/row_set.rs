@@ -35,7 +35,7 @@ impl RowSet {
     }
 
     /// Takes a row out.
-    pub(crate) fn remove(&mut self, row: u64) {
+    pub fn remove(&mut self, row: u64) {
         if self.contains(row) {
             Arc::make_mut(&mut self.0).remove(row);
         }

@@ -96,6 +96,12 @@ impl Tally {
         self.outcomes[outcome as usize] += rows;
     }
 
+    /// Takes back rows of an outcome that are told of by nothing else.
+    pub(crate) fn take_back_rows(&mut self, outcome: Outcome, rows: u64) {
+        let counted = &mut self.outcomes[outcome as usize];
+        *counted = counted.saturating_sub(rows);
+    }
+
     /// Counts all that another one counted.
     pub fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.outcomes.iter_mut().zip(other.outcomes) {

@@ -13,8 +13,8 @@ use crate::{
     monitor::Monitor,
     opening::{again, check_names, folder_for_copies, open_inputs},
     pipeline::{
-        CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Rereading, Resumed, RowSource, Uncertain, Whose,
-        WindowGuard, carry_over, compare_inputs, finished_earlier, look_at_shared_rate, open_journal,
+        CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Reopened, Rereading, Resumed, RowSource, Uncertain,
+        Whose, WindowGuard, carry_over, compare_inputs, finished_earlier, look_at_shared_rate, open_journal,
         refuse_another_command, refuse_another_run, report_path, send, tell_refused, uncertain_users,
     },
     plan::{Known, Limits, Pass, Shown},
@@ -43,7 +43,7 @@ pub(crate) fn push(
     let mut patience = Patience::new(sending.lock_wait, printer);
     let _lock = sending.lock.as_deref().map(|path| RunLock::take(path, &mut patience)).transpose()?;
     let report = report_path(&sending)?;
-    let resumption = if sending.resume { patience.open(|| Resumption::open(&report))? } else { None };
+    let mut resumption = if sending.resume { patience.open(|| Resumption::open(&report))? } else { None };
     if resumption.is_none() {
         patience.open(|| sending.report.refuse_existing(&report))?;
     }
@@ -71,7 +71,7 @@ pub(crate) fn push(
     // What ends with the run knows nothing of other nights.
     let kept = remembered.as_ref().filter(|remembered| remembered.is_kept);
     let mut now = begun_run(&input, sending.deciding(), sending.target.name());
-    let mut passed = PassedOver::default();
+    let (mut passed, mut reopened) = (PassedOver::default(), Reopened::default());
     let mut overtaken_since = None;
     let uncertain = match &resumption {
         Some(resumption) if sending.compares.is_some() => uncertain_users(&resumption.report())?,
@@ -83,7 +83,7 @@ pub(crate) fn push(
         let mut see = |batch: &RecordBatch, is_wanted: &[bool]| {
             rereading.as_mut().map_or(Ok(()), |rereading| rereading.see(batch, is_wanted))
         };
-        passed =
+        (passed, reopened) =
             compare_inputs(&mut inputs, then, &resumption.decided, &input.rows, input.identity().is_some(), &mut see)?;
         if let Some(rereading) = &rereading {
             rereading.refuse_overtaken()?;
@@ -100,6 +100,10 @@ pub(crate) fn push(
             overtaken_since = Some(begun);
         }
         carry_over(then, &mut now);
+        reopened.take_from_run(&mut now);
+    }
+    if let Some(resumption) = &mut resumption {
+        reopened.take_from(&mut resumption.decided);
     }
     if let (Some(kept), Some((resumption, earlier))) = (kept, resumption.as_ref().and_then(earlier_try)) {
         let rereading = kept.rereading(earlier, input.identity());

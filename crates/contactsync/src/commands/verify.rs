@@ -85,7 +85,8 @@ pub(crate) fn verify(
         let key = sending.target.key_fingerprint();
         let before = Run { options: without_whole(then), ..then.clone() };
         refuse_another_run(&before, &now, &key, sending.accept_new_key)?;
-        passed = compare_inputs(
+        // Nothing is unchanged here.
+        (passed, _) = compare_inputs(
             &mut inputs,
             then,
             &resumption.decided,

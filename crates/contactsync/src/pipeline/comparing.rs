@@ -1,4 +1,8 @@
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use model::{Record, RecordBatch, escape_controls};
 use reader::{Input, ReadError};
@@ -63,13 +67,36 @@ pub(crate) struct PassedOver {
     pub(crate) left_out: LeftOut,
 }
 
+/// Rows that were unchanged, and are to be decided again: an earlier row of their user is sent again, since the record of what
+/// became of it is lost. What it changes then isn't what it changed before.
+#[derive(Debug, Default)]
+pub(crate) struct Reopened(Vec<(Arc<str>, u64)>);
+
+impl Reopened {
+    /// Takes them out of what the report decides.
+    pub(crate) fn take_from(&self, decided: &mut Decided) {
+        for (source, row) in &self.0 {
+            decided.undecide(source, *row);
+        }
+    }
+
+    /// Takes them out of what is to lie beside it.
+    pub(crate) fn take_from_run(&self, run: &mut Run) {
+        for (source, row) in &self.0 {
+            for input in run.inputs.iter_mut().filter(|input| *input.source == **source) {
+                input.unchanged.remove(*row);
+            }
+        }
+    }
+}
+
 /// Shown what is read again, and of each row whether it is still to be sent.
 pub(crate) type See<'a> = dyn FnMut(&RecordBatch, &[bool]) -> Result<(), Failure> + 'a;
 
 /// Reads what an earlier try has read once more, before anything is sent: the same bytes, and in each row that the
-/// report decides the same EUID, or `by_id` the same id. Undecided rows, as far as they are taken, are held in memory and
+/// report decides the same EUID, or `by_id` the same id. Reopened rows, as far as they are taken, are held in memory and
 /// come first afterwards; those of a file only where they are few. `see` is shown all that is read, and what of it is still
-/// to be sent.
+/// to be sent. Returns beside them which unchanged rows are undecided after all.
 pub(crate) fn compare_inputs(
     inputs: &mut [Input],
     then: &Run,
@@ -77,14 +104,20 @@ pub(crate) fn compare_inputs(
     choice: &RowChoice,
     by_id: bool,
     see: &mut See<'_>,
-) -> Result<PassedOver, Failure> {
+) -> Result<(PassedOver, Reopened), Failure> {
     let names: HashSet<&str> = inputs.iter().map(|input| &**input.name()).collect();
     if let Some(source) = decided.sources().find(|source| !names.contains(source)) {
         let message = format!("the report has rows of {source}, which is not among the inputs; nothing was sent");
         return Err(Failure::usage(message).with_hint(HINT.to_owned()));
     }
     let begun: HashMap<&str, &RunInput> = then.inputs.iter().map(|input| (&*input.source, input)).collect();
-    let mut keys = ComparedKeys { keys: decided.compare_keys(by_id), by_id };
+    let mut keys = ComparedKeys {
+        decided,
+        keys: decided.compare_keys(by_id),
+        by_id,
+        sent_again: HashSet::new(),
+        reopened: Reopened::default(),
+    };
     let mut passed = PassedOver::default();
     // An input was begun only once the one before it was read to its end, so this is known where it matters.
     let mut rows_before = 0;
@@ -105,20 +138,49 @@ pub(crate) fn compare_inputs(
         passed.left_out += here.left_out;
     }
     keys.keys.finish()?;
-    Ok(passed)
+    Ok((passed, keys.reopened))
 }
 
 /// What rows are keyed by, compared with the report.
 struct ComparedKeys<'a> {
+    decided: &'a Decided,
     keys: KeyComparison<'a>,
     by_id: bool,
+    /// Users and ids of rows that are sent again, as hashes: as many as a run lets in, and those that it tries again.
+    sent_again: HashSet<u64>,
+    reopened: Reopened,
 }
 
 impl ComparedKeys<'_> {
     /// Whether the report decides the row.
-    fn see(&mut self, source: &str, record: &Record<'_>) -> Result<bool, ReportError> {
+    fn see(&mut self, source: &Arc<str>, record: &Record<'_>) -> Result<bool, ReportError> {
         let key = record.euid_text();
-        self.keys.see(source, record.row(), if self.by_id { trimmed_id(key) } else { key })
+        let is_decided = self.keys.see(source, record.row(), if self.by_id { trimmed_id(key) } else { key })?;
+        if is_decided
+            && self.sent_again.contains(&self.hash(record))
+            && self.decided.was_unchanged_without_record(source, record.row())
+        {
+            self.reopened.0.push((Arc::clone(source), record.row()));
+            return Ok(false);
+        }
+        Ok(is_decided)
+    }
+
+    /// A row up to the last one that is decided is sent again.
+    fn sent_again(&mut self, record: &Record<'_>) {
+        let hash = self.hash(record);
+        self.sent_again.insert(hash);
+    }
+
+    /// Of the user's number, however it is written, or of the id.
+    fn hash(&self, record: &Record<'_>) -> u64 {
+        let key = record.euid_text();
+        let mut hasher = DefaultHasher::new();
+        match key.trim().parse::<u64>() {
+            Ok(euid) if !self.by_id => euid.hash(&mut hasher),
+            _ => trimmed_id(key).hash(&mut hasher),
+        }
+        hasher.finish()
     }
 }
 
@@ -163,6 +225,9 @@ fn compare(
             let is_decided = row <= last_row && keys.see(&name, &record)?;
             let is_taken = choice.takes(number, &record, &mut passed.left_out);
             wanted.push(is_taken && !is_decided);
+            if is_taken && !is_decided && row <= last_row {
+                keys.sent_again(&record);
+            }
             passed.rows += 1;
             passed.decided += u64::from(is_taken && is_decided);
         }
@@ -324,7 +389,7 @@ mod tests {
             let resumption =
                 decided(folder.path(), &path.display().to_string(), (1..=2_990).filter(|row| *row != 1_500));
             let choice = RowChoice::range(10, Some(2_985));
-            let passed =
+            let (passed, _) =
                 compare_inputs(&mut inputs, &then, &resumption.decided, &choice, false, &mut |_, _| Ok(())).unwrap();
             let left_out = LeftOut { before: 10, behind: 5, ..LeftOut::default() };
             // Ten are skipped, 2,979 of those behind are decided, five lie behind the range.
@@ -341,7 +406,7 @@ mod tests {
         let (mut inputs, then) = input(&path, 40_000, false);
         let resumption = decided(folder.path(), &path.display().to_string(), [1, 40_000]);
         let choice = RowChoice::default();
-        let passed =
+        let (passed, _) =
             compare_inputs(&mut inputs, &then, &resumption.decided, &choice, false, &mut |_, _| Ok(())).unwrap();
         assert_eq!(passed, PassedOver::default());
         assert_eq!(rows(&mut inputs[0]).len(), 40_000);

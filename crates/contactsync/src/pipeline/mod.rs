@@ -32,7 +32,7 @@ use model::Counters;
 
 use crate::terminal::Printer;
 
-pub(crate) use comparing::{PassedOver, Resumed, compare_inputs, refuse_another_command, refuse_another_run};
+pub(crate) use comparing::{PassedOver, Reopened, Resumed, compare_inputs, refuse_another_command, refuse_another_run};
 pub(crate) use continuing::{
     CarriedOver, Refused, carry_over, finished_earlier, open_journal, report_path, tell_refused,
 };

@@ -341,3 +341,37 @@ fn a_state_of_which_nothing_is_known_belongs_to_no_service() {
     night(&place, row, "2.ndjson", &[]).ends_with(0);
     night(&place, row, "3.ndjson", &nobody).ends_with(2).says("belongs to");
 }
+
+/// A kill may take the record of a change with it, and leave beside the report that the row behind it was unchanged.
+#[test]
+fn what_was_unchanged_behind_a_change_that_a_resume_sends_again_is_decided_again() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    let push = || {
+        let options = ["--compare-service", "--rate=unlimited", "--profile-rate=unlimited", "--retries=0"];
+        let report = ["push", "a.csv", "--report=r.ndjson", "--resume", "--summary=s.json"];
+        place.run(&[&report[..], &options].concat())
+    };
+    place.file("a.csv", "euid,email\n1,a@example.com\n1,b@example.com\n1,b@example.com\n2,c@example.com\n");
+    push().ends_with(0);
+    assert_eq!(counts(&place), [json!(3), json!(1), json!(0)]);
+    // The kill: of user 1 the first record alone is on the disk.
+    let first = place.read("r.ndjson").lines().find(|line| line.contains("\"row\":1,")).unwrap().to_owned();
+    place.file("r.ndjson", first + "\n");
+    let mut run: Value = serde_json::from_str(&place.read("r.ndjson.run")).unwrap();
+    run["finished"] = Value::Null;
+    place.file("r.ndjson.run", run.to_string());
+    // What another has set meanwhile, and an answer that the first try didn't have.
+    place.file("other.csv", "euid,email\n1,z@example.com\n");
+    place.run(&["push", "other.csv", "--report", "o.ndjson"]).ends_with(0);
+    service.set_faults(&["code=55004:1"]);
+    push().ends_with(1);
+    assert_eq!(counts(&place), [json!(1), json!(0), json!(3)], "the service holds z");
+    let run: Value = serde_json::from_str(&place.read("r.ndjson.run")).unwrap();
+    assert!(run["inputs"][0]["unchanged"].as_str().is_none_or(str::is_empty), "{run}");
+    push().ends_with(1);
+    assert_eq!(counts(&place), [json!(1), json!(0), json!(3)]);
+    service.set_faults::<&str>(&[]);
+    place.run(&["replay", "r.ndjson", "--report", "p.ndjson", "--all"]).ends_with(0);
+    assert_eq!(held(&service, 1), email("b@example.com"));
+}

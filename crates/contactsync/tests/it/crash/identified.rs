@@ -48,6 +48,8 @@ struct Campaign<'c> {
     with_state: bool,
     /// How often an id may be asked for.
     runs: u64,
+    /// How many requests each user had before tonight, whose rows may be those of then.
+    asked_before: BTreeMap<u64, usize>,
     /// Ids whose users are gone.
     moved: BTreeSet<String>,
     met: &'c Met,
@@ -93,6 +95,8 @@ fn campaign(seed: u64, met: &Met) {
     let asks_in_vain = !seed.is_multiple_of(3);
     let faults = OF_IDS.iter().chain(&OF_REQUESTS).chain(if asks_in_vain { &OF_ASKING[..] } else { &[] });
     service.set_faults(&faults.collect::<Vec<_>>());
+    let users: BTreeSet<u64> = service.record().ids().values().filter_map(|id| id.euid).collect();
+    let asked_before = users.into_iter().map(|euid| (euid, service.record().requests(euid).len())).collect();
     let mut tonight = rows(&mut dice, ROWS, 1);
     if with_state {
         repeat_what_is_there(&service, &before, &mut tonight);
@@ -111,7 +115,7 @@ fn campaign(seed: u64, met: &Met) {
     assert_eq!(last.status, Some(1), "seed {seed}: some rows are rejected\n{last}");
     met.kills.fetch_add(killed, Relaxed);
     let runs = if asks_in_vain { u64::MAX } else { runs + killed + 1 };
-    let campaign = Campaign { seed, service, place, with_state, runs, moved, met };
+    let campaign = Campaign { seed, service, place, with_state, runs, asked_before, moved, met };
     let known = campaign.ids(&tonight);
     let ends = tries.ends(ROWS);
     campaign.each_ended_as_its_id_says(&tonight, &ends, &known);
@@ -222,8 +226,8 @@ impl Campaign<'_> {
         let mut accepted: BTreeMap<u64, u64> = BTreeMap::new();
         for euid in users {
             let requests = record.requests(euid);
-            let of_tonight =
-                requests.iter().filter_map(|request| Some((place.get(&row_of(&request.contacts))?, request)));
+            let of_tonight = requests.iter().skip(self.asked_before.get(&euid).copied().unwrap_or_default());
+            let of_tonight = of_tonight.filter_map(|request| Some((place.get(&row_of(&request.contacts))?, request)));
             let of_tonight: Vec<_> = of_tonight.collect();
             let steps_back = of_tonight.windows(2).filter(|pair| pair[1].0 < pair[0].0).count() as u64;
             let may_mix = self.may_mix(euid, known);
