@@ -51,6 +51,7 @@ impl Service {
     }
 
     /// Waits until no request is under way, while clients live on.
+    #[cfg(feature = "redis")]
     pub(crate) fn until_none_is_in_flight(&self) {
         while self.record().in_flight() > 0 {
             std::thread::yield_now();
