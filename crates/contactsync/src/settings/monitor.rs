@@ -54,9 +54,7 @@ impl MonitorSettings {
             otlp: OtlpSettings::of(args, requests, layers)?,
         })
     }
-}
 
-impl MonitorSettings {
     /// Exit 2 where a file would be replaced that isn't a metrics file. Whether it is an input is looked at before.
     pub(crate) fn refuse_foreign(&self) -> Result<(), Failure> {
         self.metrics_file.as_ref().map_or(Ok(()), MetricsFileSettings::refuse_foreign)
