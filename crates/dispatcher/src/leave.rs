@@ -41,7 +41,9 @@ pub(crate) struct Supply {
     leases: VecDeque<Lease>,
     not_before: Instant,
     ask_by: Option<Instant>,
-    /// How long a request takes, where others share the rate.
+    /// Others share the rate.
+    is_shared: bool,
+    /// How long a request takes, then, once one has ended.
     takes: Option<Takes>,
     /// Up to when nobody is to start, as far as this quota is concerned, and whether the server asked for it.
     pause: Option<(Instant, bool)>,
@@ -50,9 +52,12 @@ pub(crate) struct Supply {
     lost: Option<Lost>,
 }
 
-/// How long a request takes: what the latest ones took, each counting for an eighth.
-#[derive(Debug, Default)]
-struct Takes(Option<Duration>);
+/// How long requests take: what the latest ones took, each counting for an eighth; and when the last one ended.
+#[derive(Debug, Clone, Copy)]
+struct Takes {
+    time: Duration,
+    ended: Instant,
+}
 
 /// The mint is out of reach.
 #[derive(Debug, Clone)]
@@ -70,7 +75,8 @@ impl Leave {
             leases: VecDeque::new(),
             not_before: now,
             ask_by: (supplier == Supplier::SharedMint).then_some(now),
-            takes: (supplier == Supplier::SharedMint).then(Takes::default),
+            is_shared: supplier == Supplier::SharedMint,
+            takes: None,
             pause: None,
             is_untold: false,
             lost: None,
@@ -101,18 +107,22 @@ impl Leave {
         self.supply().map_or(usize::MAX, |supply| supply.leases.iter().map(|lease| lease.alive(now) as usize).sum())
     }
 
-    /// How many starts, of `workers` who are all busy, could be used by the time that starts are had when asked for now.
-    pub(crate) fn soon(&self, workers: usize) -> usize {
-        let takes = self.supply().and_then(|supply| supply.takes.as_ref()?.0);
-        let Some(takes) = takes else { return 0 };
-        let soon = PLANNED_AHEAD.as_nanos() * workers as u128 * ASKED_BEFORE / 100 / takes.as_nanos().max(1);
+    /// How many starts, of `workers` who are all busy, could be used by the time that starts are had when asked for now. None
+    /// where none of them has come to an end lately: requests that hang free nobody.
+    pub(crate) fn soon(&self, workers: usize, now: Instant) -> usize {
+        let Some(Takes { time, ended }) = self.supply().and_then(|supply| supply.takes) else { return 0 };
+        if now.duration_since(ended) > time + 2 * PLANNED_AHEAD {
+            return 0;
+        }
+        let soon = PLANNED_AHEAD.as_nanos() * workers as u128 * ASKED_BEFORE / 100 / time.as_nanos().max(1);
         usize::try_from(soon).unwrap_or(usize::MAX)
     }
 
-    /// A request took so long.
-    pub(crate) fn took(&mut self, time: Duration) {
-        let Self::Minted(Supply { takes: Some(Takes(takes)), .. }) = self else { return };
-        *takes = Some(takes.map_or(time, |before| (before * 7 + time) / 8));
+    /// A request has ended, and took so long.
+    pub(crate) fn took(&mut self, time: Duration, now: Instant) {
+        let Self::Minted(Supply { is_shared: true, takes, .. }) = self else { return };
+        let time = takes.map_or(time, |before| (before.time * 7 + time) / 8);
+        *takes = Some(Takes { time, ended: now });
     }
 
     /// When the time comes of what the mint gave.

@@ -83,9 +83,9 @@ impl Pace {
         self.leave.get(quota)
     }
 
-    /// A request of a quota took so long.
-    pub(crate) fn took(&mut self, quota: Quota, time: Duration) {
-        self.leave.get_mut(quota).took(time);
+    /// A request of a quota has ended, and took so long.
+    pub(crate) fn took(&mut self, quota: Quota, time: Duration, now: Instant) {
+        self.leave.get_mut(quota).took(time, now);
     }
 
     /// What the mint of a quota is asked, for so many starts.

@@ -98,7 +98,7 @@ fn settle(
     let is_taken_back = is_taken_back(partners, &job, &judged.verdict);
     let kind = job.kind();
     let follows = shared.with(|scheduler, now, effects| {
-        scheduler.pace.took(kind.quota(), took);
+        scheduler.pace.took(kind.quota(), took, now);
         let follows = scheduler.settle(kind, &mut job.progress, started, &judged, now, effects);
         if let (Follows::Ended(ended), Task::Row(_), false) = (&follows, &job.task, is_taken_back) {
             scheduler.count(outcome(*ended).0, effects);

@@ -129,6 +129,26 @@ async fn who_has_one_request_under_way_asks_for_the_next_before() {
     assert!((50..60).contains(&wanted), "starts that nobody used: {wanted}");
 }
 
+/// One that hangs frees nobody: what is asked for meanwhile would be lost to the others.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_request_that_hangs_asks_for_nothing() {
+    for in_flight in [1, 4] {
+        let seen = Seen::default();
+        let set_up = seen.place(|_, ask| Ok(any(ask)));
+        let settings = Settings { in_flight, ..unlimited() };
+        let hang = SECOND * 20;
+        let answered = move |euid: u64, _| (if (20..24).contains(&euid) { hang } else { MS }, ok());
+        let play = Play { settings, set_up, ..Play::of(1..=60, answered) };
+        let ran = play.run().await;
+        assert_eq!((ran.cause, ran.decisions.len()), (None, 60));
+        let asked = seen.asked.lock().unwrap();
+        let begun = ran.seen.iter().filter(|seen| seen.start < hang).map(|seen| seen.start).max().unwrap();
+        let within = begun + MS * 60..begun + hang - SECOND;
+        let wanted = asked.iter().filter(|(at, ask)| within.contains(at) && ask.want > 0).count();
+        assert_eq!(wanted, 0, "{in_flight} in flight");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_place_out_of_reach_stops_all_starts_and_counts_as_an_outage() {
     let seen = Seen::default();

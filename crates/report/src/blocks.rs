@@ -74,6 +74,15 @@ impl SourceRows {
         }
     }
 
+    /// A row that was to be sent again, and then decided after all, is to be sent again.
+    pub(crate) fn undecide(&mut self, row: u64) {
+        if let Some(block) = self.blocks.get_mut(&(row / BLOCK_ROWS)) {
+            self.decided -= u64::from(block.is_decided(row));
+            block.decided &= !bit(row);
+            block.again |= bit(row);
+        }
+    }
+
     pub(crate) fn is_decided(&self, row: u64) -> bool {
         self.block(row / BLOCK_ROWS).is_some_and(|block| block.is_decided(row))
     }

@@ -48,7 +48,9 @@ pub struct Decided {
 #[derive(Debug, Default)]
 struct Unchanged {
     rows: RowSet,
-    /// How many of them no record decides.
+    /// Those of them that only what lies beside the report decides.
+    beside: RowSet,
+    /// How many of them have no record.
     without_record: u64,
 }
 
@@ -128,20 +130,22 @@ impl Decided {
     pub(crate) fn take_over_unchanged(&mut self, run: &Run) {
         for input in run.inputs.iter().filter(|input| !input.unchanged.is_empty()) {
             let source: Arc<str> = input.source.as_str().into();
-            self.forget_again(&source, &input.unchanged);
-            let mut without_record = input.unchanged.len();
+            let mut beside = input.unchanged.clone();
             if let Some(records) = self.sources.get(&source).filter(|records| records.decided() > 0) {
-                without_record = input.unchanged.iter().filter(|row| !records.is_decided(*row)).count() as u64;
+                input.unchanged.iter().filter(|row| records.is_decided(*row)).for_each(|row| beside.remove(row));
             }
+            let without_record = beside.len() - self.forget_again(&source, &input.unchanged);
             self.tally.add_rows(Outcome::Unchanged, without_record);
             let unchanged = self.unchanged.entry(source).or_default();
             unchanged.rows.merge(&input.unchanged);
+            unchanged.beside.merge(&beside);
             unchanged.without_record += without_record;
         }
     }
 
-    /// Rows that failed, and were compared again and found unchanged: they aren't sent again.
-    fn forget_again(&mut self, source: &Arc<str>, unchanged: &RowSet) {
+    /// Rows that failed, and were compared again and found unchanged: they aren't sent again. Returns how many.
+    fn forget_again(&mut self, source: &Arc<str>, unchanged: &RowSet) -> u64 {
+        let mut forgotten = 0;
         for again in &mut self.again {
             if again.is_over || again.source != *source || !unchanged.contains(again.row) {
                 continue;
@@ -150,8 +154,10 @@ impl Decided {
             if let Some(rows) = self.sources.get_mut(&again.source) {
                 rows.decide(again.row);
                 self.tally.add_rows(Outcome::Unchanged, 1);
+                forgotten += 1;
             }
         }
+        forgotten
     }
 
     /// A row of this user was accepted: earlier ones are not sent again.
@@ -196,21 +202,32 @@ impl Decided {
         self.unchanged.get(source).map(|unchanged| unchanged.rows.clone()).unwrap_or_default()
     }
 
-    /// Whether the row was unchanged, and no record says what became of it.
-    pub fn was_unchanged_without_record(&self, source: &str, row: u64) -> bool {
-        let has_record = || self.sources.get(source).is_some_and(|records| records.is_decided(row));
-        self.was_unchanged(source, row) && !has_record()
+    /// Whether the row was unchanged, and no record says so.
+    pub fn is_decided_beside(&self, source: &str, row: u64) -> bool {
+        self.unchanged.get(source).is_some_and(|unchanged| unchanged.beside.contains(row))
     }
 
-    /// A row that was unchanged and has no record is undecided from now on.
+    /// Such a row is undecided from now on.
     pub fn undecide(&mut self, source: &str, row: u64) {
-        if self.was_unchanged_without_record(source, row)
-            && let Some(unchanged) = self.unchanged.get_mut(source)
-        {
-            unchanged.rows.remove(row);
-            unchanged.without_record = unchanged.without_record.saturating_sub(1);
-            self.tally.take_back_rows(Outcome::Unchanged, 1);
+        let Some(unchanged) = self.unchanged.get_mut(source).filter(|unchanged| unchanged.beside.contains(row)) else {
+            return;
+        };
+        unchanged.beside.remove(row);
+        unchanged.rows.remove(row);
+        self.tally.take_back_rows(Outcome::Unchanged, 1);
+        let again = self.again.iter_mut().find(|again| again.row == row && *again.source == *source);
+        match (again, self.sources.get_mut(source)) {
+            (Some(again), Some(rows)) => {
+                again.is_over = false;
+                rows.undecide(row);
+            }
+            _ => unchanged.without_record -= 1,
         }
+    }
+
+    /// The last row of a source that has a record.
+    pub fn last_record(&self, source: &str) -> Option<u64> {
+        self.sources.get(source).and_then(SourceRows::last)
     }
 
     /// How many rows are decided.

@@ -115,13 +115,20 @@ pub(crate) fn compare_inputs(
         decided,
         keys: decided.compare_keys(by_id),
         by_id,
+        input: 0,
+        last_record: (0..)
+            .zip(inputs.iter())
+            .filter_map(|(at, input)| Some((at, decided.last_record(input.name())?)))
+            .max()
+            .unwrap_or_default(),
         sent_again: HashSet::new(),
         reopened: Reopened::default(),
     };
     let mut passed = PassedOver::default();
     // An input was begun only once the one before it was read to its end, so this is known where it matters.
     let mut rows_before = 0;
-    for input in inputs {
+    for (at, input) in inputs.iter_mut().enumerate() {
+        keys.input = at;
         let name = input.name().clone();
         let last_row = decided.last_row(&name).unwrap_or(0);
         let Some(before) = begun.get(&*name) else { continue };
@@ -146,7 +153,10 @@ struct ComparedKeys<'a> {
     decided: &'a Decided,
     keys: KeyComparison<'a>,
     by_id: bool,
-    /// Users and ids of rows that are sent again, as hashes: as many as a run lets in, and those that it tries again.
+    /// Which input is read, and the last row that has a record.
+    input: usize,
+    last_record: (usize, u64),
+    /// Users and ids of rows that are sent again, as hashes: as many as a run has read ahead, and those that it tries again.
     sent_again: HashSet<u64>,
     reopened: Reopened,
 }
@@ -157,8 +167,8 @@ impl ComparedKeys<'_> {
         let key = record.euid_text();
         let is_decided = self.keys.see(source, record.row(), if self.by_id { trimmed_id(key) } else { key })?;
         if is_decided
-            && self.sent_again.contains(&self.hash(record))
-            && self.decided.was_unchanged_without_record(source, record.row())
+            && self.decided.is_decided_beside(source, record.row())
+            && (self.sent_again.contains(&self.hash(record)) || self.may_be_anybodys(record.row()))
         {
             self.reopened.0.push((Arc::clone(source), record.row()));
             return Ok(false);
@@ -166,7 +176,13 @@ impl ComparedKeys<'_> {
         Ok(is_decided)
     }
 
-    /// A row up to the last one that is decided is sent again.
+    /// Whether a row may be of the user of a row that is sent again, whose ids are two, and surely comes before no decided one of
+    /// that user.
+    fn may_be_anybodys(&self, row: u64) -> bool {
+        self.by_id && !self.sent_again.is_empty() && (self.input, row) > self.last_record
+    }
+
+    /// A row that was read then is sent again.
     fn sent_again(&mut self, record: &Record<'_>) {
         let hash = self.hash(record);
         self.sent_again.insert(hash);
@@ -225,7 +241,7 @@ fn compare(
             let is_decided = row <= last_row && keys.see(&name, &record)?;
             let is_taken = choice.takes(number, &record, &mut passed.left_out);
             wanted.push(is_taken && !is_decided);
-            if is_taken && !is_decided && row <= last_row {
+            if is_taken && !is_decided {
                 keys.sent_again(&record);
             }
             passed.rows += 1;

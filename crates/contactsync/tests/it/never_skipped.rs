@@ -343,35 +343,101 @@ fn a_state_of_which_nothing_is_known_belongs_to_no_service() {
 }
 
 /// A kill may take the record of a change with it, and leave beside the report that the row behind it was unchanged.
+struct Killed<'s> {
+    service: &'s Service,
+    place: &'s Workplace,
+    arguments: &'s [&'s str],
+}
+
+impl Killed<'_> {
+    fn push(&self) -> Ran {
+        let options = ["--compare-service", "--rate=unlimited", "--profile-rate=unlimited", "--retries=0"];
+        let report = ["--report=r.ndjson", "--resume", "--summary=s.json"];
+        self.place.run(&[&["push"], self.arguments, &report, &options].concat())
+    }
+
+    /// The run that has ended was killed instead, and of its records these are on the disk. Another has set user `euid` since.
+    fn is_left_with(&self, records: &str, euid: u64) {
+        self.place.file("r.ndjson", records);
+        let mut run: Value = serde_json::from_str(&self.place.read("r.ndjson.run")).unwrap();
+        run["finished"] = Value::Null;
+        self.place.file("r.ndjson.run", run.to_string());
+        self.place.file("other.csv", format!("euid,email\n{euid},z@example.com\n"));
+        self.place.run(&["push", "other.csv", "--report", "o.ndjson", "--force"]).ends_with(0);
+        assert_eq!(held(self.service, euid), email("z@example.com"));
+    }
+
+    /// Every row from here on is refused, and none can be read: none is unchanged.
+    fn none_is_unchanged(&self, synced: u64, failed: u64) {
+        self.service.set_faults(&["contact/code=55004:1", "profile/code=55004:1"]);
+        for _ in 0..2 {
+            self.push().ends_with(1);
+            assert_eq!(counts(self.place), [json!(synced), json!(0), json!(failed)], "the service holds z");
+            let run: Value = serde_json::from_str(&self.place.read("r.ndjson.run")).unwrap();
+            for input in run["inputs"].as_array().unwrap() {
+                assert!(input["unchanged"].as_str().is_none_or(str::is_empty), "{run}");
+            }
+        }
+        self.service.set_faults::<&str>(&[]);
+    }
+
+    fn first_record(&self) -> String {
+        let report = self.place.read("r.ndjson");
+        report.lines().find(|line| line.contains("\"row\":1,")).unwrap().to_owned() + "\n"
+    }
+}
+
 #[test]
 fn what_was_unchanged_behind_a_change_that_a_resume_sends_again_is_decided_again() {
-    let service = Service::with_faults(&[]);
+    for arguments in [&["a.csv"][..], &["b.csv", "c.csv"]] {
+        let service = Service::with_faults(&[]);
+        let place = service.workplace();
+        place.file("a.csv", "euid,email\n1,a@example.com\n1,b@example.com\n1,b@example.com\n2,c@example.com\n");
+        // The change is the last row of its input.
+        place.file("b.csv", "euid,email\n1,a@example.com\n1,b@example.com\n");
+        place.file("c.csv", "euid,email\n01,b@example.com\n2,c@example.com\n");
+        let killed = Killed { service: &service, place: &place, arguments };
+        killed.push().ends_with(0);
+        assert_eq!(counts(&place), [json!(3), json!(1), json!(0)]);
+        killed.is_left_with(&killed.first_record(), 1);
+        killed.none_is_unchanged(1, 3);
+        place.run(&["replay", "r.ndjson", "--report", "p.ndjson", "--all"]).ends_with(0);
+        assert_eq!(held(&service, 1), email("b@example.com"));
+    }
+}
+
+/// The report says nothing of the user of a row without a record.
+#[test]
+fn what_was_unchanged_behind_a_change_of_another_id_of_its_user_is_decided_again() {
+    let service = Service::with_faults(&["twin:1"]);
     let place = service.workplace();
-    let push = || {
-        let options = ["--compare-service", "--rate=unlimited", "--profile-rate=unlimited", "--retries=0"];
-        let report = ["push", "a.csv", "--report=r.ndjson", "--resume", "--summary=s.json"];
-        place.run(&[&report[..], &options].concat())
-    };
-    place.file("a.csv", "euid,email\n1,a@example.com\n1,b@example.com\n1,b@example.com\n2,c@example.com\n");
-    push().ends_with(0);
-    assert_eq!(counts(&place), [json!(3), json!(1), json!(0)]);
-    // The kill: of user 1 the first record alone is on the disk.
-    let first = place.read("r.ndjson").lines().find(|line| line.contains("\"row\":1,")).unwrap().to_owned();
-    place.file("r.ndjson", first + "\n");
-    let mut run: Value = serde_json::from_str(&place.read("r.ndjson.run")).unwrap();
-    run["finished"] = Value::Null;
-    place.file("r.ndjson.run", run.to_string());
-    // What another has set meanwhile, and an answer that the first try didn't have.
-    place.file("other.csv", "euid,email\n1,z@example.com\n");
-    place.run(&["push", "other.csv", "--report", "o.ndjson"]).ends_with(0);
-    service.set_faults(&["code=55004:1"]);
-    push().ends_with(1);
-    assert_eq!(counts(&place), [json!(1), json!(0), json!(3)], "the service holds z");
-    let run: Value = serde_json::from_str(&place.read("r.ndjson.run")).unwrap();
-    assert!(run["inputs"][0]["unchanged"].as_str().is_none_or(str::is_empty), "{run}");
-    push().ends_with(1);
-    assert_eq!(counts(&place), [json!(1), json!(0), json!(3)]);
+    let rows = "user_id,email\nu5,n@example.com\nu2,b@example.com\nu3,b@example.com\nu6,c@example.com\n";
+    place.file("a.csv", rows);
+    let killed = Killed { service: &service, place: &place, arguments: &["a.csv", "--identify-by", "user_id"] };
+    killed.push().ends_with(0);
+    assert_eq!(counts(&place), [json!(3), json!(1), json!(0)], "u2 and u3 are one user");
+    let users = service.record().contacts();
+    let (twin, _) = users.iter().find(|(_, contacts)| **contacts == email("b@example.com")).unwrap();
+    killed.is_left_with(&killed.first_record(), *twin);
+    killed.none_is_unchanged(1, 3);
+}
+
+/// A row that is tried again has a record; that it was unchanged then stands beside the report alone.
+#[test]
+fn what_failed_and_was_unchanged_behind_a_change_is_decided_again() {
+    let service = Service::with_faults(&["contact/status=404:1"]);
+    let place = service.workplace();
+    place.file("a.csv", "euid,email\n1,b@example.com\n1,b@example.com\n");
+    let killed = Killed { service: &service, place: &place, arguments: &["a.csv"] };
+    killed.push().ends_with(1);
+    assert_eq!(counts(&place), [json!(0), json!(0), json!(2)]);
+    let failed = place.read("r.ndjson");
     service.set_faults::<&str>(&[]);
-    place.run(&["replay", "r.ndjson", "--report", "p.ndjson", "--all"]).ends_with(0);
+    killed.is_left_with(&failed, 1);
+    killed.push().ends_with(0);
+    killed.is_left_with(&failed, 2);
+    place.run(&["push", "a.csv", "--report=r.ndjson", "--resume", "--compare-service"]);
     assert_eq!(held(&service, 1), email("b@example.com"));
+    killed.is_left_with(&failed, 1);
+    killed.none_is_unchanged(0, 2);
 }

@@ -95,7 +95,7 @@ impl Scheduler {
     /// How many starts are lacking: for who could use one now, or soon where others share the rate, and has none.
     fn lacks_leave(&self, quota: Quota, now: Instant) -> usize {
         let could_start = self.startable(now, |other| if other == quota { self.ready.len(quota) } else { 0 });
-        let soon = self.pace.leave(quota).soon(self.idle.workers()).min(self.ready.len(quota));
+        let soon = self.pace.leave(quota).soon(self.idle.workers(), now).min(self.ready.len(quota));
         let soon =
             if soon > could_start && self.pace.open(now) == Open::All && !self.outbox.is_full() { soon } else { 0 };
         could_start.max(soon).saturating_sub(self.pace.leave(quota).held(now))

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::{sync::oneshot, task::JoinHandle};
+
 use crate::{error::QuotaError, ledger::Ask, place::Which, quota::Answer};
 use clock::{clock_id, monotonic};
 use format::{Contents, Unreadable};
@@ -30,11 +32,13 @@ pub(crate) struct SharedFile {
     path: PathBuf,
     which: Which,
     open: Option<File>,
+    /// What was begun and not waited for: it comes to its end before anything else is begun.
+    under_way: Option<JoinHandle<()>>,
 }
 
 impl SharedFile {
     pub(crate) fn new(path: PathBuf, which: Which) -> Self {
-        Self { path, which, open: None }
+        Self { path, which, open: None, under_way: None }
     }
 
     pub(crate) async fn ask(&mut self, ask: Ask) -> Result<Answer, QuotaError> {
@@ -65,17 +69,30 @@ impl SharedFile {
         &mut self,
         work: impl FnOnce(&mut Locked) -> Result<T, QuotaError> + Send + 'static,
     ) -> Result<T, QuotaError> {
+        self.settle().await;
         let (path, open) = (self.path.clone(), self.open.take());
-        let task = tokio::task::spawn_blocking(move || {
+        let (done, result) = oneshot::channel();
+        let on_it = move || {
             let mut locked = Locked::take(&path, open)?;
             let result = work(&mut locked);
             let file = locked.release();
             result.map(|result| (result, file))
-        });
+        };
+        // Nobody may wait for it any more.
+        self.under_way = Some(tokio::task::spawn_blocking(move || _ = done.send(on_it())));
+        let result = result.await;
+        self.settle().await;
         let broke_off = |_| QuotaError::Unreachable(format!("asking {} broke off", self.path.display()));
-        let (result, file) = task.await.map_err(broke_off)??;
+        let (result, file) = result.map_err(broke_off)??;
         self.open = Some(file);
         Ok(result)
+    }
+
+    async fn settle(&mut self) {
+        if let Some(task) = &mut self.under_way {
+            let _ = task.await;
+            self.under_way = None;
+        }
     }
 }
 

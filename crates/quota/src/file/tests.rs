@@ -34,6 +34,31 @@ async fn processes_share_a_rate_until_they_leave() {
     assert!(matches!(quota(&path, "one", 100).look().await, Err(QuotaError::OtherRate(_))));
 }
 
+/// A run that ends as it begins gives up its first ask, which goes on all the same.
+#[tokio::test]
+async fn who_leaves_is_gone_though_an_ask_was_still_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("quota");
+    let mut other = quota(&path, "other", 50);
+    ask(&mut quota(&path, "first", 50)).await.unwrap();
+    for number in 0..50 {
+        let lock = File::open(&path).unwrap();
+        lock.lock().unwrap();
+        let mut one = quota(&path, &format!("one{number}"), 50);
+        {
+            let mut asking = std::pin::pin!(ask(&mut one));
+            let begun =
+                std::future::poll_fn(|context| std::task::Poll::Ready(asking.as_mut().poll(context).is_pending()));
+            assert!(begun.await, "it waits for the lock");
+        }
+        lock.unlock().unwrap();
+        one.leave().await.unwrap();
+        let held = std::fs::read_to_string(&path).unwrap();
+        assert!(held.contains("first") && !held.contains(&format!("one{number}")), "{held}");
+    }
+    ask(&mut other).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_two_rates_of_a_place_are_apart() {
     let folder = tempfile::tempdir().unwrap();

@@ -26,6 +26,8 @@ pub(super) struct Pod {
     /// What its clock is ahead by.
     ahead: Time,
     idle: u32,
+    /// When a request ended last.
+    ended: Option<Time>,
     leases: VecDeque<Starts>,
     more_from: Time,
     renew_at: Time,
@@ -50,6 +52,7 @@ impl Pod {
             member: None,
             ahead: 0,
             idle: 0,
+            ended: None,
             leases: VecDeque::new(),
             more_from: 0,
             renew_at: 0,
@@ -74,6 +77,7 @@ impl Pod {
         (self.idle, self.more_from, self.renew_at) = (self.plan.in_flight, 0, 0);
         (self.pause, self.is_untold, self.is_lost, self.asked_at, self.alarm) = (0, false, false, None, None);
         self.leases.clear();
+        self.ended = None;
         let killed = self.plan.killed.iter().map(|(at, _)| *at).find(|at| *at > play.now);
         if let Some(at) = killed {
             play.at(at, pod, self.life, What::Kill);
@@ -94,6 +98,7 @@ impl Pod {
 
     pub(super) fn done(&mut self, pod: usize, play: &mut Play, played: &mut Played) {
         self.idle += 1;
+        self.ended = Some(play.now);
         self.go_on(pod, play, played);
     }
 
@@ -156,7 +161,7 @@ impl Pod {
         }
         let Some(member) = &self.member else { return };
         let held: u32 = self.leases.iter().map(|starts| starts.count).sum();
-        let want = if paused { 0 } else { self.idle.max(self.soon()).saturating_sub(held) };
+        let want = if paused { 0 } else { self.idle.max(self.soon(play.now)).saturating_sub(held) };
         if self.asked_at.is_none() {
             let due = if self.is_lost {
                 self.more_from
@@ -217,10 +222,12 @@ impl Pod {
     }
 
     /// How many starts are asked for before there is somebody to use them, as by the engine.
-    fn soon(&self) -> u32 {
-        let (least, most) = self.plan.latency;
-        (Time::from(self.plan.in_flight) * PLANNED_AHEAD * ASKED_BEFORE / 100 / Time::midpoint(least, most).max(1))
-            as u32
+    fn soon(&self, now: Time) -> u32 {
+        let takes = Time::midpoint(self.plan.latency.0, self.plan.latency.1);
+        if self.ended.is_none_or(|ended| now - ended > takes + 2 * PLANNED_AHEAD) {
+            return 0;
+        }
+        (Time::from(self.plan.in_flight) * PLANNED_AHEAD * ASKED_BEFORE / 100 / takes.max(1)) as u32
     }
 
     fn local(&self, now: Time) -> Time {
