@@ -23,7 +23,15 @@ const CLAIMED: [(&str, &[&str]); 7] = [
     ("airflow", &["airflow/contactsync_nightly.py"]),
     ("cron", &["cron/contactsync"]),
     ("dashboard", &["grafana/contactsync.json"]),
-    ("prometheus", &["prometheus/contactsync.rules.yml", "prometheus/contactsync.test.yml"]),
+    (
+        "prometheus",
+        &[
+            "prometheus/contactsync.rules.yml",
+            "prometheus/contactsync.test.yml",
+            "prometheus/kubernetes.rules.yml",
+            "prometheus/kubernetes.test.yml",
+        ],
+    ),
     ("systemd", &["systemd/contactsync@.service", "systemd/contactsync@.timer", "systemd/contactsync-failed@.service"]),
     (
         "systemd_nights",
