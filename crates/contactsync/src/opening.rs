@@ -10,7 +10,7 @@ use validator::EmptyValues;
 use crate::{
     exit::Exit,
     failure::Failure,
-    settings::{InputSettings, refuse_shared_outputs},
+    settings::{Identity, InputSettings, ReadFile, refuse_shared_outputs},
     spool::spool,
     terminal::Printer,
 };
@@ -18,24 +18,26 @@ use crate::{
 /// So many inputs are open at once; of more, each is opened again when it is read.
 const MOST_OPEN: usize = 256;
 
-/// What can be found wrong with the names of inputs before any of them is waited for.
-pub(crate) fn check_names(settings: &InputSettings, outputs: &[(&str, PathBuf)]) -> Result<(), Failure> {
-    let ids = reader::identify(&settings.names)?;
-    let mut files: Vec<_> = settings.names.iter().map(|name| &**name.source()).zip(ids).collect();
-    if let Some(list) = &settings.files_from {
-        let ids = reader::identify(std::slice::from_ref(list))?;
-        files.extend(ids.into_iter().map(|id| (&**list.source(), id)));
-    }
-    refuse_shared_outputs(&files, outputs)
+/// Refuses outputs that are inputs, or would lie where one is missing: before anything is written.
+pub(crate) fn refuse_overwriting(settings: &InputSettings, outputs: &[(&str, PathBuf)]) -> Result<(), Failure> {
+    let inputs = settings.names.iter().map(|name| ("input", name));
+    let lists = settings.files_from.iter().map(|name| ("list of inputs", name));
+    let files = inputs.chain(lists).map(|(what, name)| ReadFile {
+        what,
+        name: name.source().to_string(),
+        identity: Identity::of_input(name),
+    });
+    refuse_shared_outputs(&files.collect::<Vec<_>>(), outputs)
 }
 
-/// Opens all inputs, copies those that can be read only once where that is asked for, and looks at their beginnings. Their
-/// names were checked.
+/// Opens all inputs, copies those that can be read only once where that is asked for, and looks at their beginnings. What
+/// can be found wrong with their names is found before any of them is waited for.
 pub(crate) fn open_inputs(
     settings: &InputSettings,
     report: Option<&Path>,
     printer: &Printer,
 ) -> Result<LookedAt, Failure> {
+    reader::identify(&settings.names)?;
     let mut opened = Vec::with_capacity(settings.names.len());
     for name in &settings.names {
         let mut input = OpenInput::open(name)?;

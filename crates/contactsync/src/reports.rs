@@ -1,10 +1,19 @@
 //! Reports of earlier runs, opened to be read.
 
-use std::{collections::HashSet, fs, io, os::fd::AsFd, path::Path};
+use std::{
+    collections::HashSet,
+    fs, io,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
 
 use report::{ReportError, SourceReport};
 
-use crate::{failure::Failure, settings::STANDARD_STREAM, spool::spool};
+use crate::{
+    failure::Failure,
+    settings::{Identity, ReadFile, STANDARD_STREAM, refuse_shared_outputs},
+    spool::spool,
+};
 
 /// Opens reports, each once; `-` is standard input. What can be read only once is copied, since a report is read several
 /// times. One that is named twice is exit 2.
@@ -21,6 +30,15 @@ pub(crate) fn open_reports<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<SourceRepo
         reports.push(report);
     }
     Ok(reports)
+}
+
+/// Refuses outputs that are among the reports.
+pub(crate) fn refuse_overwriting_reports(reports: &[SourceReport], outputs: &[(&str, PathBuf)]) -> Result<(), Failure> {
+    let read = reports.iter().map(|report| {
+        let identity = Some(Identity::of_file(report.file_id()?));
+        Ok(ReadFile { what: "report", name: report.path().display().to_string(), identity })
+    });
+    refuse_shared_outputs(&read.collect::<Result<Vec<_>, ReportError>>()?, outputs)
 }
 
 fn open_report(path: &Path) -> Result<SourceReport, Failure> {

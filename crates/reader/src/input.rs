@@ -47,11 +47,21 @@ pub fn look_at_all(opened: Vec<OpenInput>, options: &ReaderOptions) -> Result<Lo
         unknown.extend(unknown_here);
     }
     // A mistyped name may well be why a column is unknown, so it comes first.
-    let warnings = names.missing(&naming)?;
+    let mut warnings = names.missing(&naming)?;
     if !unknown.is_empty() {
         return Err(OpenError::Unknown(unknown));
     }
+    warnings.extend(idle_options(&inputs, &options));
     Ok(LookedAt { inputs, warnings, asked: naming.asked().clone() })
+}
+
+/// A warning of options that say how delimited text is read, where no input is any.
+fn idle_options(inputs: &[Input], options: &ReaderOptions) -> Option<String> {
+    let idle: Vec<&str> = options.of_delimited_text().collect();
+    let is_json = |input: &Input| matches!(input.format, Format::Ndjson | Format::Json);
+    let first = inputs.first().filter(|_| !idle.is_empty() && inputs.iter().all(is_json))?;
+    let others = if inputs.len() > 1 { ", as are the others" } else { "" };
+    Some(format!("{}: for CSV and TSV alone, and {} is JSON{others}", idle.join(", "), first.name))
 }
 
 /// Names of columns and keys that were found in inputs with records, in order of appearance.

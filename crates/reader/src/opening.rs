@@ -75,6 +75,11 @@ impl InputName {
         self.path == Path::new("-")
     }
 
+    /// What identifies the file or pipe; nothing where there is none, and for a device, which can be shared.
+    pub fn file_id(&self) -> Option<FileId> {
+        self.metadata().ok().as_ref().and_then(file_id)
+    }
+
     fn text(&self) -> String {
         self.source.to_string()
     }

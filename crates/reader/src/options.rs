@@ -42,6 +42,18 @@ impl ReaderOptions {
         self.quotes.unwrap_or(usual)
     }
 
+    /// The options among them that nothing but delimited text obeys, as they are given.
+    pub(crate) fn of_delimited_text(&self) -> impl Iterator<Item = &'static str> {
+        [
+            (self.delimiter.is_some(), "`--delimiter`"),
+            (self.escapes.is_some(), "`--escape`"),
+            (self.quotes.is_some(), "`--quote`"),
+            (self.header != Header::Present, "`--no-header`"),
+        ]
+        .into_iter()
+        .filter_map(|(is_given, option)| is_given.then_some(option))
+    }
+
     pub(crate) fn meter(&self, input: &str) -> Arc<Meter> {
         Meter::new(self.digest, self.marks.get(input).copied().unwrap_or(0))
     }

@@ -16,7 +16,7 @@ use crate::{
     books::{Books, lines_for_people},
     exit::Exit,
     failure::Failure,
-    opening::{check_names, never_seen, open_inputs},
+    opening::{never_seen, open_inputs, refuse_overwriting},
     reading::{Read, Reading},
     rejected::{SHOWN, keyed_by, rejected, show},
     settings::{InputSettings, LeftOut, ReportSettings, RowChoice},
@@ -36,8 +36,12 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
         report.refuse_existing(path)?;
     }
     let outputs = [report.outputs(), printer.outputs()].concat();
-    check_names(&settings, &outputs)?;
-    let LookedAt { inputs, asked, .. } = open_inputs(&settings, report.path.as_deref(), printer)?;
+    refuse_overwriting(&settings, &outputs)?;
+    let opened = open_inputs(&settings, report.path.as_deref(), printer);
+    let LookedAt { inputs, asked, .. } = opened.inspect_err(|Failure { exit, .. }| {
+        let summary = Books::default().summary(Duration::ZERO, *exit, settings.rows.shard());
+        report.write_summary(&summary, *exit, printer);
+    })?;
     let journal = match &report.path {
         Some(path) => Some(begin_report(path, &report)?),
         None => None,

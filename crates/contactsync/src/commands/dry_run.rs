@@ -9,7 +9,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     lock::Patience,
-    opening::{again, check_names, folder_for_copies, never_seen, open_inputs},
+    opening::{again, folder_for_copies, never_seen, open_inputs, refuse_overwriting},
     pipeline::{
         Comparer, Remembered, Whose, compare_inputs, look_at_shared_rate, refuse_another_command, refuse_another_run,
         with_asker,
@@ -48,7 +48,7 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
         input.reader.marks = marks(then).into();
         input.read_twice_for = input.read_twice_for.or(Some("--resume"));
     }
-    check_names(&input, &outputs)?;
+    refuse_overwriting(&input, &outputs)?;
     let LookedAt { mut inputs, asked, .. } = open_inputs(&input, report.path.as_deref(), printer)?;
     if let (Some(then), Some(resumption)) = (then, &resumption) {
         // Who has no credentials at hand can't say whether they are those of then.

@@ -11,7 +11,7 @@ use crate::{
     failure::Failure,
     lock::{Patience, RunLock},
     monitor::Monitor,
-    opening::{again, check_names, folder_for_copies, open_inputs},
+    opening::{again, folder_for_copies, open_inputs, refuse_overwriting},
     pipeline::{
         CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Reopened, Rereading, Resumed, RowSource, Uncertain,
         Whose, WindowGuard, carry_over, compare_inputs, finished_earlier, look_at_shared_rate, open_journal,
@@ -53,11 +53,14 @@ pub(crate) fn push(
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     let undecided = resumption.as_ref().and_then(|resumption| resumption.undecided.as_ref());
     input.reader.marks = marks(then.as_ref().or(undecided)).into();
-    check_names(&input, &outputs)?;
+    refuse_overwriting(&input, &outputs)?;
     sending.monitor.refuse_foreign()?;
     let opened = open_inputs(&input, Some(&report), printer);
-    let LookedAt { mut inputs, asked, .. } = opened
-        .inspect_err(|failure| Monitor::show_refused("push", &sending, failure, printer, signals.last_words()))?;
+    let LookedAt { mut inputs, asked, .. } = opened.map_err(|failure| {
+        let monitor = Monitor::start_as_refused("push", &sending, printer, signals.last_words());
+        let decided = resumption.as_ref().map(|resumption| &resumption.decided);
+        tell_refused(Refused::unread(failure), decided, &report, &sending, &monitor, printer)
+    })?;
     let folder = folder_for_copies(&input, Some(&report));
     let remembered = match (&sending.state, &sending.compares) {
         (Some(state), _) => {
@@ -120,8 +123,7 @@ pub(crate) fn push(
         let decided = resumption.as_ref().map(|resumption| &resumption.decided);
         let known = kept.map(|remembered| remembered.known(&folder));
         if let Err(refused) = keep_limits(&limits, &input, &inputs, decided, known, sending.progress, printer) {
-            tell_refused(&refused, decided, &report, &sending, &monitor, printer);
-            return Err(refused.failure);
+            return Err(tell_refused(refused, decided, &report, &sending, &monitor, printer));
         }
     }
     window.hand_over()?;

@@ -17,8 +17,8 @@ use crate::{
     args::SurveyArgs,
     exit::Exit,
     failure::Failure,
-    reports::open_reports,
-    settings::{Output, STANDARD_STREAM, refuse_shared_outputs},
+    reports::{open_reports, refuse_overwriting_reports},
+    settings::{Output, STANDARD_STREAM},
     terminal::{Printer, write_stdout},
 };
 
@@ -67,14 +67,11 @@ pub(crate) fn report(args: &SurveyArgs, printer: &Printer) -> Result<(), Failure
 }
 
 fn refuse_outputs(reports: &[SourceReport], args: &SurveyArgs, printer: &Printer) -> Result<(), Failure> {
-    let names: Vec<String> = reports.iter().map(|report| report.path().display().to_string()).collect();
-    let ids = reports.iter().map(SourceReport::file_id).collect::<Result<Vec<_>, _>>()?;
-    let files: Vec<_> = names.iter().map(String::as_str).zip(ids.into_iter().map(Some)).collect();
     let json = args.json.then(|| PathBuf::from(STANDARD_STREAM));
     let outputs = [("--csv", args.csv.clone()), ("--html", args.html.clone()), ("--json", json)];
     let outputs: Vec<(&str, PathBuf)> =
         outputs.into_iter().filter_map(|(option, path)| Some((option, path?))).chain(printer.outputs()).collect();
-    refuse_shared_outputs(&files, &outputs)
+    refuse_overwriting_reports(reports, &outputs)
 }
 
 fn write_csv(survey: &Survey, path: &Path, printer: &Printer) -> Result<(), Failure> {

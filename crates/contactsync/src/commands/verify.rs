@@ -12,7 +12,7 @@ use crate::{
     failure::Failure,
     lock::{Patience, RunLock},
     monitor::Monitor,
-    opening::{again, check_names, folder_for_copies, open_inputs},
+    opening::{again, folder_for_copies, open_inputs, refuse_overwriting},
     pipeline::{
         CarriedOver, Job, OwnIds, PassedOver, Refused, Remembered, Resumed, RowSource, Whose, WindowGuard, carry_over,
         compare_inputs, finished_earlier, look_at_shared_rate, open_journal, refuse_another_command,
@@ -53,11 +53,14 @@ pub(crate) fn verify(
     }
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     input.reader.marks = marks(then.as_ref()).into();
-    check_names(&input, &outputs)?;
+    refuse_overwriting(&input, &outputs)?;
     sending.monitor.refuse_foreign()?;
     let opened = open_inputs(&input, Some(&report), printer);
-    let LookedAt { mut inputs, asked, .. } = opened
-        .inspect_err(|failure| Monitor::show_refused("verify", &sending, failure, printer, signals.last_words()))?;
+    let LookedAt { mut inputs, asked, .. } = opened.map_err(|failure| {
+        let monitor = Monitor::start_as_refused("verify", &sending, printer, signals.last_words());
+        let decided = resumption.as_ref().map(|resumption| &resumption.decided);
+        tell_refused(Refused::unread(failure), decided, &report, &sending, &monitor, printer)
+    })?;
     let whose = Whose::Inputs(input.state_shard());
     let doubted = |state| Remembered::to_be_doubted(state, &sending, &whose, &mut patience);
     let remembered = sending.state.as_ref().map(doubted);
@@ -108,11 +111,8 @@ pub(crate) fn verify(
     let FirstPass { superseded, whole } = match found {
         Ok(found) => found,
         Err(failure) => {
-            let stopped_by = (failure.exit == Exit::ReadOrWrite).then_some("input");
-            let refused = Refused { failure, rows: 0, stopped_by };
             let decided = resumption.as_ref().map(|resumption| &resumption.decided);
-            tell_refused(&refused, decided, &report, &sending, &monitor, printer);
-            return Err(refused.failure);
+            return Err(tell_refused(Refused::unread(failure), decided, &report, &sending, &monitor, printer));
         }
     };
     now.options.extend(whole.map(|whole| (WHOLE_INPUT.to_owned(), whole)));

@@ -142,19 +142,18 @@ impl Monitor {
         Ok(monitor)
     }
 
-    /// An input could not be opened: whoever watches hears of the end all the same.
-    pub(crate) fn show_refused(
+    /// The same for a run whose inputs can't be opened: whoever watches hears of the end all the same.
+    pub(crate) fn start_as_refused(
         command: &'static str,
         sending: &SendingSettings,
-        failure: &Failure,
         printer: &Printer,
         last_words: &LastWords,
-    ) {
-        match Self::start(command, sending, printer, last_words) {
-            Ok(monitor) => monitor.stopped_by((failure.exit == Exit::ReadOrWrite).then_some("input")),
+    ) -> Self {
+        Self::start(command, sending, printer, last_words).unwrap_or_else(|unwatched| {
             // The run is refused by the other failure.
-            Err(unwatched) => printer.warning(&unwatched.message, unwatched.hint.as_deref()),
-        }
+            printer.warning(&unwatched.message, unwatched.hint.as_deref());
+            Self::default()
+        })
     }
 
     /// From here on there are figures.

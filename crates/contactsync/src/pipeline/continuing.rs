@@ -129,15 +129,23 @@ pub(crate) struct Refused {
     pub(crate) stopped_by: Option<&'static str>,
 }
 
-/// Whoever waits for the summary of a run hears that it was refused.
+impl Refused {
+    /// The input could not be opened, or is none that can be read.
+    pub(crate) fn unread(failure: Failure) -> Self {
+        let stopped_by = (failure.exit == Exit::ReadOrWrite).then_some("input");
+        Self { failure, rows: 0, stopped_by }
+    }
+}
+
+/// Whoever waits for the summary of a run hears that it was refused. Gives the failure back.
 pub(crate) fn tell_refused(
-    refused: &Refused,
+    refused: Refused,
     decided: Option<&Decided>,
     report: &Path,
     settings: &SendingSettings,
     monitor: &Monitor,
     printer: &Printer,
-) {
+) -> Failure {
     let target = (report, settings.target.name(), matches!(settings.target, Target::Sandbox(_)));
     let summary = Summary {
         exit_code: refused.failure.exit.code(),
@@ -152,4 +160,5 @@ pub(crate) fn tell_refused(
     monitor.stopped_by(summary.stopped_by);
     settings.report.write_summary(&summary, refused.failure.exit, printer);
     notify(settings.notify.as_ref(), &summary, printer);
+    refused.failure
 }

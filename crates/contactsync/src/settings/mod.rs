@@ -37,7 +37,7 @@ pub(crate) use notify::NotifySettings;
 #[cfg(feature = "otel")]
 pub(crate) use otlp::OtlpSettings;
 pub(crate) use output::{Output, STANDARD_STREAM};
-pub(crate) use outputs::{ReportSettings, refuse_shared_outputs};
+pub(crate) use outputs::{Identity, ReadFile, ReportSettings, refuse_shared_outputs};
 pub(crate) use plan::{DryRunSettings, PlannedService};
 pub(crate) use push::{CanarySettings, PushSettings, SendingSettings};
 pub(crate) use replay::{AskedState, ReplaySettings};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use quota::Place;
-use reader::{InputName, identify};
+use reader::InputName;
 use report::RunFile;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -72,11 +72,7 @@ pub(crate) fn refuse_shared_log(log: &Path, named: &[NamedFile], cli: &mut Cli) 
 }
 
 fn refuse_input(log: &Path, identity: &Identity, name: &InputName) -> Result<(), Failure> {
-    let is_it = match identify(std::slice::from_ref(name)) {
-        Ok(ids) => ids.first().is_some_and(|id| id.is_some() && *id == identity.file_id()),
-        Err(_) => Identity::of(name.path()).as_ref() == Some(identity),
-    };
-    if !is_it {
+    if !Identity::of_input(name).is_some_and(|input| input.lies_at(identity)) {
         return Ok(());
     }
     let message = format!("--log-file {} would write into the input {}", log.display(), name.source());

@@ -10,6 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 use model::Shard;
+use reader::{FileId, InputName};
 use report::{ContactsPolicy, Journal, JournalOptions, ReportError, RunFile, destination, folder_of};
 
 use super::output::{Output, STANDARD_STREAM};
@@ -74,9 +75,10 @@ impl ReportSettings {
     /// What is written, each with the option that asks for it.
     pub(crate) fn outputs(&self) -> Vec<(&'static str, PathBuf)> {
         let beside = self.path.iter().filter(|path| **path != Path::new(STANDARD_STREAM));
-        let report = self.path.iter().cloned().chain(beside.map(|path| RunFile::path_of(path)));
+        let report = self.path.iter().map(|path| ("--report", path.clone()));
+        let beside = beside.map(|path| ("the file beside --report", RunFile::path_of(path)));
         let summary = self.summary.iter().map(|summary| ("--summary", summary.path().to_owned()));
-        report.map(|path| ("--report", path)).chain(summary).collect()
+        report.chain(beside).chain(summary).collect()
     }
 
     /// Refuses a report that is there already and may not be replaced: before any input is waited for.
@@ -100,23 +102,30 @@ impl ReportSettings {
     }
 }
 
-/// Exit 2 where an output is also an input, or two outputs are one file: writing would destroy what is still needed.
-/// Each output is named by the option that asked for it.
-/// Inputs come with device and inode where they are files.
-pub(crate) fn refuse_shared_outputs(
-    inputs: &[(&str, Option<(u64, u64)>)],
-    outputs: &[(&str, PathBuf)],
-) -> Result<(), Failure> {
+/// A file that is read, which no output may replace.
+#[derive(Debug)]
+pub(crate) struct ReadFile {
+    /// What it is to the command: an input, a report.
+    pub(crate) what: &'static str,
+    /// As it was given.
+    pub(crate) name: String,
+    /// Where it lies, or would; nothing for a device.
+    pub(crate) identity: Option<Identity>,
+}
+
+/// Exit 2 where an output is also a file that is read, or two outputs are one file: writing would destroy what is still
+/// needed. Each output is named by the option that asked for it.
+pub(crate) fn refuse_shared_outputs(read: &[ReadFile], outputs: &[(&str, PathBuf)]) -> Result<(), Failure> {
     let mut earlier: Vec<(&str, Identity)> = Vec::new();
     for (option, path) in outputs {
         let Some(identity) = Identity::of(path) else { continue };
-        let same = |id: Option<(u64, u64)>| id.is_some_and(|id| identity.file_id() == Some(id));
-        if let Some((input, _)) = inputs.iter().find(|(_, id)| same(*id)) {
+        let is_it = |read: &&ReadFile| read.identity.as_ref().is_some_and(|read| read.lies_at(&identity));
+        if let Some(ReadFile { what, name, .. }) = read.iter().find(is_it) {
+            let path = path.display();
             let message = match identity {
-                Identity::Pipe(..) => {
-                    format!("{option} {} is the pipe that the input {input} comes from", path.display())
-                }
-                _ => format!("{option} {} would overwrite the input {input}", path.display()),
+                Identity::Pipe(..) => format!("{option} {path} is the pipe that the {what} {name} comes from"),
+                Identity::Name(_) => format!("{option} {path} would lie where the {what} {name} is missing"),
+                _ => format!("{option} {path} would overwrite the {what} {name}"),
             };
             return Err(Failure::usage(message));
         }
@@ -137,7 +146,7 @@ pub(crate) fn refuse_shared_outputs(
 
 /// What a path stands for: a file that is there, or a name in a folder.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Identity {
+pub(crate) enum Identity {
     Stdout,
     File(u64, u64),
     Pipe(u64, u64),
@@ -145,8 +154,27 @@ pub(super) enum Identity {
 }
 
 impl Identity {
+    /// Of a report that is read.
+    pub(crate) fn of_file((dev, ino): FileId) -> Self {
+        Self::File(dev, ino)
+    }
+
+    /// Of an input, also where it is missing.
+    pub(crate) fn of_input(name: &InputName) -> Option<Self> {
+        let missing = || Self::of(name.path()).filter(|it| !name.is_stdin() && matches!(it, Self::Name(_)));
+        name.file_id().map(Self::of_file).or_else(missing)
+    }
+
+    /// Whether both are the same file, pipe or name.
+    pub(super) fn lies_at(&self, other: &Self) -> bool {
+        match (self.file_id(), other.file_id()) {
+            (Some(id), Some(other)) => id == other,
+            _ => self == other,
+        }
+    }
+
     /// Device and inode of what is there.
-    pub(super) fn file_id(&self) -> Option<(u64, u64)> {
+    fn file_id(&self) -> Option<FileId> {
         match self {
             Self::File(dev, ino) | Self::Pipe(dev, ino) => Some((*dev, *ino)),
             Self::Stdout | Self::Name(_) => None,

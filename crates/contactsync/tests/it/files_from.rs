@@ -89,7 +89,7 @@ fn what_is_wrong_with_a_list_is_said_with_its_line() {
     }
     place.file("list.txt", "b.csv\n");
     let ran = place.run(&["push", "--files-from", "list.txt", "--report", "list.txt", "--force"]).ends_with(2);
-    ran.says("--report list.txt would overwrite the input list.txt");
+    ran.says("--report list.txt would overwrite the list of inputs list.txt");
     assert_eq!(service.record().stats().requests, 0);
     // A list in a file may name standard input.
     place.file("list.txt", "b.csv\n-\n");

@@ -44,6 +44,31 @@ fn a_typo_in_an_option_sends_nothing() {
 }
 
 #[test]
+fn an_option_of_delimited_text_is_warned_of_where_there_is_none() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("a.csv", "euid,email\n1,a@example.com\n");
+    place.file("a.ndjson", "{\"euid\":1,\"email\":\"a@example.com\"}\n");
+    place.file("a.json", "[{\"euid\":1,\"email\":\"a@example.com\"}]");
+    let warns = "for CSV and TSV alone";
+    for options in [&["--delimiter", ";"][..], &["--escape", "backslash"], &["--quote", "none"]] {
+        let check = |inputs: &[&str]| place.run(&[&["check"], inputs, options].concat());
+        check(&["a.ndjson"])
+            .ends_with(0)
+            .says(&format!("warning: `{}`: for CSV and TSV alone, and a.ndjson is JSON\n", options[0]));
+        check(&["a.json", "a.ndjson"]).ends_with(0).says("a.json is JSON, as are the others");
+    }
+    let no_header = ["--no-header", "--columns", "euid,email", "--quote", "double"];
+    place
+        .run(&[&["check", "a.json"], &no_header[..]].concat())
+        .ends_with(0)
+        .says("warning: `--quote`, `--no-header`: for CSV and TSV alone");
+    // They may be there for the other input.
+    place.run(&["check", "a.json", "a.csv", "--quote", "double"]).ends_with(0).never_says(warns);
+    place.run(&["check", "a.json"]).ends_with(0).never_says(warns);
+}
+
+#[test]
 fn a_sparse_name_is_warned_of_and_the_summary_repeats_it_where_it_never_showed_up() {
     let service = Service::with_faults(&[]);
     let place = service.workplace();

@@ -42,6 +42,40 @@ fn balanced_without_report(place: &Workplace) -> Value {
 }
 
 #[test]
+fn an_input_that_cannot_be_opened_is_summed_up_too() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("broken.csv.gz", b"\x1f\x8b\x08broken");
+    place.file("columns.csv", "euid,nickname\n1,a\n");
+    std::fs::create_dir(place.path("folder")).unwrap();
+    for command in ["push", "verify", "check"] {
+        for (input, status, by) in [
+            ("broken.csv.gz", 5, json!("input")),
+            ("columns.csv", 2, Value::Null),
+            ("missing.csv", 2, Value::Null),
+            ("folder", 2, Value::Null),
+        ] {
+            if (command, input) == ("verify", "columns.csv") {
+                // It has nothing to verify, which is no fault.
+                continue;
+            }
+            place.file("summary.json", "of the night before");
+            let ran = place.run(&[command, input, "--summary", "summary.json"]).ends_with(status);
+            let summary: Value = serde_json::from_str(&place.read("summary.json")).unwrap();
+            assert_eq!((&summary["exit_code"], &summary["rows_read"]), (&json!(status), &json!(0)), "{ran}");
+            if command != "check" {
+                assert_eq!(summary["stopped_by"], by, "{ran}");
+            }
+        }
+        // Not where it would be taken for the export.
+        let output = ["missing.csv", "--summary", "missing.csv"];
+        let ran = place.run(&[&[command], &output[..]].concat()).ends_with(2);
+        ran.says("--summary missing.csv would lie where the input missing.csv is missing");
+        assert!(!place.exists("missing.csv"));
+    }
+}
+
+#[test]
 fn refused_credentials_stop_with_3() {
     let service = Service::with_faults(&[]);
     let place = service.workplace().variable("ENGAGELAB_MA_API_SECRET", "wrong");

@@ -121,8 +121,8 @@ fn what_is_no_report_or_can_not_be_replayed_is_2() {
         (&["replay", "a.csv"], "a.csv is not a report"),
         (&["replay", "r.ndjson", "./r.ndjson"], "is given twice"),
         (&["replay", "never.ndjson"], "never.ndjson holds no contacts"),
-        (&["replay", "r.ndjson", "--report", "r.ndjson", "--force"], "would overwrite the input r.ndjson"),
-        (&["replay", "r.ndjson", "--report", "r.ndjson"], "would overwrite the input r.ndjson"),
+        (&["replay", "r.ndjson", "--report", "r.ndjson", "--force"], "would overwrite the report r.ndjson"),
+        (&["replay", "r.ndjson", "--report", "r.ndjson"], "would overwrite the report r.ndjson"),
     ] {
         place.run(arguments).ends_with(2).says(why);
     }

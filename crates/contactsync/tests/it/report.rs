@@ -147,7 +147,7 @@ fn what_can_not_be_shown_is_2() {
         (&["report"][..], "<REPORT>..."),
         (&["report", "none.ndjson"], "none.ndjson can't be read"),
         (&["report", "r.ndjson", "./r.ndjson"], "is given twice"),
-        (&["report", "r.ndjson", "--csv", "r.ndjson"], "would overwrite the input r.ndjson"),
+        (&["report", "r.ndjson", "--csv", "r.ndjson"], "would overwrite the report r.ndjson"),
         (&["report", "r.ndjson", "--html", "x", "--csv", "./x"], "name the same file"),
         (&["report", "r.ndjson", "--outcome", "lost"], "it is one of synced"),
     ] {
@@ -315,7 +315,7 @@ fn an_output_is_never_an_input_or_another_output_also_through_links() {
     link("to-new", "to-link");
     std::fs::hard_link(place.path("r.ndjson"), place.path("hard")).unwrap();
     for output in ["r.ndjson", "to-input", "hard", "./r.ndjson"] {
-        place.run(&["report", "r.ndjson", "--csv", output]).ends_with(2).says("would overwrite the input r.ndjson");
+        place.run(&["report", "r.ndjson", "--csv", output]).ends_with(2).says("would overwrite the report r.ndjson");
     }
     for other in ["new.csv", "to-new", "./to-link"] {
         place.run(&["report", "r.ndjson", "--csv", "to-link", "--html", other]).ends_with(2).says("name the same file");
@@ -338,7 +338,7 @@ fn names_need_not_be_utf_8() {
     let arguments = ["report".as_ref(), name, "--csv".as_ref(), csv, "--html".as_ref(), same];
     place.run(&arguments).ends_with(0).says("wrote 6 rows");
     assert!(place.path("").join(csv).exists() && place.path("").join(same).exists());
-    place.run(&["report".as_ref(), name, "--csv".as_ref(), name]).ends_with(2).says("would overwrite the input");
+    place.run(&["report".as_ref(), name, "--csv".as_ref(), name]).ends_with(2).says("would overwrite the report");
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn shards_of_one_file_send_every_row_once_and_keep_the_order_of_each_user() {
     let (there, none) = ([0, 1, 2, 3], [0; 0]);
     assert_eq!(
         all["shards"],
-        json!([{"inputs": [input], "by_count": {"4": {"there": there, "missing": none, "unfinished": none}}}])
+        json!([{"inputs": [input], "by_count": {"4": {"there": there, "missing": none, "unfinished": none}}, "whole": false}])
     );
     let of_reports: Vec<&Value> = all["reports"].as_array().unwrap().iter().map(|report| &report["shard"]).collect();
     assert!((0..SHARDS).all(|number| of_reports.contains(&&json!(shard(number)))), "{of_reports:?}");

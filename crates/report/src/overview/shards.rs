@@ -21,6 +21,8 @@ pub struct ShardsOfInput {
     pub inputs: Vec<String>,
     /// By into how many shards they were divided: one number, unless something is amiss.
     pub by_count: BTreeMap<u32, ShardsThere>,
+    /// Whether there is a report of the whole input, too, which came to its end.
+    pub whole: bool,
 }
 
 /// The shards of one number of them.
@@ -58,8 +60,8 @@ impl Group<'_> {
 
 /// What these runs say. A replay reads no input.
 pub(super) fn shards_of(runs: &[Option<Run>]) -> Vec<ShardsOfInput> {
-    let of_inputs = runs.iter().flatten().filter(|run| run.command != "replay");
-    let sharded: Vec<(&Run, Shard)> = of_inputs.filter_map(|run| Some((run, run.shard()?))).collect();
+    let of_inputs = || runs.iter().flatten().filter(|run| run.command != "replay");
+    let sharded: Vec<(&Run, Shard)> = of_inputs().filter_map(|run| Some((run, run.shard()?))).collect();
     let mut groups: Vec<Group<'_>> = Vec::new();
     let (whole, part): (Vec<_>, Vec<_>) = sharded.into_iter().partition(|(run, _)| whole_input(run).is_some());
     for (run, shard) in whole {
@@ -78,7 +80,8 @@ pub(super) fn shards_of(runs: &[Option<Run>]) -> Vec<ShardsOfInput> {
             None => groups.push(Group { runs: vec![(run, shard)], whole: None }),
         }
     }
-    groups.iter().map(ShardsOfInput::of).collect()
+    let undivided: Vec<&Run> = of_inputs().filter(|run| run.shard().is_none() && run.finished.is_some()).collect();
+    groups.iter().map(|group| ShardsOfInput::of(group, &undivided)).collect()
 }
 
 /// The digests of all inputs of a run, where it has read all of each.
@@ -96,7 +99,7 @@ fn has_same_sources(group: &Group<'_>, run: &Run) -> bool {
 }
 
 impl ShardsOfInput {
-    fn of(group: &Group<'_>) -> Self {
+    fn of(group: &Group<'_>, undivided: &[&Run]) -> Self {
         let inputs = group
             .runs
             .first()
@@ -113,7 +116,9 @@ impl ShardsOfInput {
                 |number: &u32| !Shard::new(*number, *count).is_ok_and(|shard| finished.contains(&shard));
             unfinished.extend(there.iter().copied().filter(is_unfinished));
         }
-        Self { inputs, by_count }
+        let is_whole = |run: &&Run| group.whole == whole_input(run) && is_of_same_kind(group, run);
+        let whole = group.whole.is_some() && undivided.iter().any(is_whole);
+        Self { inputs, by_count, whole }
     }
 
     /// Which there are, for people: `shards 0-2 of 4 of a.csv; not finished: shard 1 of 4`. Names may hold control characters.
@@ -123,7 +128,8 @@ impl ShardsOfInput {
         let unfinished: Vec<String> = unfinished.map(|(count, shards)| told(&shards.unfinished, *count)).collect();
         let unfinished =
             if unfinished.is_empty() { String::new() } else { format!("; not finished: {}", unfinished.join(" and ")) };
-        format!("{} of {}{unfinished}", all.join(" and "), self.inputs.join(", "))
+        let whole = if self.whole { ", and the whole of it" } else { "" };
+        format!("{} of {}{whole}{unfinished}", all.join(" and "), self.inputs.join(", "))
     }
 
     fn warnings(&self) -> impl Iterator<Item = String> {
@@ -132,7 +138,10 @@ impl ShardsOfInput {
             let counts: Vec<String> = self.by_count.keys().map(u32::to_string).collect();
             format!("{inputs}: there are reports of shards of {}: a row is in one of each", counts.join(" and of "))
         });
-        let lacking = self.by_count.iter().flat_map(move |(count, ShardsThere { missing, unfinished, .. })| {
+        let doubled = self.whole.then(|| format!("{inputs}: there is a report of the whole, too: a row is in both"));
+        // What is missing of the shards is in that one.
+        let lacking = self.by_count.iter().filter(|_| !self.whole);
+        let lacking = lacking.flat_map(move |(count, ShardsThere { missing, unfinished, .. })| {
             let missing = (!missing.is_empty())
                 .then(|| format!("{inputs}: no report of {}, whose rows are in no figure", told(missing, *count)));
             let unfinished = (!unfinished.is_empty()).then(|| {
@@ -143,7 +152,7 @@ impl ShardsOfInput {
             });
             missing.into_iter().chain(unfinished)
         });
-        differ.into_iter().chain(lacking)
+        differ.into_iter().chain(doubled).chain(lacking)
     }
 }
 
@@ -220,6 +229,15 @@ mod tests {
         assert_eq!(warnings[0], "a.csv: there are reports of shards of 4 and of 8: a row is in one of each");
         assert_eq!(warnings.len(), 3);
         assert_eq!(said(&[push("", Some("x")), None]), (vec![], vec![]), "not divided");
+        // All of its rows are there, some of them twice.
+        let (there, warnings) = said(&[push("0/2", Some("x")), push("", Some("x"))]);
+        assert_eq!(there, ["shard 0 of 2 of a.csv, and the whole of it"]);
+        assert_eq!(warnings, ["a.csv: there is a report of the whole, too: a row is in both"]);
+        for other in [push("", Some("y")), push("", None), run("verify", "", 0, "a.csv", Some("x"))] {
+            let (there, warnings) = said(&[push("0/2", Some("x")), other]);
+            assert_eq!(there, ["shard 0 of 2 of a.csv"]);
+            assert_eq!(warnings, ["a.csv: no report of shard 1 of 2, whose rows are in no figure"]);
+        }
         let of_replay = run("replay", "0/4", 0, "r.ndjson", Some("y"));
         assert_eq!(said(&[of_replay]), (vec![], vec![]), "it reads reports");
     }

@@ -23,7 +23,7 @@ use crate::{
         CarriedOver, Job, OwnIds, Remembered, RowSource, WindowGuard, carry_over, finished_earlier,
         look_at_shared_rate, open_journal, refuse_another_command, refuse_another_run, report_path, send, usage_of,
     },
-    reports::open_reports,
+    reports::{open_reports, refuse_overwriting_reports},
     settings::{AskedState, CommandLine, ReplaySettings, StateSettings, refuse_shared_outputs},
     signals::Signals,
     terminal::{Printer, write_stdout},
@@ -71,10 +71,7 @@ pub(crate) fn replay(
     let outputs = [sending.outputs(), printer.outputs()].concat();
     let _lock = sending.lock.as_deref().map(|path| RunLock::take(path, &mut patience)).transpose()?;
     let report = report_path(&sending)?;
-    let names: Vec<String> = sources.iter().map(|source| source.path().display().to_string()).collect();
-    let ids = sources.iter().map(SourceReport::file_id).collect::<Result<Vec<_>, _>>()?;
-    let files: Vec<_> = names.iter().map(String::as_str).zip(ids.into_iter().map(Some)).collect();
-    refuse_shared_outputs(&files, &outputs)?;
+    refuse_overwriting_reports(&sources, &outputs)?;
     sending.monitor.refuse_foreign()?;
     make_digests(&sources);
     let resumption = if sending.resume { open_own(&report, &settings, &mut patience)? } else { None };
