@@ -40,9 +40,12 @@ pub enum Which {
 /// Why a text names no place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
-    /// Nothing, or a URL of another kind.
+    /// Nothing.
     #[error("a file, or redis://HOST[:PORT][/DB]?key=NAME (rediss:// for TLS)")]
     Neither,
+    /// A URL of another kind.
+    #[error("what stands before :// must be redis, or rediss for TLS: redis://HOST[:PORT][/DB]?key=NAME")]
+    OtherScheme,
     /// A server was meant, and this would be the name of a file.
     #[error(
         "this looks like an address: write redis://HOST[:PORT][/DB]?key=NAME (rediss:// for TLS); a file of such a name is \
@@ -61,6 +64,9 @@ pub enum PlaceError {
     /// Host, port or database.
     #[error("{0}")]
     BadAddress(&'static str),
+    /// What a URL can't hold; the words don't repeat it.
+    #[error("the address can't be read: {0}")]
+    Unreadable(url::ParseError),
 }
 
 impl std::str::FromStr for Place {
@@ -77,9 +83,9 @@ impl std::str::FromStr for Place {
             None => return Ok(Self::File(PathBuf::from(text))),
             Some("redis") => false,
             Some("rediss") => true,
-            Some(_) => return Err(PlaceError::Neither),
+            Some(_) => return Err(PlaceError::OtherScheme),
         };
-        let url = Url::parse(text).map_err(|_| PlaceError::BadAddress("the address can't be read"))?;
+        let url = Url::parse(text).map_err(PlaceError::Unreadable)?;
         if url.password().is_some() {
             return Err(PlaceError::Password);
         }

@@ -51,8 +51,8 @@ fn what_is_no_address_is_refused_without_repeating_it() {
         ("hidden.example.com:6379/0", PlaceError::LikeAnAddress),
         ("[::1]:6379", PlaceError::LikeAnAddress),
         ("hidden.example.com/0?key=a", PlaceError::LikeAnAddress),
-        ("valkey://:hidden@cache.example.com?key=a", PlaceError::Neither),
-        ("http://hidden.example.com/", PlaceError::Neither),
+        ("valkey://:hidden@cache.example.com?key=a", PlaceError::OtherScheme),
+        ("http://hidden.example.com/", PlaceError::OtherScheme),
         ("redis://:hidden@cache.example.com?key=a", PlaceError::Password),
         ("redis://user:hidden@cache.example.com", PlaceError::Password),
         ("redis://user%3Ahidden@cache.example.com?key=a", PlaceError::Password),
@@ -64,7 +64,7 @@ fn what_is_no_address_is_refused_without_repeating_it() {
         ("redis://cache.example.com?key=a&key=b", PlaceError::BadAddress("`?key=NAME` is all that may follow")),
         ("redis://cache.example.com?key=a&protocol=3", PlaceError::BadAddress("`?key=NAME` is all that may follow")),
         ("redis:///0?key=a", PlaceError::BadAddress("the host is missing")),
-        ("redis://cache.example.com:99999?key=a", PlaceError::BadAddress("the address can't be read")),
+        ("redis://cache.example.com:99999?key=a", PlaceError::Unreadable(url::ParseError::InvalidPort)),
         ("redis://cache.example.com?key=a#b", PlaceError::BadAddress("`#` ends the address: write it as %23")),
     ];
     for (text, error) in cases {

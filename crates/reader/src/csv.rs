@@ -169,7 +169,7 @@ impl CsvRecords {
     /// The line of the first backslash that looks like a dump's escape, once.
     pub(crate) fn take_escape(&mut self) -> Option<u64> {
         let Escaped::Seen(line) = self.escapes else { return None };
-        self.escapes = Escaped::Settled;
+        self.escapes = Escaped::Told;
         Some(line)
     }
 

@@ -30,9 +30,13 @@ pub(crate) struct SendingArgs {
 }
 
 /// The help of `--share-rate`, in which brackets are no links.
+#[cfg(feature = "redis")]
 const SHARE_RATE: &str = "Keep within one rate together with all processes that name the same file (of a local disk), or the \
 same key in Redis or Valkey: redis://[USER@]HOST[:PORT][/DB]?key=NAME, rediss:// for TLS; the password goes into \
 CONTACTSYNC_REDIS_PASSWORD [default: none]";
+#[cfg(not(feature = "redis"))]
+const SHARE_RATE: &str = "Keep within one rate together with all processes that name the same file (of a local disk); a key in \
+Redis or Valkey needs a build with the feature redis [default: none]";
 
 /// Where requests go, and how they are retried and stopped: whatever they ask.
 #[derive(Debug, Args)]

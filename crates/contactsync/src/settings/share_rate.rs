@@ -131,9 +131,10 @@ impl SharedRate {
                 "build it with `--features redis`, or share the rate by a file".to_owned()
             }
             // Why it is refused says which of these.
-            Place::Redis(_) => {
+            Place::Redis(address) => {
+                let authority = if address.tls { ", or in `--ca-cert`" } else { "" };
                 let where_it_is = "what to mend is at the server, in the address or in the password";
-                self.with_source(format!("{where_it_is} (CONTACTSYNC_REDIS_PASSWORD)"))
+                self.with_source(format!("{where_it_is} (CONTACTSYNC_REDIS_PASSWORD){authority}"))
             }
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     service::{Service, users},
-    support::{Ran, Running, Workplace},
+    support::{Ran, Running, Workplace, ending_signals},
 };
 
 /// Runs a push that stops and gives its summary; the books must balance.
@@ -184,7 +184,7 @@ fn hanging(service: &Service, place: &Workplace, grace: &str) -> Running {
 
 #[test]
 fn a_signal_stops_within_the_grace_and_rows_under_way_are_not_sent() {
-    for (signal, status) in [(Signal::HUP, 129), (Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, status) in ending_signals() {
         let service = Service::with_faults(&["hang:1"]);
         let place = service.workplace();
         let mut running = hanging(&service, &place, "50ms");

@@ -346,4 +346,6 @@ fn a_build_without_redis_names_the_feature() {
     error: `--share-rate`: this build can't speak with Redis: it lacks the feature `redis`
     hint: build it with `--features redis`, or share the rate by a file
     ");
+    let help = place.run(&["push", "--help"]).ends_with(0).stdout;
+    assert!(help.contains("needs a build with the feature redis") && !help.contains("redis://"), "{help}");
 }

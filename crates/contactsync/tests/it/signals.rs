@@ -6,7 +6,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::support::{Running, Workplace};
+use crate::support::{Running, Workplace, ending_signals};
 
 /// A check of standard input that stays open, once it has shown that it reads: the second row is rejected.
 fn waiting(command: &mut Command) -> Running {
@@ -23,7 +23,7 @@ fn waiting(command: &mut Command) -> Running {
 
 #[test]
 fn a_check_that_waits_for_its_input_stops() {
-    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+    for (signal, status) in ending_signals() {
         let place = Workplace::new();
         let mut child = waiting(&mut place.command(&["check", "-", "--summary", "-"]));
         child.signal(signal);
@@ -90,7 +90,7 @@ fn the_first_signal_ends_what_only_reads() {
         &["replay", "--sandbox", "pipe.ndjson"],
         &["replay", "--dry-run", "pipe.ndjson"],
     ] {
-        for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        for (signal, status) in ending_signals() {
             let mut running = hearing(place.command(arguments).stdin(Stdio::piped()));
             running.signal(signal);
             let ran = running.finish();

@@ -23,6 +23,20 @@ pub(crate) fn skipped(why: &str) {
     std::io::stdout().write_all(format!("skipped: {why}\n").as_bytes()).unwrap();
 }
 
+/// The signals that end a program, each with the status of that; not the one of a terminal that is gone where the tests
+/// themselves run under `nohup`, which the program inherits.
+pub(crate) fn ending_signals() -> Vec<(Signal, i32)> {
+    let mut all = vec![(Signal::INT, 130), (Signal::TERM, 143)];
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).map(str::trim);
+    match ignored.and_then(|mask| u64::from_str_radix(mask, 16).ok()) {
+        // Signals count from 1 on.
+        Some(mask) if mask & (1 << (Signal::HUP.as_raw() - 1)) != 0 => skipped("SIGHUP is ignored here"),
+        _ => all.push((Signal::HUP, 129)),
+    }
+    all
+}
+
 /// What a run left behind.
 pub(crate) struct Ran {
     pub(crate) status: Option<i32>,

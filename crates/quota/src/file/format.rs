@@ -5,6 +5,8 @@ use crate::{ledger::Ledger, place::Which};
 
 /// What such a file begins with; the length and a checksum of what follows the line stand behind it.
 const MAGIC: &str = "contactsync shared rate 1 ";
+/// The same, without the number of the format.
+const MAGIC_OF_ANY: &str = "contactsync shared rate ";
 
 /// What stands in the file: `contactsync shared rate 1 <length> <checksum>`, a line of JSON, and what longer contents have left.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,8 @@ pub(super) struct Contents {
 pub(super) enum Unreadable {
     /// It is something else.
     Foreign,
+    /// It is one of a version with another format.
+    OtherVersion,
     /// It holds the times of another clock.
     OtherClock,
 }
@@ -32,7 +36,10 @@ impl Contents {
         if bytes.iter().all(|byte| *byte == 0) {
             return Ok(nothing());
         }
-        let Some(rest) = bytes.strip_prefix(MAGIC.as_bytes()) else { return Err(Unreadable::Foreign) };
+        let Some(rest) = bytes.strip_prefix(MAGIC.as_bytes()) else {
+            let is_ours = bytes.starts_with(MAGIC_OF_ANY.as_bytes());
+            return Err(if is_ours { Unreadable::OtherVersion } else { Unreadable::Foreign });
+        };
         match checked(rest).and_then(|json| serde_json::from_slice::<Self>(json).ok()) {
             Some(contents) if contents.clock != clock => Err(Unreadable::OtherClock),
             contents => Ok(contents.unwrap_or_else(nothing)),

@@ -34,6 +34,8 @@ fn something_else_is_left_alone() {
     for bytes in [&b"euid,email\n"[..], b"{}", b"contactsync", b"\0\0x"] {
         assert_eq!(Contents::read(bytes, "now"), Err(Unreadable::Foreign), "{bytes:?}");
     }
+    let newer = b"contactsync shared rate 2 4 0123456789abcdef\nmore";
+    assert_eq!(Contents::read(newer, "now"), Err(Unreadable::OtherVersion));
     assert_eq!(Contents::read(b"", "now"), Ok(nothing()));
     assert_eq!(Contents::read(&[0; 300], "now"), Ok(nothing()));
 }
@@ -53,7 +55,9 @@ proptest! {
         match Contents::read(&bytes, "now") {
             Ok(read) => prop_assert!(read == contents || read == nothing()),
             Err(Unreadable::OtherClock) => prop_assert!(false),
-            Err(Unreadable::Foreign) => prop_assert!(bytes.len() < MAGIC.len() || !bytes.starts_with(MAGIC.as_bytes())),
+            Err(Unreadable::Foreign | Unreadable::OtherVersion) => {
+                prop_assert!(bytes.len() < MAGIC.len() || !bytes.starts_with(MAGIC.as_bytes()));
+            }
         }
     }
 }

@@ -141,6 +141,12 @@ impl Locked {
         let mut contents = match Contents::read(&bytes, &clock_id()) {
             Ok(contents) => contents,
             Err(Unreadable::Foreign) => return Err(foreign(&self.path)),
+            Err(Unreadable::OtherVersion) => {
+                let shown = self.path.display();
+                return Err(QuotaError::Refused(format!(
+                    "{shown} is the shared rate of another version of contactsync: all who share it must be of one version"
+                )));
+            }
             Err(Unreadable::OtherClock) if was_just_written(&metadata) => {
                 let shown = self.path.display();
                 return Err(QuotaError::Refused(format!(

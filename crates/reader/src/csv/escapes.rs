@@ -5,8 +5,10 @@ use model::{Record, RecordBatch, RecordHead, ValueRef};
 /// What is known of backslashes that nobody said to be escapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Escaped {
-    /// Somebody said what they are, or it was told.
+    /// Somebody said what they are.
     Settled,
+    /// One looked like one, and that was told.
+    Told,
     /// None looked like one.
     Watched,
     /// One did, on this line.

@@ -2,7 +2,7 @@
 
 use model::{Reason, Rejection};
 
-use super::CsvRecords;
+use super::{CsvRecords, escapes::Escaped};
 use crate::{encoding, text::lines};
 
 impl CsvRecords {
@@ -24,6 +24,8 @@ impl CsvRecords {
                 "the row may have been cut short; `--flexible` takes missing fields as empty"
             } else if self.parser.dump.is_some() {
                 "a value that holds the delimiter needs a backslash before it"
+            } else if self.escapes != Escaped::Settled && self.escapes_a_delimiter(text, fields) {
+                "a value that holds the delimiter needs quotes; the backslash before one looks like a database's dump: `--escape backslash`"
             } else {
                 "a value that holds the delimiter needs quotes"
             };
@@ -44,6 +46,10 @@ impl CsvRecords {
 
     fn extra_fields_are_empty(&self, fields: usize) -> bool {
         (self.layout.width..fields).all(|index| self.parser.ends[index] == self.parser.ends[index.saturating_sub(1)])
+    }
+
+    fn escapes_a_delimiter(&self, text: &[u8], fields: usize) -> bool {
+        self.parser.ends[..fields - 1].iter().any(|end| text[..*end].ends_with(b"\\"))
     }
 
     fn is_blank(&self, text: &[u8], index: usize) -> bool {

@@ -1,5 +1,7 @@
 //! What is wrong with a record costs that record, and what it does to the others.
 
+use reader::Escapes;
+
 use super::*;
 
 #[test]
@@ -85,6 +87,21 @@ fn wrong_numbers_of_fields_are_malformed_and_flexible_mends_what_is_safe() {
     let rows = read_with(text.as_bytes(), 7, Format::Csv, &flexible);
     assert_eq!((rows[0].as_str(), rows[2].as_str()), ("1@2 1 email=a mobile_phone?", "3@4 3 email=e mobile_phone=f"));
     assert!(rows[1].contains("malformed_row"));
+}
+
+#[test]
+fn a_backslash_before_a_delimiter_too_many_is_most_likely_a_dumps() {
+    let text = "euid,email\n1,a\\,b\n2,c,d\n3,e,f\\\n4,g\n";
+    let rows = csv(text);
+    let plain = "needs quotes";
+    assert!(
+        rows[0].ends_with("needs quotes; the backslash before one looks like a database's dump: `--escape backslash`"),
+        "{}",
+        rows[0]
+    );
+    assert!(rows[1].ends_with(plain) && rows[2].ends_with(plain), "{rows:?}");
+    let data = ReaderOptions { escapes: Some(Escapes::None), ..ReaderOptions::default() };
+    assert!(read_with(text.as_bytes(), 7, Format::Csv, &data)[0].ends_with(plain));
 }
 
 #[test]
