@@ -1,6 +1,8 @@
 # What every package is built with. Sourced by the scripts beside it, from the root of the repository, with a profile of Cargo: `release`,
 # or `dev` to pack a debug build for tests.
 profile=${1:-release}
+# Flags of compilers are split at spaces.
+case $PWD in *" "*) echo "packages can't be built in a folder whose path has a space: $PWD" >&2; exit 1 ;; esac
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -1)
 released=$(sed -n "s/^## \[$version\] - //p" CHANGELOG.md)
 [ -n "$released" ] || { echo "CHANGELOG.md has no entry for $version: add one with its date" >&2; exit 1; }

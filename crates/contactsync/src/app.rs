@@ -8,7 +8,8 @@ use crate::{
     last_words::LastWords,
     layers::{Environment, Resolved, Source, Unresolved, resolve, user_file},
     settings::{
-        CommandLine, DryRunSettings, PushSettings, ReplaySettings, VerifySettings, refuse_shared_log, served_sandbox,
+        CommandLine, DryRunSettings, PushSettings, ReplaySettings, VerifySettings, refuse_replacing_what_is_read,
+        refuse_shared_log, served_sandbox,
     },
     signals::Signals,
     terminal::{LateWriter, LogFile, Printer, Style, start_log},
@@ -26,8 +27,7 @@ pub(crate) fn run(arguments: Vec<OsString>, environment: Environment, end: fn(Ex
     let last = stderr.clone();
     last_words.add(move |_, most| _ = last.flush(most.min(LAST_READ)));
     let exit = start(arguments, environment, end, &stderr, &last_words);
-    last_words.say(exit, LAST_WORDS);
-    exit
+    last_words.say(exit, LAST_WORDS)
 }
 
 fn start(
@@ -52,6 +52,10 @@ fn start(
         Err(unresolved) => return refuse(unresolved, &early),
     };
     let mut printer = Printer::new(Style::of(&resolved.cli.terminal, resolved.layers.environment()), stderr);
+    if let Err(failure) = refuse_replacing_what_is_read(&resolved.files, &resolved.layers) {
+        printer.failure(&failure);
+        return failure.exit;
+    }
     if let Some(path) = resolved.cli.terminal.log_file.clone() {
         let unshared = refuse_shared_log(&path, &resolved.files, &mut resolved.cli);
         match unshared.and_then(|()| LogFile::open(&path, &printer, last_words)) {

@@ -113,7 +113,9 @@ impl Signals {
         if is_second && self.received() == Some(signal) && first_at.elapsed() < ONE_SIGNAL {
             return;
         }
-        if is_second || self.heard.graceful.load(SeqCst) == 0 {
+        // A program that is ending by itself ends within a moment.
+        let is_ending = !is_second && self.last_words.are_said();
+        if is_second || (self.heard.graceful.load(SeqCst) == 0 && !is_ending) {
             // The first cause decides.
             self.end(self.received().unwrap_or(signal).exit());
         }
@@ -122,8 +124,7 @@ impl Signals {
 
     /// Ends the process at once.
     pub(crate) fn end(&self, exit: Exit) {
-        self.last_words.say(exit, LAST_WORDS);
-        (self.end)(exit);
+        (self.end)(self.last_words.say(exit, LAST_WORDS));
     }
 
     /// What is to be done before the program ends.

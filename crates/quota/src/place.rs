@@ -85,6 +85,12 @@ impl std::str::FromStr for Place {
             Some("rediss") => true,
             Some(_) => return Err(PlaceError::OtherScheme),
         };
+        let authority = text.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?', '#']).next();
+        if authority.is_some_and(|authority| authority.matches('@').count() > 1) {
+            return Err(PlaceError::BadAddress(
+                "an `@` too many: a user's is written %40, and a password goes into CONTACTSYNC_REDIS_PASSWORD",
+            ));
+        }
         let url = Url::parse(text).map_err(PlaceError::Unreadable)?;
         if url.password().is_some() {
             return Err(PlaceError::Password);

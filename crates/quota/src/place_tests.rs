@@ -63,6 +63,12 @@ fn what_is_no_address_is_refused_without_repeating_it() {
         ("redis://cache.example.com/x?key=a", PlaceError::BadAddress("the database is a number, as in /0")),
         ("redis://cache.example.com?key=a&key=b", PlaceError::BadAddress("`?key=NAME` is all that may follow")),
         ("redis://cache.example.com?key=a&protocol=3", PlaceError::BadAddress("`?key=NAME` is all that may follow")),
+        (
+            "redis://u@hidden@cache.example.com?key=a",
+            PlaceError::BadAddress(
+                "an `@` too many: a user's is written %40, and a password goes into CONTACTSYNC_REDIS_PASSWORD",
+            ),
+        ),
         ("redis:///0?key=a", PlaceError::BadAddress("the host is missing")),
         ("redis://cache.example.com:99999?key=a", PlaceError::Unreadable(url::ParseError::InvalidPort)),
         ("redis://cache.example.com?key=a#b", PlaceError::BadAddress("`#` ends the address: write it as %23")),

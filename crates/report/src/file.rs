@@ -111,9 +111,16 @@ pub(crate) fn create_locked(path: &Path, force: bool) -> Result<File, ReportErro
     }
 }
 
-/// An error where a file is there that a report may not replace: it is found before anything is read for the report.
-pub fn refuse_existing(path: &Path) -> Result<(), ReportError> {
-    if is_special(path) || fs::symlink_metadata(path).is_err() { Ok(()) } else { Err(already_there(path)) }
+/// An error where a file is there that a report may not replace, also by `force` where another run writes it: it is found
+/// before anything is read for the report.
+pub fn refuse_existing(path: &Path, force: bool) -> Result<(), ReportError> {
+    if is_special(path) || fs::symlink_metadata(path).is_err() {
+        return Ok(());
+    }
+    match already_there(path) {
+        ReportError::AlreadyExists(_) if force => Ok(()),
+        error => Err(error),
+    }
 }
 
 fn already_there(path: &Path) -> ReportError {

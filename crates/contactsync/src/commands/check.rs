@@ -79,8 +79,11 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
     };
     let summary = checker.books.summary(started.elapsed(), exit, checker.rows.shard());
     printer.note(&for_people(&summary, report.path.as_deref(), &never_seen(&asked, summary.rows_read)));
+    // As after a push.
+    let graceful = (!report.summary_may_wait()).then_some(graceful);
+    let exit = report.write_summary(&summary, exit, printer);
     drop(graceful);
-    Ok(report.write_summary(&summary, exit, printer))
+    Ok(exit)
 }
 
 /// Creates the report. What lies beside it from a run is taken away: it would make this report look like that run's.

@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use model::Counters;
 use reader::{Input, LookedAt};
@@ -15,7 +18,7 @@ use crate::{
         with_asker,
     },
     plan::{Counted, Pass, PlanSummary, ServiceLook, Shown},
-    settings::{DryRunSettings, Output, PlannedService, SharedRate, StateSettings, refuse_shared_outputs},
+    settings::{DryRunSettings, Output, PlannedService, SharedRate, StateSettings},
     terminal::{Printer, Progress, ProgressStyle, Whole, Work},
 };
 
@@ -38,7 +41,7 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
     let shared_rate = compares.as_ref().and_then(|planned| planned.shared_rate.as_ref());
     let outputs = report.outputs().into_iter().chain(state.iter().flat_map(StateSettings::outputs));
     let outputs: Vec<_> = outputs.chain(shared_rate.and_then(SharedRate::output)).chain(printer.outputs()).collect();
-    refuse_shared_outputs(&[], &outputs)?;
+    refuse_overwriting(&input, &outputs)?;
     look_at_shared_rate(shared_rate, printer)?;
     let mut patience = Patience::new(lock_wait, printer);
     let resumption = resume.as_deref().map(Resumption::open).transpose()?.flatten();
@@ -48,8 +51,12 @@ pub(crate) fn dry_run(settings: DryRunSettings, printer: &Printer) -> Result<Exi
         input.reader.marks = marks(then).into();
         input.read_twice_for = input.read_twice_for.or(Some("--resume"));
     }
-    refuse_overwriting(&input, &outputs)?;
-    let LookedAt { mut inputs, asked, .. } = open_inputs(&input, report.path.as_deref(), printer)?;
+    let opened = open_inputs(&input, report.path.as_deref(), printer);
+    let LookedAt { mut inputs, asked, .. } = opened.inspect_err(|Failure { exit, .. }| {
+        let (mut nothing, target) = (Counted::default(), binding.target.clone());
+        let summary = PlanSummary::new(&mut nothing, input.rows.shard(), rate, target, Duration::ZERO, *exit);
+        report.write_summary(&summary, *exit, printer);
+    })?;
     if let (Some(then), Some(resumption)) = (then, &resumption) {
         // Who has no credentials at hand can't say whether they are those of then.
         let key = binding.api_key.as_ref().or(then.api_key.as_ref()).map_or("", String::as_str);

@@ -19,7 +19,7 @@ use crate::{
     },
     plan::{Known, Limits, Pass, Shown},
     reading::{Read, Reading},
-    settings::{CommandLine, InputSettings, LeftOut, PushSettings, refuse_shared_outputs},
+    settings::{CommandLine, InputSettings, LeftOut, PushSettings, StateSettings},
     signals::Signals,
     terminal::{Printer, Progress, ProgressStyle, Whole, Work},
 };
@@ -38,7 +38,7 @@ pub(crate) fn push(
     let window = WindowGuard::watch(&sending.window, signals, printer);
     let outputs = [sending.outputs(), printer.outputs()].concat();
     // Before the lock makes a file of one of them.
-    refuse_shared_outputs(&[], &outputs)?;
+    refuse_overwriting(&input, &outputs)?;
     look_at_shared_rate(sending.shared_rate.as_ref(), printer)?;
     let mut patience = Patience::new(sending.lock_wait, printer);
     let _lock = sending.lock.as_deref().map(|path| RunLock::take(path, &mut patience)).transpose()?;
@@ -53,13 +53,15 @@ pub(crate) fn push(
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     let undecided = resumption.as_ref().and_then(|resumption| resumption.undecided.as_ref());
     input.reader.marks = marks(then.as_ref().or(undecided)).into();
-    refuse_overwriting(&input, &outputs)?;
     sending.monitor.refuse_foreign()?;
     let opened = open_inputs(&input, Some(&report), printer);
     let LookedAt { mut inputs, asked, .. } = opened.map_err(|failure| {
+        // The figures are those of whoever uses the state.
+        if sending.state.as_ref().is_some_and(StateSettings::is_held) {
+            return failure;
+        }
         let monitor = Monitor::start_as_refused("push", &sending, printer, signals.last_words());
-        let decided = resumption.as_ref().map(|resumption| &resumption.decided);
-        tell_refused(Refused::unread(failure), decided, &report, &sending, &monitor, printer)
+        tell_refused(Refused::for_input(failure), resumption.as_ref(), &report, &sending, &monitor, printer)
     })?;
     let folder = folder_for_copies(&input, Some(&report));
     let remembered = match (&sending.state, &sending.compares) {
@@ -71,6 +73,9 @@ pub(crate) fn push(
         (None, None) => None,
     };
     let monitor = Monitor::start("push", &sending, printer, signals.last_words())?;
+    let told = |refused: Refused, resumption: Option<&Resumption>| {
+        tell_refused(refused, resumption, &report, &sending, &monitor, printer)
+    };
     // What ends with the run knows nothing of other nights.
     let kept = remembered.as_ref().filter(|remembered| remembered.is_kept);
     let mut now = begun_run(&input, sending.deciding(), sending.target.name());
@@ -81,15 +86,17 @@ pub(crate) fn push(
         _ => Uncertain::default(),
     };
     if let (Some(then), Some(resumption)) = (&then, &resumption) {
-        refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
+        let refused = |failure: Failure| told(Refused::for_input(failure), Some(resumption));
+        refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key).map_err(refused)?;
         let mut rereading = kept.map(|remembered| remembered.rereading(then, input.identity()));
         let mut see = |batch: &RecordBatch, is_wanted: &[bool]| {
             rereading.as_mut().map_or(Ok(()), |rereading| rereading.see(batch, is_wanted))
         };
         (passed, reopened) =
-            compare_inputs(&mut inputs, then, &resumption.decided, &input.rows, input.identity().is_some(), &mut see)?;
+            compare_inputs(&mut inputs, then, &resumption.decided, &input.rows, input.identity().is_some(), &mut see)
+                .map_err(refused)?;
         if let Some(rereading) = &rereading {
-            rereading.refuse_overtaken()?;
+            rereading.refuse_overtaken().map_err(refused)?;
         }
         let overtaking = rereading.and_then(|rereading| Some((rereading.may_be_overtaken()?, rereading)));
         if then.inputs.len() == now.inputs.len()
@@ -99,7 +106,7 @@ pub(crate) fn push(
             return Ok(exit);
         }
         if let Some((begun, rereading)) = overtaking {
-            refuse_overtaken(rereading, &input, &inputs, &resumption.decided)?;
+            refuse_overtaken(rereading, &input, &inputs, &resumption.decided).map_err(refused)?;
             overtaken_since = Some(begun);
         }
         carry_over(then, &mut now);
@@ -113,7 +120,8 @@ pub(crate) fn push(
         if let Some(begun) = rereading.may_be_overtaken()
             && is_same_input(&inputs, earlier, &resumption.decided, &input)
         {
-            refuse_overtaken(rereading, &input, &inputs, &resumption.decided)?;
+            refuse_overtaken(rereading, &input, &inputs, &resumption.decided)
+                .map_err(|failure| told(Refused::for_input(failure), Some(resumption)))?;
             overtaken_since = Some(begun);
             // It is the same run.
             now.begun.clone_from(&earlier.begun);
@@ -123,12 +131,16 @@ pub(crate) fn push(
         let decided = resumption.as_ref().map(|resumption| &resumption.decided);
         let known = kept.map(|remembered| remembered.known(&folder));
         if let Err(refused) = keep_limits(&limits, &input, &inputs, decided, known, sending.progress, printer) {
-            return Err(tell_refused(refused, decided, &report, &sending, &monitor, printer));
+            return Err(told(refused, resumption.as_ref()));
         }
     }
-    window.hand_over()?;
+    window.hand_over().map_err(|failure| told(Refused::for_window(failure), resumption.as_ref()))?;
     let compared = now.comparison.clone().unwrap_or_default();
-    let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
+    // Of one that is gone on with, nothing is known once it can't be.
+    let begins = resumption.is_none();
+    let opened = open_journal(resumption, &sending, &mut patience, printer);
+    let (journal, decided) =
+        opened.map_err(|failure| if begins { told(Refused::for_report(failure), None) } else { failure })?;
     if let Some(remembered) = &remembered {
         remembered.note_opening(&now)?;
     }

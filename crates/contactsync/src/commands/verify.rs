@@ -18,7 +18,7 @@ use crate::{
         compare_inputs, finished_earlier, look_at_shared_rate, open_journal, refuse_another_command,
         refuse_another_run, report_path, send, tell_refused,
     },
-    settings::{CommandLine, InputSettings, VerifySettings, refuse_shared_outputs},
+    settings::{CommandLine, InputSettings, StateSettings, VerifySettings},
     signals::Signals,
     superseding::{FirstPass, UserOf, first_pass},
     terminal::{Printer, Progress, ProgressStyle, Whole, Work},
@@ -41,7 +41,7 @@ pub(crate) fn verify(
     }
     let window = WindowGuard::watch(&sending.window, signals, printer);
     let outputs = [sending.outputs(), printer.outputs()].concat();
-    refuse_shared_outputs(&[], &outputs)?;
+    refuse_overwriting(&input, &outputs)?;
     look_at_shared_rate(sending.shared_rate.as_ref(), printer)?;
     let mut patience = Patience::new(sending.lock_wait, printer);
     let _lock = sending.lock.as_deref().map(|path| RunLock::take(path, &mut patience)).transpose()?;
@@ -53,13 +53,15 @@ pub(crate) fn verify(
     }
     let then = resumption.as_ref().and_then(|resumption| resumption.run.clone());
     input.reader.marks = marks(then.as_ref()).into();
-    refuse_overwriting(&input, &outputs)?;
     sending.monitor.refuse_foreign()?;
     let opened = open_inputs(&input, Some(&report), printer);
     let LookedAt { mut inputs, asked, .. } = opened.map_err(|failure| {
+        // The figures are those of whoever uses the state.
+        if sending.state.as_ref().is_some_and(StateSettings::is_held) {
+            return failure;
+        }
         let monitor = Monitor::start_as_refused("verify", &sending, printer, signals.last_words());
-        let decided = resumption.as_ref().map(|resumption| &resumption.decided);
-        tell_refused(Refused::unread(failure), decided, &report, &sending, &monitor, printer)
+        tell_refused(Refused::for_input(failure), resumption.as_ref(), &report, &sending, &monitor, printer)
     })?;
     let whose = Whose::Inputs(input.state_shard());
     let doubted = |state| Remembered::to_be_doubted(state, &sending, &whose, &mut patience);
@@ -71,6 +73,9 @@ pub(crate) fn verify(
         return Err(Failure::usage(message).with_hint(hint.to_owned()));
     }
     let monitor = Monitor::start("verify", &sending, printer, signals.last_words())?;
+    let told = |refused: Refused, resumption: Option<&Resumption>| {
+        tell_refused(refused, resumption, &report, &sending, &monitor, printer)
+    };
     let unread = |input: &reader::InputName| RunInput { source: input.source().to_string(), ..RunInput::default() };
     let mut now = Run {
         command: "verify".to_owned(),
@@ -87,7 +92,8 @@ pub(crate) fn verify(
     if let (Some(then), Some(resumption)) = (&then, &resumption) {
         let key = sending.target.key_fingerprint();
         let before = Run { options: without_whole(then), ..then.clone() };
-        refuse_another_run(&before, &now, &key, sending.accept_new_key)?;
+        let refused = |failure: Failure| told(Refused::for_input(failure), Some(resumption));
+        refuse_another_run(&before, &now, &key, sending.accept_new_key).map_err(refused)?;
         // Nothing is unchanged here.
         (passed, _) = compare_inputs(
             &mut inputs,
@@ -96,7 +102,8 @@ pub(crate) fn verify(
             &input.rows,
             input.identity().is_some(),
             &mut |_, _| Ok(()),
-        )?;
+        )
+        .map_err(refused)?;
         if then.inputs.len() == now.inputs.len()
             && let Some(exit) =
                 finished_earlier(then, &resumption.decided, &report, &sending, &command_line, &monitor, printer)
@@ -111,18 +118,22 @@ pub(crate) fn verify(
     let FirstPass { superseded, whole } = match found {
         Ok(found) => found,
         Err(failure) => {
-            let decided = resumption.as_ref().map(|resumption| &resumption.decided);
-            return Err(tell_refused(Refused::unread(failure), decided, &report, &sending, &monitor, printer));
+            return Err(told(Refused::for_input(failure), resumption.as_ref()));
         }
     };
     now.options.extend(whole.map(|whole| (WHOLE_INPUT.to_owned(), whole)));
     if let Some(then) = &then {
         // Now that all of it was read.
-        refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)?;
+        refuse_another_run(then, &now, &sending.target.key_fingerprint(), sending.accept_new_key)
+            .map_err(|failure| told(Refused::for_input(failure), resumption.as_ref()))?;
         carry_over(then, &mut now);
     }
-    window.hand_over()?;
-    let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
+    window.hand_over().map_err(|failure| told(Refused::for_window(failure), resumption.as_ref()))?;
+    // Of one that is gone on with, nothing is known once it can't be.
+    let begins = resumption.is_none();
+    let opened = open_journal(resumption, &sending, &mut patience, printer);
+    let (journal, decided) =
+        opened.map_err(|failure| if begins { told(Refused::for_report(failure), None) } else { failure })?;
     let mut run = journal.is_resumable().then(|| RunFile::new(&report, now));
     if let Some(run) = &mut run {
         run.save()?;

@@ -84,6 +84,11 @@ impl ConfigFile {
         Ok(Some(file))
     }
 
+    /// Where it lies.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The profiles it has.
     pub(crate) fn profiles(&self) -> impl Iterator<Item = &str> {
         self.profiles.keys().map(String::as_str)

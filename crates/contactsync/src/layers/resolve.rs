@@ -213,6 +213,11 @@ impl Layers {
         self.files.iter().flat_map(|file| file.sections(self.profile.as_deref()))
     }
 
+    /// The configuration files that were read.
+    pub(crate) fn config_files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(ConfigFile::path)
+    }
+
     /// All layers, the one that beats the others first.
     pub(crate) fn in_order(&self) -> Vec<Layer<'_>> {
         let sections = self.sections().map(|(source, table)| Layer::Section(source, table));

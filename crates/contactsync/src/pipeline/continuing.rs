@@ -130,31 +130,50 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    /// The input could not be opened, or is none that can be read.
-    pub(crate) fn unread(failure: Failure) -> Self {
-        let stopped_by = (failure.exit == Exit::ReadOrWrite).then_some("input");
+    /// For what is wrong with an input, or with what it is compared with.
+    pub(crate) fn for_input(failure: Failure) -> Self {
+        Self::for_file("input", failure)
+    }
+
+    /// For a report that can't be begun.
+    pub(crate) fn for_report(failure: Failure) -> Self {
+        Self::for_file("report", failure)
+    }
+
+    /// For a window that is over before anything was sent.
+    pub(crate) fn for_window(failure: Failure) -> Self {
+        Self { failure, rows: 0, stopped_by: Some("time") }
+    }
+
+    fn for_file(which: &'static str, failure: Failure) -> Self {
+        let stopped_by = (failure.exit == Exit::ReadOrWrite).then_some(which);
         Self { failure, rows: 0, stopped_by }
     }
 }
 
-/// Whoever waits for the summary of a run hears that it was refused. Gives the failure back.
+/// Whoever waits for the summary of a run hears that it was refused, and what an earlier try of it has decided. Gives the
+/// failure back.
 pub(crate) fn tell_refused(
     refused: Refused,
-    decided: Option<&Decided>,
+    resumption: Option<&Resumption>,
     report: &Path,
     settings: &SendingSettings,
     monitor: &Monitor,
     printer: &Printer,
 ) -> Failure {
     let target = (report, settings.target.name(), matches!(settings.target, Target::Sandbox(_)));
+    let decided = resumption.map(|resumption| &resumption.decided);
+    let run = resumption.and_then(|resumption| resumption.run.as_ref());
+    let requests = run.map_or_else(Requests::default, |run| run.requests);
     let summary = Summary {
         exit_code: refused.failure.exit.code(),
         stopped_by: refused.stopped_by,
         shard: settings.shard,
         ..summary_of_refused(decided, refused.rows, settings.verifies.is_some(), target)
-    };
+    }
+    .of_requests(requests);
     monitor.follow(|| match decided {
-        Some(decided) => Sources::of_decided(decided, summary.rows_read, Requests::default()),
+        Some(decided) => Sources::of_decided(decided, summary.rows_read, requests),
         None => Sources { before: Before { rows: summary.rows_read, ..Before::default() }, ..Sources::default() },
     });
     monitor.stopped_by(summary.stopped_by);

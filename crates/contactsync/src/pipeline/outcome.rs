@@ -243,7 +243,9 @@ pub(super) fn summary_of_refused(
     let tally = decided.map_or_else(Tally::default, Decided::whole_tally);
     let rows_read = rows.max(tally.total());
     let common = of_tally(&tally, verifies, report.display().to_string(), target, sandbox);
-    Summary { rows_read, resumed_rows: tally.total(), ..common.open(rows_read - tally.total()) }
+    let superseded = common.superseded + decided.map_or(0, Decided::superseded);
+    let (attempts, resumed_rows) = (tally.attempts, tally.total());
+    Summary { rows_read, resumed_rows, attempts, superseded, ..common.open(rows_read - tally.total()) }
 }
 
 fn finished_exit(tally: &Tally, fail_on: FailOn) -> Exit {

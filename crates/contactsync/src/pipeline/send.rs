@@ -267,8 +267,10 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     if summary.exit_code == Exit::Bug.code() {
         printer.failure(&Failure::new(Exit::Bug, "the books don't balance: please report this with the summary above"));
     }
-    drop(graceful);
+    // Where it goes into a pipe, somebody may have to end the wait for who reads it.
+    let graceful = (!settings.report.summary_may_wait()).then_some(graceful);
     let exit = settings.report.write_summary(&summary, outcome.exit(), printer);
+    drop(graceful);
     Ok((exit, Summary { exit_code: exit.code(), ..summary }))
 }
 

@@ -32,7 +32,7 @@ pub(crate) use command_line::CommandLine;
 pub(crate) use credentials::Credentials;
 pub(crate) use inputs::InputSettings;
 pub(crate) use monitor::MetricsFileSettings;
-pub(crate) use named::{NamedFile, refuse_shared_log};
+pub(crate) use named::{NamedFile, refuse_replacing_what_is_read, refuse_shared_log};
 pub(crate) use notify::NotifySettings;
 #[cfg(feature = "otel")]
 pub(crate) use otlp::OtlpSettings;

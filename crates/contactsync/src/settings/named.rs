@@ -13,6 +13,7 @@ use super::{files_from, output::STANDARD_STREAM, outputs::Identity};
 use crate::{
     args::{Cli, Command},
     failure::Failure,
+    layers::Layers,
 };
 
 /// A file, by the option that names it; without one it is an input.
@@ -43,6 +44,36 @@ impl NamedFile {
         }
         all
     }
+}
+
+/// Options whose file is replaced, or written from its beginning.
+const REPLACED: [&str; 6] = ["--summary", "--metrics-file", "--report", "--report-vanished", "--csv", "--html"];
+/// Options whose file every run reads.
+const READ: [&str; 2] = ["--config", "--ca-cert"];
+/// Variables that name a file with a secret.
+const SECRETS: [&str; 3] =
+    ["ENGAGELAB_MA_API_KEY_FILE", "ENGAGELAB_MA_API_SECRET_FILE", "CONTACTSYNC_REDIS_PASSWORD_FILE"];
+
+/// Exit 2 where an output would replace a configuration or a secret that this very run reads.
+pub(crate) fn refuse_replacing_what_is_read(named: &[NamedFile], layers: &Layers) -> Result<(), Failure> {
+    let option_is = |file: &&NamedFile, of: &[&str]| file.option.as_deref().is_some_and(|option| of.contains(&option));
+    let typed = named.iter().filter(|file| option_is(file, &READ)).map(|file| file.path.clone());
+    let secrets = SECRETS.iter().filter_map(|variable| layers.environment().path(variable));
+    let read: Vec<(PathBuf, Identity)> = typed
+        .chain(layers.config_files().map(Path::to_owned))
+        .chain(secrets)
+        .filter_map(|path| Identity::of(&path).map(|identity| (path, identity)))
+        .collect();
+    for NamedFile { option, path } in named.iter().filter(|file| option_is(file, &REPLACED)) {
+        let Some(identity) = Identity::of(path).filter(|_| path != Path::new(STANDARD_STREAM)) else { continue };
+        if let Some((read, _)) = read.iter().find(|(_, read)| read.lies_at(&identity)) {
+            let option = option.as_deref().unwrap_or_default();
+            let message =
+                format!("{option} {} would overwrite {}, which this command reads", path.display(), read.display());
+            return Err(Failure::usage(message).with_hint("name another file".to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// Exit 2 where the log would be written into one of the named files, or into an input of a list. The list is read for it,

@@ -1,6 +1,6 @@
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Read},
     os::{
         fd::AsFd,
         unix::fs::{FileTypeExt, MetadataExt},
@@ -11,13 +11,16 @@ use std::{
 use jiff::Timestamp;
 use model::Shard;
 use reader::{FileId, InputName};
-use report::{ContactsPolicy, Journal, JournalOptions, ReportError, RunFile, destination, folder_of};
+use report::{ContactsPolicy, Journal, JournalOptions, ReportError, RunFile, destination, folder_of, is_special};
 
 use super::output::{Output, STANDARD_STREAM};
 use crate::{
     args::{ContactsChoice, ReportArgs},
     failure::Failure,
 };
+
+/// The option of the summary.
+const SUMMARY: &str = "--summary";
 
 /// What is written down, and where.
 #[derive(Debug, Clone)]
@@ -76,14 +79,14 @@ impl ReportSettings {
     pub(crate) fn outputs(&self) -> Vec<(&'static str, PathBuf)> {
         let beside = self.path.iter().filter(|path| **path != Path::new(STANDARD_STREAM));
         let report = self.path.iter().map(|path| ("--report", path.clone()));
-        let beside = beside.map(|path| ("the file beside --report", RunFile::path_of(path)));
-        let summary = self.summary.iter().map(|summary| ("--summary", summary.path().to_owned()));
+        let beside = beside.map(|path| ("the report's run file", RunFile::path_of(path)));
+        let summary = self.summary.iter().map(|summary| (SUMMARY, summary.path().to_owned()));
         report.chain(beside).chain(summary).collect()
     }
 
     /// Refuses a report that is there already and may not be replaced: before any input is waited for.
     pub(crate) fn refuse_existing(&self, path: &Path) -> Result<(), ReportError> {
-        if self.force || path == Path::new(STANDARD_STREAM) { Ok(()) } else { report::refuse_existing(path) }
+        if path == Path::new(STANDARD_STREAM) { Ok(()) } else { report::refuse_existing(path, self.force) }
     }
 
     /// Begins the report that lies at this path, or goes to standard output.
@@ -127,7 +130,7 @@ pub(crate) fn refuse_shared_outputs(read: &[ReadFile], outputs: &[(&str, PathBuf
                 Identity::Name(_) => format!("{option} {path} would lie where the {what} {name} is missing"),
                 _ => format!("{option} {path} would overwrite the {what} {name}"),
             };
-            return Err(Failure::usage(message));
+            return Err(Failure::usage(message).with_hint("name another file".to_owned()));
         }
         if let Identity::Pipe(..) = identity {
             // Two outputs can share one.
@@ -141,7 +144,27 @@ pub(crate) fn refuse_shared_outputs(read: &[ReadFile], outputs: &[(&str, PathBuf
         }
         earlier.push((option, identity));
     }
-    Ok(())
+    let summary = outputs.iter().find(|(option, _)| *option == SUMMARY);
+    summary.map_or(Ok(()), |(_, path)| refuse_losing(path))
+}
+
+/// How a state begins, and a report in either form.
+const KEPT: [&[u8]; 3] = [b"contactsyncstate", b"{\"source\":", b"source,row,euid,"];
+
+/// Exit 2 where a summary would replace a state or a report: a name given by mistake must not cost one.
+fn refuse_losing(summary: &Path) -> Result<(), Failure> {
+    if is_special(summary) {
+        return Ok(());
+    }
+    let mut beginning = Vec::new();
+    let longest = KEPT.iter().map(|it| it.len()).max().unwrap_or_default();
+    // What can't be read is no file of ours.
+    let _ = File::open(summary).and_then(|file| file.take(longest as u64).read_to_end(&mut beginning));
+    if !KEPT.iter().any(|kept| beginning.starts_with(kept)) {
+        return Ok(());
+    }
+    let message = format!("{SUMMARY} {} would replace a state or a report that lies there", summary.display());
+    Err(Failure::usage(message).with_hint("name another file, or remove this one".to_owned()))
 }
 
 /// What a path stands for: a file that is there, or a name in a folder.

@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+};
 
 use super::output::{Output, STANDARD_STREAM};
 use crate::{
@@ -44,6 +47,11 @@ impl StateSettings {
     pub(crate) fn deciding(&self) -> impl Iterator<Item = (String, String)> {
         let refresh = self.refresh.then(|| ("--refresh".to_owned(), "on".to_owned()));
         std::iter::once(("--state".to_owned(), self.path.display().to_string())).chain(refresh)
+    }
+
+    /// Whether another run uses it at the moment.
+    pub(crate) fn is_held(&self) -> bool {
+        File::open(&self.path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// Where vanished users are listed.

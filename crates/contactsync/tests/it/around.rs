@@ -180,7 +180,7 @@ fn a_lock_that_is_another_output_or_an_input_is_refused_and_nothing_is_touched()
     let input = place.read("a.csv");
     for (lock, said) in [
         ("r.ndjson", "--report and --lock name the same file"),
-        ("./r.ndjson.run", "the file beside --report and --lock name the same file"),
+        ("./r.ndjson.run", "the report's run file and --lock name the same file"),
         ("s.json", "--summary and --lock name the same file"),
         ("a.csv", "--lock a.csv would overwrite the input a.csv"),
     ] {

@@ -5,6 +5,34 @@ use crate::support::Workplace;
 const GOOD: &str = "euid,email\n1,a@example.com\n";
 
 #[test]
+fn what_a_run_reads_or_another_has_left_is_never_replaced() {
+    let place = Workplace::new();
+    place.file("a.csv", "euid,email\n1,a@example.com\n");
+    place.file("c.toml", "rate = \"50/s\"\n");
+    place.file("sec", "sandbox-secret\n");
+    place.file("other.state", "contactsyncstate and what follows");
+    place.file("other.csv", "source,row,euid,outcome\n");
+    let place = place.variable("ENGAGELAB_MA_API_SECRET_FILE", "./sec");
+    for (option, output, why) in [
+        ("--summary", "sec", "would overwrite ./sec, which this command reads"),
+        ("--metrics-file", "sec", "would overwrite ./sec, which this command reads"),
+        ("--summary", "c.toml", "would overwrite c.toml, which this command reads"),
+        ("--report", "./c.toml", "would overwrite c.toml, which this command reads"),
+        ("--summary", "other.state", "would replace a state or a report that lies there"),
+        ("--summary", "other.csv", "would replace a state or a report that lies there"),
+    ] {
+        let before = place.read(output);
+        let push = ["push", "a.csv", "--sandbox", "--config", "c.toml", "--force", option, output];
+        let why = format!("error: {option} {output} {why}\nhint: name another file");
+        place.run(&push).ends_with(2).says(&why);
+        assert_eq!(place.read(output), before, "{option} {output}");
+    }
+    for _ in 0..2 {
+        place.run(&["push", "a.csv", "--sandbox", "--config", "c.toml", "--summary", "s.json"]).ends_with(0);
+    }
+}
+
+#[test]
 fn an_output_that_is_an_input_is_refused_before_anything() {
     let place = Workplace::new();
     place.file("a.csv", GOOD);

@@ -68,10 +68,14 @@ fn an_input_that_cannot_be_opened_is_summed_up_too() {
             }
         }
         // Not where it would be taken for the export.
-        let output = ["missing.csv", "--summary", "missing.csv"];
-        let ran = place.run(&[&[command], &output[..]].concat()).ends_with(2);
-        ran.says("--summary missing.csv would lie where the input missing.csv is missing");
-        assert!(!place.exists("missing.csv"));
+        for option in ["--summary", "--report", "--lock", "--share-rate"] {
+            if command == "check" && ["--lock", "--share-rate"].contains(&option) {
+                continue;
+            }
+            let ran = place.run(&[command, "missing.csv", option, "missing.csv"]).ends_with(2);
+            ran.says(&format!("{option} missing.csv would lie where the input missing.csv is missing"));
+            assert!(!place.exists("missing.csv"), "{command} {option}");
+        }
     }
 }
 

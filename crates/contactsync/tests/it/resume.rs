@@ -19,11 +19,15 @@ fn summary(place: &Workplace) -> Value {
 
 /// Each row has one record that decides it, and the service has each user's last row.
 fn whole(service: &Service, place: &Workplace, rows: u64) {
+    whole_report(place, rows);
+    assert_eq!(service.record().contacts().len() as u64, rows);
+}
+
+fn whole_report(place: &Workplace, rows: u64) {
     let mut decided: Vec<u64> =
         place.json_lines("r.ndjson").iter().map(|record| record["row"].as_u64().unwrap()).collect();
     decided.sort_unstable();
     assert_eq!(decided, (1..=rows).collect::<Vec<_>>());
-    assert_eq!(service.record().contacts().len() as u64, rows);
 }
 
 /// Starts a push, and kills it once some rows are decided and others under way.
@@ -54,6 +58,58 @@ fn one_command_for_every_try() {
         assert_eq!((&counts["rows_read"], &counts["resumed_rows"]), (&json!(600), &json!(600)));
     }
     assert_eq!(service.record().stats().requests, sent);
+}
+
+#[test]
+fn one_that_is_refused_sums_up_what_the_report_decides() {
+    let service = Service::with_faults(&["code=55004:0.5"]);
+    let place = service.workplace();
+    let rows = users(300);
+    place.file("a.csv", &rows);
+    place.file("cut.gz", &{
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(rows.as_bytes()).unwrap();
+        let bytes = gzip.finish().unwrap();
+        bytes[..bytes.len() / 2].to_vec()
+    });
+    let push = [&PUSH[..], &["--max-failures", "8", "--in-flight", "1", "--metrics-file", "m.prom"]].concat();
+    place.run(&push).ends_with(4);
+    let before = summary(&place);
+    let decided = before["rows_read"].as_u64().unwrap() - before["not_sent"].as_u64().unwrap();
+    assert!(decided >= 8 && before["attempts"].as_u64().unwrap() >= decided, "{before}");
+    let cut = std::fs::read(place.path("cut.gz")).unwrap();
+    let cases: [(&str, &[u8], &[&str], i32); 4] = [
+        ("is missing", b"", &[], 2),
+        ("is cut", &cut, &[], 5),
+        ("has other rows", b"euid,email\n1,z@example.com\n", &[], 2),
+        ("is read otherwise", rows.as_bytes(), &["--trim"], 2),
+    ];
+    for (what, bytes, options, status) in cases {
+        std::fs::remove_file(place.path("a.csv")).unwrap_or_default();
+        if !bytes.is_empty() {
+            place.file("a.csv", bytes);
+        }
+        place.file("s.json", "of another night");
+        place.run(&[&push[..], options].concat()).ends_with(status);
+        let counts = summary(&place);
+        for name in ["synced", "failed", "attempts", "retries", "reasons", "codes"] {
+            assert_eq!(counts[name], before[name], "{what}: {name}");
+        }
+        let by = if status == 5 { json!("input") } else { Value::Null };
+        assert_eq!((&counts["exit_code"], &counts["stopped_by"]), (&json!(status), &by), "{what}");
+        assert_eq!((&counts["rows_read"], &counts["not_sent"]), (&json!(decided), &json!(0)), "{what}");
+        let metrics = place.read("m.prom");
+        for line in [
+            format!("contactsync_rows_read_total{{sync=\"m\"}} {decided}\n"),
+            format!("contactsync_attempts_total{{sync=\"m\",kind=\"contact\"}} {}\n", before["attempts"]),
+            format!("contactsync_run_exit_code{{sync=\"m\"}} {status}.0\n"),
+        ] {
+            assert!(metrics.contains(&line), "{what}: {line}{metrics}");
+        }
+    }
+    place.file("a.csv", &rows);
+    place.run(&[&PUSH[..], &["--max-failures", "none"]].concat()).ends_with(1);
+    whole_report(&place, 300);
 }
 
 #[test]

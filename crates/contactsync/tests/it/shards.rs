@@ -156,7 +156,7 @@ fn a_report_says_which_shards_it_has_and_which_are_missing() {
         place.run(&["push", "--sandbox", "a.csv", "--shard", shard, "--report", report]).ends_with(0);
     }
     let ran = place.run(&["report", "r0.ndjson", "r3.ndjson"]).ends_with(0);
-    let ran = ran.says("a.csv: no report of shards 1-2 of 4, whose rows are in no figure");
+    let ran = ran.says("a.csv: no report of shards 1-2 of 4: what no other report has of it is in no figure");
     assert!(ran.stdout.contains("shards 0, 3 of 4 of a.csv\n"), "{ran}");
     assert!(ran.stdout.contains("r3.ndjson (shard 3/4)\n"), "{ran}");
     let one = place.run(&["report", "r0.ndjson"]).ends_with(0).says("no report of shards 1-3 of 4");

@@ -195,7 +195,7 @@ fn what_is_read_or_written_otherwise_is_no_file_of_a_rate() {
     let push = |share: &'static str, further: &[&'static str]| {
         place.run(&[&["push", "a.csv", "empty.csv", "--sandbox", "--share-rate", share], further].concat())
     };
-    push("a.csv", &[]).ends_with(2).says("a.csv is no file of a shared rate: nothing was changed in it");
+    push("a.csv", &[]).ends_with(2).says("--share-rate a.csv would overwrite the input a.csv");
     push("empty.csv", &[]).ends_with(2).says("--share-rate empty.csv would overwrite the input empty.csv");
     for (option, further) in
         [("--report", "--force"), ("--summary", "--force"), ("--state", "--refresh"), ("--lock", "--force")]

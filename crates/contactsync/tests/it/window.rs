@@ -67,13 +67,17 @@ fn in_one_hour() -> String {
 }
 
 #[test]
-fn a_window_that_is_over_sends_nothing_and_leaves_nothing() {
+fn a_window_that_is_over_sends_nothing_and_leaves_a_summary_that_says_so() {
     let service = Service::with_faults(&[]);
     let place = service.workplace().variable("TZ", "UTC");
     place.file("a.csv", users(3));
     // As a job that began late: not until tomorrow.
     let minutes_ago = time_of_day(in_seconds(-120));
+    place.file("s.json", "of the night before");
     place.run(&[&PUSH[..], &["--until", &minutes_ago]].concat()).ends_with(7).says("nothing was sent");
+    let counts = summary(&place);
+    assert_eq!((&counts["stopped_by"], &counts["exit_code"]), (&json!("time"), &json!(7)));
+    assert_eq!((&counts["rows_read"], &counts["not_sent"]), (&json!(0), &json!(0)));
     place.run(&[&PUSH[..], &["--until", "2020-01-01T00:00:00Z"]].concat()).ends_with(2).says("is past");
     place.run(&[&PUSH[..], &["--until", "6 o'clock"]].concat()).ends_with(2).says("as 06:00");
     place.run(&[&PUSH[..], &["--max-duration", "0s"]].concat()).ends_with(2).says("more than 0");
@@ -104,7 +108,7 @@ fn a_window_ends_also_while_an_input_is_waited_for_before_sending_and_while_send
 
 #[test]
 fn a_replay_has_a_window_too() {
-    let place = Workplace::new();
+    let place = Workplace::new().variable("TZ", "UTC");
     place.file("a.csv", users(5));
     let fails = ["push", "--sandbox", "a.csv", "--report", "r.ndjson", "--retries", "0"];
     place.run(&[&fails[..], &["--sandbox-fault", "code=-1:1", "--outage-wait", "0"]].concat()).ends_with(1);
@@ -112,5 +116,8 @@ fn a_replay_has_a_window_too() {
     let hangs = ["--sandbox-fault", "hang:1", "--max-duration", "500ms"];
     place.run(&[&replay[..], &hangs].concat()).ends_with(7).says("to go on: ");
     assert_eq!(summary(&place)["not_sent"], 5);
+    let over = ["--resume", "--until", &time_of_day(in_seconds(-120))];
+    place.run(&[&replay[..], &over].concat()).ends_with(7).says("nothing was sent");
+    assert_eq!((&summary(&place)["stopped_by"], &summary(&place)["exit_code"]), (&json!("time"), &json!(7)));
     place.run(&[&replay[..], &["--resume"]].concat()).ends_with(0);
 }

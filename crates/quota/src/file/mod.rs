@@ -144,7 +144,8 @@ impl Locked {
             Err(Unreadable::OtherVersion) => {
                 let shown = self.path.display();
                 return Err(QuotaError::Refused(format!(
-                    "{shown} is the shared rate of another version of contactsync: all who share it must be of one version"
+                    "{shown} is the shared rate of another version of contactsync: let all who share it be of one, and delete \
+                     it while none of them runs"
                 )));
             }
             Err(Unreadable::OtherClock) if was_just_written(&metadata) => {

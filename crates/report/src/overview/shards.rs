@@ -116,7 +116,8 @@ impl ShardsOfInput {
                 |number: &u32| !Shard::new(*number, *count).is_ok_and(|shard| finished.contains(&shard));
             unfinished.extend(there.iter().copied().filter(is_unfinished));
         }
-        let is_whole = |run: &&Run| group.whole == whole_input(run) && is_of_same_kind(group, run);
+        let takes_all = |run: &Run| ["--skip", "--limit"].iter().all(|option| !run.options.contains_key(*option));
+        let is_whole = |run: &&Run| group.whole == whole_input(run) && is_of_same_kind(group, run) && takes_all(run);
         let whole = group.whole.is_some() && undivided.iter().any(is_whole);
         Self { inputs, by_count, whole }
     }
@@ -142,8 +143,12 @@ impl ShardsOfInput {
         // What is missing of the shards is in that one.
         let lacking = self.by_count.iter().filter(|_| !self.whole);
         let lacking = lacking.flat_map(move |(count, ShardsThere { missing, unfinished, .. })| {
-            let missing = (!missing.is_empty())
-                .then(|| format!("{inputs}: no report of {}, whose rows are in no figure", told(missing, *count)));
+            let missing = (!missing.is_empty()).then(|| {
+                format!(
+                    "{inputs}: no report of {}: what no other report has of it is in no figure",
+                    told(missing, *count)
+                )
+            });
             let unfinished = (!unfinished.is_empty()).then(|| {
                 format!(
                     "{inputs}: {} did not come to the end, so that rows are in no figure: go on with `--resume`",
@@ -223,7 +228,7 @@ mod tests {
         assert_eq!(said(&all), (vec!["shards 0-3 of 4 of a.csv".to_owned()], vec![]));
         let (there, warnings) = said(&all[..3]);
         assert_eq!(there, ["shards 0-1, 3 of 4 of a.csv"]);
-        assert_eq!(warnings, ["a.csv: no report of shard 2 of 4, whose rows are in no figure"]);
+        assert_eq!(warnings, ["a.csv: no report of shard 2 of 4: what no other report has of it is in no figure"]);
         let (there, warnings) = said(&[push("1/4", Some("x")), push("0/8", Some("x")), None]);
         assert_eq!(there, ["shard 1 of 4 and shard 0 of 8 of a.csv"]);
         assert_eq!(warnings[0], "a.csv: there are reports of shards of 4 and of 8: a row is in one of each");
@@ -233,10 +238,14 @@ mod tests {
         let (there, warnings) = said(&[push("0/2", Some("x")), push("", Some("x"))]);
         assert_eq!(there, ["shard 0 of 2 of a.csv, and the whole of it"]);
         assert_eq!(warnings, ["a.csv: there is a report of the whole, too: a row is in both"]);
-        for other in [push("", Some("y")), push("", None), run("verify", "", 0, "a.csv", Some("x"))] {
+        let part = push("", Some("x")).map(|run| Run {
+            options: [("--skip".to_owned(), "35".to_owned()), ("--shard".to_owned(), String::new())].into(),
+            ..run
+        });
+        for other in [push("", Some("y")), push("", None), run("verify", "", 0, "a.csv", Some("x")), part] {
             let (there, warnings) = said(&[push("0/2", Some("x")), other]);
             assert_eq!(there, ["shard 0 of 2 of a.csv"]);
-            assert_eq!(warnings, ["a.csv: no report of shard 1 of 2, whose rows are in no figure"]);
+            assert_eq!(warnings, ["a.csv: no report of shard 1 of 2: what no other report has of it is in no figure"]);
         }
         let of_replay = run("replay", "0/4", 0, "r.ndjson", Some("y"));
         assert_eq!(said(&[of_replay]), (vec![], vec![]), "it reads reports");
@@ -256,7 +265,10 @@ mod tests {
         let second = "shards 0-1 of 2 of a.csv; not finished: shard 1 of 2";
         assert_eq!(there, ["shards 0-1 of 2 of a.csv", second, "shard 0 of 2 of a.csv"]);
         let torn = "a.csv: shard 1 of 2 did not come to the end, so that rows are in no figure: go on with `--resume`";
-        assert_eq!(warnings, [torn, "a.csv: no report of shard 1 of 2, whose rows are in no figure"]);
+        assert_eq!(
+            warnings,
+            [torn, "a.csv: no report of shard 1 of 2: what no other report has of it is in no figure"]
+        );
         // One that was begun again, and finished then, is finished.
         let broken_off = push("1/2", 22, Some("second")).map(|run| Run { finished: None, ..run });
         let again = [push("0/2", 20, Some("second")), broken_off, push("1/2", 23, Some("second"))];
@@ -274,7 +286,10 @@ mod tests {
     #[test]
     fn very_many_shards_are_told_in_few_words() {
         let one = run("push", "7/100000", 0, "a.csv", Some("x"));
-        assert_eq!(said(&[one]).1, ["a.csv: no report of shards 0-6, 8-99999 of 100000, whose rows are in no figure"]);
+        assert_eq!(
+            said(&[one]).1,
+            ["a.csv: no report of shards 0-6, 8-99999 of 100000: what no other report has of it is in no figure"]
+        );
         let odd: BTreeSet<u32> = (0..100).filter(|number| number % 2 == 1).collect();
         assert_eq!(told(&odd, 100), "shards 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, … of 100");
         let many: Vec<_> =

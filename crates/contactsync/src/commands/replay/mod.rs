@@ -20,8 +20,9 @@ use crate::{
     monitor::Monitor,
     opening::default_folder,
     pipeline::{
-        CarriedOver, Job, OwnIds, Remembered, RowSource, WindowGuard, carry_over, finished_earlier,
-        look_at_shared_rate, open_journal, refuse_another_command, refuse_another_run, report_path, send, usage_of,
+        CarriedOver, Job, OwnIds, Refused, Remembered, RowSource, WindowGuard, carry_over, finished_earlier,
+        look_at_shared_rate, open_journal, refuse_another_command, refuse_another_run, report_path, send, tell_refused,
+        usage_of,
     },
     reports::{open_reports, refuse_overwriting_reports},
     settings::{AskedState, CommandLine, ReplaySettings, StateSettings, refuse_shared_outputs},
@@ -136,7 +137,10 @@ pub(crate) fn replay(
     if then.is_none() {
         now.inputs = as_inputs(&sources)?;
     }
-    window.hand_over()?;
+    window.hand_over().map_err(|failure| {
+        let refused = Refused::for_window(failure);
+        tell_refused(refused, resumption.as_ref(), &report, &sending, &monitor, printer)
+    })?;
     let (journal, decided) = open_journal(resumption, &sending, &mut patience, printer)?;
     if let Some(remembered) = &remembered {
         remembered.note_opening(&now)?;

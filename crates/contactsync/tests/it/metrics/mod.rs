@@ -281,6 +281,33 @@ fn an_input_that_cannot_be_opened_is_an_end_too() {
 }
 
 #[test]
+fn figures_of_the_run_that_holds_the_state_or_the_report_stay() {
+    let service = Service::with_faults(&["hang:1"]);
+    let place = service.workplace();
+    place.file("a.csv", users(3));
+    let push =
+        |input, report| ["push", input, "--report", report, "--state", "u.state", "--metrics-file", "night.prom"];
+    let mut running = Running::start(&mut place.command(&push("a.csv", "one.ndjson")));
+    running.until("a request is under way", || service.record().stats().requests > 0);
+    let another = [&push("missing.csv", "two.ndjson")[..], &["--summary", "s.json"]].concat();
+    place.run(&another).ends_with(2).says("missing.csv: there is no such file");
+    let same_report = ["--report", "one.ndjson", "--force", "--metrics-file", "night.prom", "--summary", "s.json"];
+    for input in ["a.csv", "missing.csv"] {
+        let ran = place.run(&[&["push", input], &same_report[..]].concat()).ends_with(2);
+        ran.says("the report one.ndjson is being written by another run");
+    }
+    let found = metrics(&place, "night.prom");
+    assert_eq!(found.value("contactsync_running", &[]), 1.0);
+    assert_eq!(found.get("contactsync_run_exit_code", &[]), None);
+    assert!(!place.exists("s.json"));
+    running.signal(Signal::KILL);
+    running.finish();
+    place.run(&another).ends_with(2);
+    assert_eq!(metrics(&place, "night.prom").value("contactsync_run_exit_code", &[]), 2.0);
+    assert!(place.exists("s.json"));
+}
+
+#[test]
 fn a_success_that_is_yet_to_come_is_left_out() {
     let service = Service::with_faults(&[]);
     let place = service.workplace();
