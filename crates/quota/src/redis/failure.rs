@@ -185,6 +185,12 @@ fn certificate_fault(error: &io::Error) -> Option<String> {
         rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
             Some("its authority isn't trusted here (name the authority's file: `--ca-cert FILE`)".to_owned())
         }
+        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other))
+            if other.to_string() == "CaUsedAsEndEntity" =>
+        {
+            let what = "it is an authority's own, self-signed most likely; give the server one that the authority issued to it";
+            Some(what.to_owned())
+        }
         rustls::Error::InvalidCertificate(fault) => Some(fault.to_string()),
         _ => None,
     }

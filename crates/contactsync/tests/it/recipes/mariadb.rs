@@ -1,5 +1,7 @@
 //! A real MariaDB, or MySQL.
 
+use std::process::Stdio;
+
 use rustix::process::Signal;
 
 use super::{
@@ -29,15 +31,22 @@ fn mariadb() -> Option<(Server, Kitchen)> {
     let folder = user.folder();
     let (data, socket) = (folder.path().join("data"), folder.path().join("socket"));
     let at = |option: &str, path: &std::path::Path| format!("--{option}={}", path.display());
-    let mut command = user.command(&install);
+    // A server that starts takes away the temporary tables of others beside its own.
+    let command_of = |program| {
+        let mut command = user.command(program);
+        command.env("TMPDIR", folder.path());
+        command
+    };
+    let mut command = command_of(&install);
     command.args([
         "--no-defaults",
         "--auth-root-authentication-method=normal",
         "--skip-test-db",
         &at("datadir", &data),
     ]);
-    assert!(command.current_dir(folder.path()).status().unwrap().success(), "no database was made");
-    let mut command = user.command(&serve);
+    let installed = command.stdout(Stdio::piped()).stderr(Stdio::piped()).current_dir(folder.path()).output().unwrap();
+    assert!(installed.status.success(), "no database was made: {installed:?}");
+    let mut command = command_of(&serve);
     command.args([
         "--no-defaults",
         "--skip-networking",

@@ -269,6 +269,8 @@ async fn a_certificate_must_be_of_a_known_authority_and_for_the_host() {
     assert!(format!("{answer:?}").contains("portal.example.com"), "{answer:?}");
     let expired = server_with_tls("expired.pem", "no").unwrap();
     assert_refused(&asked_over_tls("localhost", expired.port, "authority.pem").await, "expired");
+    let itself = server_with_tls("itself.pem", "no").unwrap();
+    assert_refused(&asked_over_tls("localhost", itself.port, "itself.pem").await, "self-signed most likely");
 }
 
 #[tokio::test]
