@@ -25,6 +25,8 @@ struct Words {
     left: Vec<Word>,
     /// So many are being done by others.
     under_way: usize,
+    /// What the run came to: no signal changes that any more.
+    decided: Option<Exit>,
     /// The program ends so: what is added now may come too late.
     ends_with: Option<Exit>,
 }
@@ -43,6 +45,11 @@ impl LastWords {
         words.ends_with.is_none()
     }
 
+    /// The run has come to its end, and its summary says so: whoever ends the program from here on, it is with this status.
+    pub(crate) fn decide(&self, exit: Exit) {
+        self.words().decided = Some(exit);
+    }
+
     /// Whether the program is ending.
     pub(crate) fn are_said(&self) -> bool {
         self.words().ends_with.is_some()
@@ -51,7 +58,11 @@ impl LastWords {
     /// The program ends with this status, unless somebody ends it already: does all that is left to be done, each for at
     /// most so long, and waits as long for what others are at. Returns the status that it ends with.
     pub(crate) fn say(&self, exit: Exit, most: Duration) -> Exit {
-        let exit = *self.words().ends_with.get_or_insert(exit);
+        let exit = {
+            let mut words = self.words();
+            let decided = words.decided.unwrap_or(exit);
+            *words.ends_with.get_or_insert(decided)
+        };
         while let Some(word) = self.next() {
             word(exit, most);
             self.words().under_way -= 1;
@@ -92,6 +103,14 @@ mod tests {
         assert!(words.are_said());
         assert_eq!(*said.lock().unwrap(), [("second", Exit::Usage), ("first", Exit::Usage)]);
         assert!(!words.add(|_, _| ()));
+    }
+
+    #[test]
+    fn what_a_run_came_to_stands() {
+        let words = LastWords::default();
+        words.decide(Exit::RowsFailed);
+        assert!(!words.are_said());
+        assert_eq!(words.say(Exit::Terminated, Duration::ZERO), Exit::RowsFailed);
     }
 
     #[test]

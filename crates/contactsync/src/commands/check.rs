@@ -82,6 +82,7 @@ pub(crate) fn check(args: &CheckArgs, printer: &Printer, signals: &Signals) -> R
     // As after a push.
     let graceful = (!report.summary_may_wait()).then_some(graceful);
     let exit = report.write_summary(&summary, exit, printer);
+    signals.last_words().decide(exit);
     drop(graceful);
     Ok(exit)
 }

@@ -80,7 +80,8 @@ impl Figures {
             }
         }
         let requests = requests.with(before.requests);
-        let attempts = before.attempts + Counters::get(&counters.attempts);
+        // What is read back has no attempt of its own.
+        let attempts = if about.verifies { 0 } else { before.attempts + Counters::get(&counters.attempts) };
         let decided = tally.total() + without_record;
         Self {
             about: about.clone(),

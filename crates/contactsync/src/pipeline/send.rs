@@ -270,6 +270,7 @@ async fn run(job: Job, printer: &Printer, signals: &Signals, runtimes: &Runtimes
     // Where it goes into a pipe, somebody may have to end the wait for who reads it.
     let graceful = (!settings.report.summary_may_wait()).then_some(graceful);
     let exit = settings.report.write_summary(&summary, outcome.exit(), printer);
+    signals.last_words().decide(exit);
     drop(graceful);
     Ok((exit, Summary { exit_code: exit.code(), ..summary }))
 }

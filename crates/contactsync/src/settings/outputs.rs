@@ -144,26 +144,34 @@ pub(crate) fn refuse_shared_outputs(read: &[ReadFile], outputs: &[(&str, PathBuf
         }
         earlier.push((option, identity));
     }
-    let summary = outputs.iter().find(|(option, _)| *option == SUMMARY);
-    summary.map_or(Ok(()), |(_, path)| refuse_losing(path))
+    let mut replacing = outputs.iter().filter(|(option, _)| [SUMMARY, "--csv", "--html"].contains(option));
+    replacing.try_for_each(|(option, path)| refuse_losing(option, path))
 }
 
-/// How a state begins, and a report in either form.
-const KEPT: [&[u8]; 3] = [b"contactsyncstate", b"{\"source\":", b"source,row,euid,"];
+/// How a state begins, a report in each of its forms, and what lies beside one.
+const KEPT: [&[u8]; 6] = [
+    b"contactsyncstate",
+    b"{\"source\":",
+    b"source,row,line,euid,",
+    b"{\"format\":",
+    // Compressed: nothing is that replaces what lies there.
+    &[0x1f, 0x8b],
+    &[0x28, 0xb5, 0x2f, 0xfd],
+];
 
-/// Exit 2 where a summary would replace a state or a report: a name given by mistake must not cost one.
-fn refuse_losing(summary: &Path) -> Result<(), Failure> {
-    if is_special(summary) {
+/// Exit 2 where what is no report would replace a state or a report: a name given by mistake must not cost one.
+fn refuse_losing(option: &str, path: &Path) -> Result<(), Failure> {
+    if is_special(path) || path == Path::new(STANDARD_STREAM) {
         return Ok(());
     }
     let mut beginning = Vec::new();
     let longest = KEPT.iter().map(|it| it.len()).max().unwrap_or_default();
     // What can't be read is no file of ours.
-    let _ = File::open(summary).and_then(|file| file.take(longest as u64).read_to_end(&mut beginning));
+    let _ = File::open(path).and_then(|file| file.take(longest as u64).read_to_end(&mut beginning));
     if !KEPT.iter().any(|kept| beginning.starts_with(kept)) {
         return Ok(());
     }
-    let message = format!("{SUMMARY} {} would replace a state or a report that lies there", summary.display());
+    let message = format!("{option} {} would replace a state or a report that lies there", path.display());
     Err(Failure::usage(message).with_hint("name another file, or remove this one".to_owned()))
 }
 

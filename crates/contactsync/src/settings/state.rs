@@ -51,7 +51,10 @@ impl StateSettings {
 
     /// Whether another run uses it at the moment.
     pub(crate) fn is_held(&self) -> bool {
-        File::open(&self.path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        // A pipe would keep who opens it waiting.
+        let is_file = self.path.metadata().is_ok_and(|metadata| metadata.is_file());
+        is_file
+            && File::open(&self.path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// Where vanished users are listed.

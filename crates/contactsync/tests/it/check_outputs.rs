@@ -11,15 +11,34 @@ fn what_a_run_reads_or_another_has_left_is_never_replaced() {
     place.file("c.toml", "rate = \"50/s\"\n");
     place.file("sec", "sandbox-secret\n");
     place.file("other.state", "contactsyncstate and what follows");
-    place.file("other.csv", "source,row,euid,outcome\n");
+    for report in ["other.csv", "other.ndjson", "other.ndjson.gz", "other.ndjson.zst"] {
+        place.run(&["push", "a.csv", "--sandbox", "--report", report]).ends_with(0);
+    }
+    let kept = ["other.state", "other.csv", "other.ndjson", "other.ndjson.gz", "other.ndjson.zst", "other.ndjson.run"];
+    let lost = "would replace a state or a report that lies there";
+    for output in kept {
+        let before = std::fs::read(place.path(output)).unwrap();
+        for (option, command) in [
+            ("--summary", ["push", "a.csv", "--sandbox", "--report", "new.ndjson"]),
+            ("--csv", ["report", "other.ndjson", "--show-values", "--color", "never"]),
+        ] {
+            let is_read = option == "--csv" && output == "other.ndjson";
+            let lost = if is_read { "would overwrite the report other.ndjson" } else { lost };
+            place.run(&[&command[..], &[option, output]].concat()).ends_with(2).says(lost);
+            assert_eq!(std::fs::read(place.path(output)).unwrap(), before, "{option} {output}");
+        }
+    }
+    assert!(!place.exists("new.ndjson"));
+    // What such a command has written itself it replaces.
+    for _ in 0..2 {
+        place.run(&["report", "other.ndjson", "--csv", "sheet.csv", "--html", "page.html"]).ends_with(0);
+    }
     let place = place.variable("ENGAGELAB_MA_API_SECRET_FILE", "./sec");
     for (option, output, why) in [
         ("--summary", "sec", "would overwrite ./sec, which this command reads"),
         ("--metrics-file", "sec", "would overwrite ./sec, which this command reads"),
         ("--summary", "c.toml", "would overwrite c.toml, which this command reads"),
         ("--report", "./c.toml", "would overwrite c.toml, which this command reads"),
-        ("--summary", "other.state", "would replace a state or a report that lies there"),
-        ("--summary", "other.csv", "would replace a state or a report that lies there"),
     ] {
         let before = place.read(output);
         let push = ["push", "a.csv", "--sandbox", "--config", "c.toml", "--force", option, output];

@@ -76,8 +76,9 @@ pub(crate) fn replay(
     sending.monitor.refuse_foreign()?;
     make_digests(&sources);
     let resumption = if sending.resume { open_own(&report, &settings, &mut patience)? } else { None };
-    if let Some(resumption) = &resumption {
-        refuse_another_command(resumption, "replay")?;
+    match &resumption {
+        Some(resumption) => refuse_another_command(resumption, "replay")?,
+        None => patience.open(|| sending.report.refuse_existing(&report))?,
     }
     refuse_without_state(&sources, sending.state.as_ref())?;
     let whose = shards::whose(&sources);

@@ -281,6 +281,21 @@ fn an_input_that_cannot_be_opened_is_an_end_too() {
 }
 
 #[test]
+fn a_verify_that_is_gone_on_with_has_sent_no_contact() {
+    let service = Service::with_faults(&[]);
+    let place = service.workplace();
+    place.file("a.csv", users(40));
+    place.run(&PUSH).ends_with(0);
+    let verify = ["verify", "a.csv", "--report", "v.ndjson", "--resume", "--metrics-file", "verify.prom"];
+    for _ in 0..2 {
+        place.run(&verify).ends_with(0);
+        let found = metrics(&place, "verify.prom");
+        let attempts = |kind| found.value("contactsync_attempts_total", &[("kind", kind)]);
+        assert_eq!((attempts("contact"), attempts("profile")), (0.0, 1.0));
+    }
+}
+
+#[test]
 fn figures_of_the_run_that_holds_the_state_or_the_report_stay() {
     let service = Service::with_faults(&["hang:1"]);
     let place = service.workplace();
@@ -296,12 +311,20 @@ fn figures_of_the_run_that_holds_the_state_or_the_report_stay() {
         let ran = place.run(&[&["push", input], &same_report[..]].concat()).ends_with(2);
         ran.says("the report one.ndjson is being written by another run");
     }
+    place.run(&["push", "a.csv", "--sandbox", "--sandbox-fault", "code=-1:1", "--retries=0", "--report=old.ndjson"]);
+    let ran = place.run(&[&["replay", "old.ndjson"], &same_report[..]].concat()).ends_with(2);
+    ran.says("the report one.ndjson is being written by another run");
     let found = metrics(&place, "night.prom");
     assert_eq!(found.value("contactsync_running", &[]), 1.0);
     assert_eq!(found.get("contactsync_run_exit_code", &[]), None);
     assert!(!place.exists("s.json"));
     running.signal(Signal::KILL);
     running.finish();
+    // What is no file keeps nobody waiting.
+    let (fifo, mode) = (rustix::fs::FileType::Fifo, 0o600.into());
+    rustix::fs::mknodat(rustix::fs::CWD, place.path("pipe"), fifo, mode, 0).unwrap();
+    let pipe = ["push", "missing.csv", "--state", "pipe"];
+    place.run(&pipe).ends_with(2).says("missing.csv: there is no such file");
     place.run(&another).ends_with(2);
     assert_eq!(metrics(&place, "night.prom").value("contactsync_run_exit_code", &[]), 2.0);
     assert!(place.exists("s.json"));
